@@ -1,0 +1,188 @@
+//! The settings as used: checked, complete, and impossible to get wrong afterwards.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{DeviceType, Percent};
+
+/// Everything the daemon needs to know. `speakers` is never empty.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub speakers: Vec<Speaker>,
+    pub network: Network,
+    pub log: LogLevel,
+    /// Where accounts and device ids are kept; `None`: `$STATE_DIRECTORY`, else `$XDG_STATE_HOME/siskin`.
+    pub state_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Speaker {
+    /// Names the speaker's folder in the state directory. Stable while the name may change.
+    pub id: String,
+    /// What phones show, 1 to 64 bytes of UTF-8.
+    pub name: String,
+    pub device_type: DeviceType,
+    /// Port of the zeroconf endpoint; 0 takes any free one.
+    pub port: u16,
+    pub audio: Audio,
+    pub output: Output,
+    pub volume: VolumeSettings,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Audio {
+    pub bitrate: Bitrate,
+    pub normalisation: Normalisation,
+    pub normalisation_method: NormalisationMethod,
+    /// Added to every track's gain while normalising, −10 to +10 dB.
+    pub pregain_db: f64,
+    pub gapless: bool,
+    pub autoplay: Autoplay,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Bitrate {
+    Kbps96,
+    Kbps160,
+    Kbps320,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Normalisation {
+    Off,
+    Track,
+    Album,
+    /// Album gain while an album plays in order, else track gain.
+    Auto,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NormalisationMethod {
+    Basic,
+    Dynamic,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Autoplay {
+    /// As set in the Spotify app.
+    App,
+    On,
+    Off,
+}
+
+/// Where the samples go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Output {
+    /// A sound card, by the name `siskin devices` shows; `None` is the default one.
+    Card {
+        device: Option<String>,
+        buffer_ms: u32,
+    },
+    /// A FIFO, or the daemon's own standard output (`None`).
+    Pipe {
+        path: Option<PathBuf>,
+        format: SampleFormat,
+    },
+    /// A WAV file, written anew at each start.
+    Wav { path: PathBuf, format: SampleFormat },
+    /// Nowhere, at the pace of music.
+    Null,
+}
+
+/// Little-endian, interleaved stereo at 44 100 Hz.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SampleFormat {
+    S16,
+    /// 24 bits in four bytes.
+    S24,
+    /// 24 bits in three bytes.
+    S24In3,
+    S32,
+    F32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VolumeSettings {
+    /// Level at the very first start.
+    pub start: Percent,
+    /// Whether the last level is taken up again at the next start.
+    pub remember: bool,
+    pub curve: Curve,
+    /// How far the quietest step lies below full level, 20 to 100 dB (logarithmic curve only).
+    pub range_db: f64,
+    /// Steps of the phone's volume buttons, 8 to 256.
+    pub steps: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Curve {
+    Log,
+    Cubic,
+    Linear,
+    /// The speaker plays at full level always; the phone shows no slider.
+    Fixed,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Network {
+    /// Interfaces to use, by name, glob or CIDR; empty: every ordinary one.
+    pub allow: Vec<String>,
+    /// Interfaces never to use, in the same forms. Wins over `allow`.
+    pub deny: Vec<String>,
+    /// Also announce and listen on IPv6 addresses.
+    pub ipv6: bool,
+    /// Addresses to advertise instead of the interfaces' own (port forwarding, containers).
+    pub advertise: Vec<IpAddr>,
+    /// Whether `getInfo` names the account that is signed in.
+    pub hide_active_user: bool,
+    /// `http://host:port` of an HTTP proxy with CONNECT.
+    pub proxy: Option<String>,
+    /// Use only access points on this port.
+    pub ap_port: Option<u16>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Default for Audio {
+    fn default() -> Self {
+        Self {
+            bitrate: Bitrate::Kbps320,
+            normalisation: Normalisation::Auto,
+            normalisation_method: NormalisationMethod::Basic,
+            pregain_db: 0.0,
+            gapless: true,
+            autoplay: Autoplay::App,
+        }
+    }
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self::Card {
+            device: None,
+            buffer_ms: 80,
+        }
+    }
+}
+
+impl Default for VolumeSettings {
+    fn default() -> Self {
+        Self {
+            start: Percent::clamped(30),
+            remember: true,
+            curve: Curve::Log,
+            range_db: 60.0,
+            steps: 64,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Trouble, told once and the same everywhere: named conditions with a cure.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that is wrong now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    pub code: ConditionCode,
+    /// What is wrong, in the listener's words.
+    pub what: String,
+    /// Why, as exactly as is known.
+    pub why: String,
+    /// What the listener can do; what siskin does by itself meanwhile.
+    pub cure: String,
+}
+
+/// The name of a condition: stable, `snake_case`, fit for automations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConditionCode {
+    /// No interface that a phone could reach us on.
+    NoNetwork,
+    /// Our announcement or our endpoint cannot be published.
+    NotAnnounced,
+    /// Another device on the network has our name.
+    NameTaken,
+    /// No usable certificate authority on this machine.
+    NoCertificates,
+    /// Spotify cannot be reached; trying again.
+    SpotifyUnreachable,
+    /// The stored login was refused.
+    LoginRefused,
+    /// The last guest's account cannot stream here.
+    GuestRefused,
+    /// Spotify refuses the keys of several tracks in a row.
+    KeysRefused,
+    /// Tracks fail to load, several in a row.
+    TracksFail,
+    /// The sound card is missing, busy, forbidden, lost or stalled.
+    OutputLost,
+    /// The engine process ended by itself; a new one was started.
+    EngineLost,
+    /// Something kept on disk could not be read or written.
+    StateDamaged,
+    /// A changed configuration was not taken over.
+    ConfigRejected,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing; music is not affected.
+    Notice,
+    /// Something does not work until it heals or somebody acts.
+    Trouble,
+}
+
+impl ConditionCode {
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::NameTaken | Self::GuestRefused | Self::ConfigRejected | Self::EngineLost => {
+                Severity::Notice
+            }
+            _ => Severity::Trouble,
+        }
+    }
+
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::NoNetwork => "no_network",
+            Self::NotAnnounced => "not_announced",
+            Self::NameTaken => "name_taken",
+            Self::NoCertificates => "no_certificates",
+            Self::SpotifyUnreachable => "spotify_unreachable",
+            Self::LoginRefused => "login_refused",
+            Self::GuestRefused => "guest_refused",
+            Self::KeysRefused => "keys_refused",
+            Self::TracksFail => "tracks_fail",
+            Self::OutputLost => "output_lost",
+            Self::EngineLost => "engine_lost",
+            Self::StateDamaged => "state_damaged",
+            Self::ConfigRejected => "config_rejected",
+        }
+    }
+}
+
+impl Condition {
+    pub fn new(
+        code: ConditionCode,
+        what: impl Into<String>,
+        why: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> Self {
+        Self {
+            code,
+            what: what.into(),
+            why: why.into(),
+            cure: cure.into(),
+        }
+    }
+}
+
+/// Everything that is wrong now, one entry a code, each with the Unix time in ms since when.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Conditions(BTreeMap<ConditionCode, (i64, Condition)>);
+
+impl Conditions {
+    /// True when this is news: the code was not raised, or says something else now.
+    pub fn raise(&mut self, condition: Condition, now_ms: i64) -> bool {
+        let known = self.0.get(&condition.code);
+        let news = known.is_none_or(|(_, old)| *old != condition);
+        let since = known.map_or(now_ms, |(since, _)| *since);
+        self.0.insert(condition.code, (since, condition));
+        news
+    }
+
+    /// True when the condition had been there.
+    pub fn clear(&mut self, code: ConditionCode) -> bool {
+        self.0.remove(&code).is_some()
+    }
+
+    pub fn get(&self, code: ConditionCode) -> Option<&Condition> {
+        self.0.get(&code).map(|(_, condition)| condition)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Condition> {
+        self.0.values().map(|(_, condition)| condition)
+    }
+
+    /// The one to show where there is room for one: trouble before notices.
+    pub fn worst(&self) -> Option<&Condition> {
+        self.iter()
+            .max_by_key(|condition| condition.code.severity())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lost(why: &str) -> Condition {
+        Condition::new(ConditionCode::OutputLost, "no sound", why, "plug it in")
+    }
+
+    #[test]
+    fn a_condition_is_news_once_and_keeps_its_since() {
+        let mut all = Conditions::default();
+        assert!(all.raise(lost("unplugged"), 1));
+        assert!(!all.raise(lost("unplugged"), 2));
+        assert!(all.raise(lost("busy"), 3));
+        assert_eq!(all.0[&ConditionCode::OutputLost].0, 1);
+        assert!(all.clear(ConditionCode::OutputLost));
+        assert!(!all.clear(ConditionCode::OutputLost));
+    }
+
+    #[test]
+    fn trouble_is_shown_before_notices() {
+        let mut all = Conditions::default();
+        all.raise(Condition::new(ConditionCode::NameTaken, "a", "b", "c"), 1);
+        all.raise(lost("unplugged"), 2);
+        assert_eq!(all.worst().map(|c| c.code), Some(ConditionCode::OutputLost));
+    }
+}

@@ -1,0 +1,13 @@
+//! Plain values that the whole house shares. No I/O, no tokio, no librespot.
+
+mod condition;
+mod device;
+mod login;
+mod playback;
+mod volume;
+
+pub use condition::{Condition, ConditionCode, Conditions, Severity};
+pub use device::{DeviceId, DeviceIdError, DeviceType};
+pub use login::{Login, Refusal, Secret, masked};
+pub use playback::{PlayState, Playback, Repeat, Track};
+pub use volume::{Percent, Volume};

@@ -1,0 +1,87 @@
+//! What is playing, as every surface may show it.
+
+use serde::{Deserialize, Serialize};
+
+use super::Volume;
+
+/// One moment of playback. The truth for readers; events only say that it changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Playback {
+    pub state: PlayState,
+    pub track: Option<Track>,
+    /// What is played from: a Spotify URI, `None` when unknown or when a bare list of tracks was sent.
+    pub context: Option<String>,
+    /// Place in the context, counted from 0.
+    pub index: Option<u32>,
+    /// Position in ms at `at_ms`, from the sink's clock.
+    pub position_ms: u32,
+    /// Unix time in ms at which `position_ms` was true.
+    pub at_ms: i64,
+    pub shuffle: bool,
+    pub repeat: Repeat,
+    pub volume: Volume,
+    /// Whether the controller shows this speaker as the active device.
+    pub active: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlayState {
+    Stopped,
+    Loading,
+    Playing,
+    Paused,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Repeat {
+    #[default]
+    Off,
+    Context,
+    Track,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Track {
+    /// `spotify:track:…` or `spotify:episode:…`.
+    pub uri: String,
+    pub title: String,
+    pub artists: Vec<String>,
+    pub album: String,
+    pub duration_ms: u32,
+    pub explicit: bool,
+    /// Cover images, largest first.
+    pub covers: Vec<String>,
+}
+
+impl Playback {
+    /// Nothing plays, at this volume.
+    pub fn silent(volume: Volume) -> Self {
+        Self {
+            state: PlayState::Stopped,
+            track: None,
+            context: None,
+            index: None,
+            position_ms: 0,
+            at_ms: 0,
+            shuffle: false,
+            repeat: Repeat::Off,
+            volume,
+            active: false,
+        }
+    }
+
+    /// Where the listener is at `now_ms` (Unix ms), never past the end of the track.
+    pub fn position_at(&self, now_ms: i64) -> u32 {
+        let gone = if self.state == PlayState::Playing {
+            (now_ms - self.at_ms).max(0)
+        } else {
+            0
+        };
+        let position = u32::try_from(i64::from(self.position_ms) + gone).unwrap_or(u32::MAX);
+        self.track
+            .as_ref()
+            .map_or(position, |track| position.min(track.duration_ms))
+    }
+}
