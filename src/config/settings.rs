@@ -157,7 +157,7 @@ impl Default for Audio {
     fn default() -> Self {
         Self {
             bitrate: Bitrate::Kbps320,
-            normalisation: Normalisation::Auto,
+            normalisation: Normalisation::Off,
             normalisation_method: NormalisationMethod::Basic,
             pregain_db: 0.0,
             gapless: true,

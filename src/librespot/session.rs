@@ -1,0 +1,208 @@
+//! Signing in: from a login to a speaker that the phone lists, or a plain reason why not.
+
+use std::{sync::Arc, time::Duration};
+
+use librespot_connect::{ConnectConfig, Spirc};
+use librespot_core::{
+    Error, Session, SessionConfig, authentication::Credentials, config::DeviceType as WireType,
+};
+use librespot_playback::{
+    config::{
+        Bitrate as WireBitrate, NormalisationMethod as WireMethod, NormalisationType, PlayerConfig,
+    },
+    mixer::Mixer,
+    player::Player,
+};
+use librespot_protocol::authentication::AuthenticationType;
+use protobuf::Enum;
+use tokio::time::timeout;
+
+use crate::{
+    config::{self, Autoplay, Bitrate, Curve, Normalisation, NormalisationMethod},
+    engine::messages::Start,
+    model::{DeviceType, Login, Refusal, Secret},
+};
+
+/// All steps from the client token to the open dealer. The daemon's own limit for a phone is
+/// shorter; this one is for a sign-in that nobody waits for.
+const SIGN_IN_LIMIT: Duration = Duration::from_secs(25);
+
+/// Spotify sends the product a moment after the welcome. If it never does, the account is taken
+/// for what its working session says it is.
+const PRODUCT_LIMIT: Duration = Duration::from_secs(3);
+
+/// Why there is no session.
+#[derive(Debug)]
+pub enum Failure {
+    Refused(Refusal),
+    Lost(String),
+}
+
+/// What librespot is told about itself.
+pub fn session_config(start: &Start) -> SessionConfig {
+    SessionConfig {
+        device_id: start.device.as_str().to_owned(),
+        proxy: start
+            .network
+            .proxy
+            .as_deref()
+            .and_then(|proxy| proxy.parse().ok()),
+        ap_port: start.network.ap_port,
+        autoplay: match start.speaker.audio.autoplay {
+            Autoplay::App => None,
+            Autoplay::On => Some(true),
+            Autoplay::Off => Some(false),
+        },
+        ..SessionConfig::default()
+    }
+}
+
+pub fn player_config(audio: &config::Audio) -> PlayerConfig {
+    PlayerConfig {
+        bitrate: match audio.bitrate {
+            Bitrate::Kbps96 => WireBitrate::Bitrate96,
+            Bitrate::Kbps160 => WireBitrate::Bitrate160,
+            Bitrate::Kbps320 => WireBitrate::Bitrate320,
+        },
+        gapless: audio.gapless,
+        normalisation: audio.normalisation != Normalisation::Off,
+        normalisation_type: match audio.normalisation {
+            Normalisation::Album => NormalisationType::Album,
+            Normalisation::Track => NormalisationType::Track,
+            Normalisation::Auto | Normalisation::Off => NormalisationType::Auto,
+        },
+        normalisation_method: match audio.normalisation_method {
+            NormalisationMethod::Basic => WireMethod::Basic,
+            NormalisationMethod::Dynamic => WireMethod::Dynamic,
+        },
+        normalisation_pregain_db: audio.pregain_db,
+        // Our own output decides about the last bit.
+        ditherer: None,
+        ..PlayerConfig::default()
+    }
+}
+
+fn connect_config(start: &Start) -> ConnectConfig {
+    ConnectConfig {
+        name: start.speaker.name.clone(),
+        device_type: match start.speaker.device_type {
+            DeviceType::Speaker => WireType::Speaker,
+            DeviceType::Avr => WireType::Avr,
+            DeviceType::AudioDongle => WireType::AudioDongle,
+            DeviceType::Computer => WireType::Computer,
+            DeviceType::Tv => WireType::Tv,
+            DeviceType::Stb => WireType::Stb,
+        },
+        is_group: false,
+        initial_volume: start.volume.0,
+        disable_volume: start.speaker.volume.curve == Curve::Fixed,
+        volume_steps: start.speaker.volume.steps,
+    }
+}
+
+/// A signed-in session and the task that runs it.
+pub struct Live<F> {
+    pub spirc: Spirc,
+    pub task: F,
+    /// The lasting credential that Spotify handed out for the one we came with.
+    pub login: Login,
+}
+
+/// Signs in. The returned task has to be polled for anything to happen after that.
+///
+/// # Errors
+/// [`Failure::Refused`] when Spotify said no; [`Failure::Lost`] when it could not be asked.
+pub async fn sign_in(
+    start: &Start,
+    session: &Session,
+    player: Arc<Player>,
+    mixer: Arc<dyn Mixer>,
+) -> Result<Live<impl Future<Output = ()> + use<>>, Failure> {
+    let credentials = Credentials {
+        username: Some(start.login.user.clone()),
+        auth_type: AuthenticationType::from_i32(start.login.kind)
+            .unwrap_or(AuthenticationType::AUTHENTICATION_STORED_SPOTIFY_CREDENTIALS),
+        auth_data: start.login.secret.expose().to_vec(),
+    };
+    let signing_in = Spirc::new(
+        connect_config(start),
+        session.clone(),
+        credentials,
+        player,
+        mixer,
+    );
+    let (spirc, task) = timeout(SIGN_IN_LIMIT, signing_in)
+        .await
+        .map_err(|_| Failure::Lost(format!("no sign-in within {} s", SIGN_IN_LIMIT.as_secs())))?
+        .map_err(|error| classify(&error))?;
+    let login = Login {
+        user: session.username(),
+        kind: AuthenticationType::AUTHENTICATION_STORED_SPOTIFY_CREDENTIALS.value(),
+        secret: Secret::new(session.auth_data()),
+    };
+    Ok(Live { spirc, task, login })
+}
+
+/// Waits until Spotify has said what kind of account this is.
+///
+/// # Errors
+/// When it is not a Premium account. (librespot itself ends the process then; see `telltale`.)
+pub async fn premium(session: &Session) -> Result<(), Failure> {
+    let product = timeout(PRODUCT_LIMIT, async {
+        loop {
+            if let Some(product) = session.get_user_attribute("type") {
+                return product;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    match product.await {
+        Ok(product) if product != "premium" => {
+            Err(Failure::Refused(Refusal::NotPremium { product }))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the access point's refusals are called: librespot 0.8 keeps the type to itself, so its words
+/// (as pinned in `=0.8.0`) are all there is.
+const REFUSED: &str = "Login failed with reason: ";
+
+fn classify(error: &Error) -> Failure {
+    let words = error.error.to_string();
+    if words.contains("INVALID_CREDENTIALS") {
+        return Failure::Refused(Refusal::BadCredentials);
+    }
+    match words.strip_prefix(REFUSED) {
+        Some("Bad credentials" | "Could not validate credentials") => {
+            Failure::Refused(Refusal::BadCredentials)
+        }
+        Some("Premium account required") => Failure::Refused(Refusal::NotPremium {
+            product: "free".into(),
+        }),
+        Some("Travel restriction") => Failure::Refused(Refusal::TravelRestriction),
+        // The service is busy, not the account wrong.
+        Some("Try another access point") => {
+            Failure::Lost("no access point took the sign-in".into())
+        }
+        Some(other) => Failure::Refused(Refusal::Other {
+            what: other.to_owned(),
+        }),
+        None => Failure::Lost(words),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_from_trouble_on_the_way() {
+        let said = |words: &str| classify(&Error::permission_denied(words.to_owned()));
+        let refused = said("Login failed with reason: Bad credentials");
+        assert!(matches!(refused, Failure::Refused(Refusal::BadCredentials)));
+        let busy = said("Login failed with reason: Try another access point");
+        assert!(matches!(busy, Failure::Lost(_)));
+        assert!(matches!(said("connection reset"), Failure::Lost(_)));
+    }
+}

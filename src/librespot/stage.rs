@@ -1,0 +1,393 @@
+//! The engine's stage: session, player and output brought together, and the loop that serves them.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use futures_util::StreamExt;
+use librespot_connect::Spirc;
+use librespot_core::{Session, dealer::protocol::Message};
+use librespot_playback::{
+    mixer::Mixer,
+    player::{Player, PlayerEvent, PlayerEventChannel},
+};
+use librespot_protocol::connect::{Cluster, ClusterUpdate};
+use tokio::{
+    sync::mpsc::{Receiver, UnboundedReceiver},
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tracing::{debug, info, warn};
+
+use super::{
+    breaker::{Advice, Breaker},
+    follow::Follower,
+    restore,
+    session::{self, Failure, Live},
+    telltale::Tell,
+    wire::Reporter,
+};
+use crate::{
+    engine::messages::{Command, Event, Start},
+    model::{Condition, ConditionCode, Login, PlayState, Repeat},
+    output::{Clock, Output, Report, VolumeControl},
+};
+
+/// How often the session is asked whether it is still one. librespot tells nobody.
+const SESSION_CHECK: Duration = Duration::from_secs(1);
+
+/// How long an answer to "are you alive" may take over the access-point link.
+const CHECK_LIMIT: Duration = Duration::from_millis(1_200);
+
+/// How long leaving the phone's picker may take.
+const LEAVE_LIMIT: Duration = Duration::from_millis(1_800);
+
+/// Plays for one account until told to stop (`Ok`) or until the session is gone.
+pub async fn play(
+    start: Start,
+    reporter: &Reporter,
+    mut commands: Receiver<Command>,
+    mut tells: UnboundedReceiver<Tell>,
+) -> Result<(), Failure> {
+    certificates(reporter)?;
+    let (reports_in, reports) = tokio::sync::mpsc::channel(32);
+    let volume = Arc::new(VolumeControl::new(&start.speaker.volume, start.volume));
+    let output = Output::open(
+        &start.speaker.output,
+        volume.clone(),
+        reports_in,
+        start.daemon_pid,
+    );
+    let session = Session::new(session::session_config(&start), None);
+    let mixer: Arc<dyn Mixer> = volume;
+    let player = player(&start, &session, &mixer, &output);
+    let events = player.get_player_event_channel();
+
+    let signing_in = session::sign_in(&start, &session, player.clone(), mixer);
+    let live = tokio::select! {
+        live = signing_in => live?,
+        () = told_to_stop(&mut commands) => return Ok(()),
+    };
+    let Live { spirc, task, login } = live;
+    tokio::pin!(task);
+    let listed = async {
+        session::premium(&session).await?;
+        while let Some(tell) = tells.recv().await {
+            if tell == Tell::Listed {
+                return Ok(());
+            }
+        }
+        Err(Failure::Lost("the log of librespot is closed".into()))
+    };
+    tokio::select! {
+        listed = timeout(Duration::from_secs(10), listed) => {
+            listed.map_err(|_| Failure::Lost("connect-state did not list the speaker".into()))??;
+        }
+        () = &mut task => return Err(Failure::Lost("connect-state could not be joined".into())),
+        () = told_to_stop(&mut commands) => return Ok(()),
+    }
+    ready(reporter, &session, login);
+
+    let mut stage = Stage {
+        reporter,
+        spirc: &spirc,
+        session: &session,
+        player: &player,
+        clock: output.clock(),
+        follower: Follower::new(start.volume),
+        breaker: Breaker::default(),
+        waiting: false,
+        device: start.device.as_str().to_owned(),
+    };
+    let inputs = Inputs {
+        commands,
+        events,
+        reports,
+        tells,
+    };
+    let end = tokio::select! {
+        end = stage.serve(inputs) => end,
+        () = &mut task => Err(Failure::Lost("connect-state ended".into())),
+    };
+    if end.is_ok() {
+        // Pausing first lets the last samples fade; then the device leaves the picker.
+        let _ = spirc.shutdown();
+        if timeout(LEAVE_LIMIT, &mut task).await.is_err() {
+            warn!("Spotify did not take the goodbye within {LEAVE_LIMIT:?}");
+        }
+    }
+    output.close();
+    end
+}
+
+/// Without a certificate authority librespot panics at its first request.
+fn certificates(reporter: &Reporter) -> Result<(), Failure> {
+    let found = rustls_native_certs::load_native_certs();
+    if !found.certs.is_empty() {
+        reporter.report(&Event::Cleared {
+            code: ConditionCode::NoCertificates,
+        });
+        return Ok(());
+    }
+    let why = found.errors.first().map_or_else(
+        || "no certificate bundle was found".to_owned(),
+        |error| error.to_string(),
+    );
+    let condition = Condition::new(
+        ConditionCode::NoCertificates,
+        "this machine cannot tell whether it talks to Spotify",
+        why.clone(),
+        "install the package ca-certificates",
+    );
+    reporter.report(&Event::Raised { condition });
+    Err(Failure::Lost(why))
+}
+
+fn player(
+    start: &Start,
+    session: &Session,
+    mixer: &Arc<dyn Mixer>,
+    output: &Output,
+) -> Arc<Player> {
+    let config = session::player_config(&start.speaker.audio);
+    let (sink, events) = output.sink();
+    let player = Player::new(config, session.clone(), mixer.get_soft_volume(), sink);
+    events.listen(player.get_player_event_channel());
+    player
+}
+
+async fn told_to_stop(commands: &mut Receiver<Command>) {
+    loop {
+        match commands.recv().await {
+            None | Some(Command::Stop) => return,
+            Some(other) => debug!("not signed in yet; {other:?} is not for now"),
+        }
+    }
+}
+
+fn ready(reporter: &Reporter, session: &Session, login: Login) {
+    let country = Some(session.country()).filter(|country| !country.is_empty());
+    reporter.report(&Event::Ready { login, country });
+}
+
+struct Inputs {
+    commands: Receiver<Command>,
+    events: PlayerEventChannel,
+    reports: Receiver<Report>,
+    tells: UnboundedReceiver<Tell>,
+}
+
+struct Stage<'a> {
+    reporter: &'a Reporter,
+    spirc: &'a Spirc,
+    session: &'a Session,
+    player: &'a Player,
+    clock: Clock,
+    follower: Follower,
+    breaker: Breaker,
+    /// The card went away while music played, and nobody has touched anything since.
+    waiting: bool,
+    device: String,
+}
+
+impl Stage<'_> {
+    /// Serves until told to stop, or until the session is lost.
+    async fn serve(&mut self, inputs: Inputs) -> Result<(), Failure> {
+        let Inputs {
+            mut commands,
+            mut events,
+            mut reports,
+            mut tells,
+        } = inputs;
+        let mut clusters = self
+            .session
+            .dealer()
+            .listen_for(
+                "hm://connect-state/v1/cluster",
+                Message::from_raw::<ClusterUpdate>,
+            )
+            .map_err(|error| Failure::Lost(error.to_string()))?;
+        let mut check = interval(SESSION_CHECK);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let changed = tokio::select! {
+                command = commands.recv() => match command {
+                    None | Some(Command::Stop) => return Ok(()),
+                    Some(command) => self.command(command).await,
+                },
+                event = events.recv() => match event {
+                    Some(event) => self.event(&event)?,
+                    None => return Err(Failure::Lost("the player ended".into())),
+                },
+                Some(report) = reports.recv() => self.output(report),
+                Some(tell) = tells.recv() => self.tell(tell),
+                Some(Ok(update)) = clusters.next() => self.cluster(update.cluster.as_ref()),
+                _ = check.tick() => self.check()?,
+            };
+            if changed {
+                self.publish();
+            }
+        }
+    }
+
+    fn check(&mut self) -> Result<bool, Failure> {
+        if self.session.is_invalid() {
+            return Err(Failure::Lost("the link to the access point is gone".into()));
+        }
+        if self.player.is_invalid() {
+            return Err(Failure::Lost("the player thread ended".into()));
+        }
+        Ok(false)
+    }
+
+    async fn command(&mut self, command: Command) -> bool {
+        let done = match command {
+            Command::Check { id } => {
+                let alive = self.alive().await;
+                self.reporter.report(&Event::Checked { id, alive });
+                Ok(())
+            }
+            Command::Restore(then) => self.restore(&then),
+            Command::Play => self.spirc.play(),
+            Command::Pause => {
+                self.waiting = false;
+                self.spirc.pause()
+            }
+            Command::Next => self.spirc.next(),
+            Command::Previous => self.spirc.prev(),
+            Command::Seek { position_ms } => self.spirc.set_position_ms(position_ms),
+            Command::SetVolume { volume } => self.spirc.set_volume(volume.0),
+            Command::Shuffle { on } => self.spirc.shuffle(on),
+            Command::Repeat { mode } => self
+                .spirc
+                .repeat(mode == Repeat::Context)
+                .and_then(|()| self.spirc.repeat_track(mode == Repeat::Track)),
+            Command::Start(_) | Command::Stop => Ok(()),
+        };
+        if let Err(error) = done {
+            warn!("an order could not be passed on: {error}");
+        }
+        false
+    }
+
+    fn restore(&mut self, then: &crate::model::Playback) -> Result<(), librespot_core::Error> {
+        let Some(request) = restore::request(then) else {
+            return Ok(());
+        };
+        info!("taking playback up where it broke off");
+        if let Some(context) = then.context.clone() {
+            self.follower.context(context);
+        }
+        self.spirc.activate()?;
+        self.spirc.load(request)
+    }
+
+    /// Whether the access point still answers. Any answer will do, a refusal too.
+    async fn alive(&self) -> bool {
+        if self.session.is_invalid() {
+            return false;
+        }
+        let Ok(question) = self.session.mercury().get("hm://siskin/alive") else {
+            return false;
+        };
+        timeout(CHECK_LIMIT, question).await.is_ok() && !self.session.is_invalid()
+    }
+
+    fn event(&mut self, event: &PlayerEvent) -> Result<bool, Failure> {
+        match event {
+            PlayerEvent::SessionDisconnected { .. } if self.session.is_invalid() => {
+                // Not a listener's wish but the end of the link: what played is to be taken up again.
+                return Err(Failure::Lost("the link to the access point is gone".into()));
+            }
+            PlayerEvent::Unavailable { track_id, .. } => {
+                let uri = track_id.to_uri().unwrap_or_default();
+                warn!("a track cannot be played ({uri})");
+                if let Some(condition) = self.breaker.unavailable(&uri, Instant::now()) {
+                    self.reporter.report(&Event::Raised { condition });
+                }
+            }
+            PlayerEvent::Loading { .. } => {
+                self.waiting = false;
+                if self.breaker.loading(Instant::now()) == Advice::Stop {
+                    self.player.stop();
+                }
+            }
+            PlayerEvent::Playing { .. } => {
+                if self.breaker.playing() {
+                    for code in [ConditionCode::KeysRefused, ConditionCode::TracksFail] {
+                        self.reporter.report(&Event::Cleared { code });
+                    }
+                }
+            }
+            PlayerEvent::Seeked { .. }
+            | PlayerEvent::Stopped { .. }
+            | PlayerEvent::SessionDisconnected { .. } => self.waiting = false,
+            _ => {}
+        }
+        Ok(self.follower.event(event, now_ms()))
+    }
+
+    fn output(&mut self, report: Report) -> bool {
+        match report {
+            Report::Opened { description } => {
+                info!("sound goes to {description}");
+                self.reporter.report(&Event::Cleared {
+                    code: ConditionCode::OutputLost,
+                });
+            }
+            Report::Lost(condition) => {
+                self.waiting |= self.follower.playback.state == PlayState::Playing;
+                self.reporter.report(&Event::Raised { condition });
+            }
+            Report::Back => {
+                self.reporter.report(&Event::Cleared {
+                    code: ConditionCode::OutputLost,
+                });
+                if std::mem::take(&mut self.waiting) {
+                    let _ = self.spirc.play();
+                }
+            }
+            Report::Xrun { total } => debug!("the sound card ran dry ({total} times so far)"),
+        }
+        false
+    }
+
+    fn tell(&mut self, tell: Tell) -> bool {
+        match tell {
+            Tell::KeyRefused => {
+                self.breaker.key_refused();
+                false
+            }
+            Tell::Context { uri } => self.follower.context(uri),
+            Tell::NotPremium { .. } | Tell::Listed => false,
+        }
+    }
+
+    fn cluster(&mut self, cluster: Option<&Cluster>) -> bool {
+        let Some(cluster) = cluster.filter(|cluster| cluster.active_device_id == self.device)
+        else {
+            return false;
+        };
+        cluster
+            .player_state
+            .as_ref()
+            .is_some_and(|player| self.follower.cluster(player))
+    }
+
+    fn publish(&mut self) {
+        let mut playback = self.follower.playback.clone();
+        if let Some(position_ms) = self.clock.position_ms(Instant::now()) {
+            playback.position_ms = position_ms;
+            playback.at_ms = now_ms();
+        }
+        self.reporter.report(&Event::Playback(Box::new(playback)));
+    }
+}
+
+/// Unix time in ms.
+fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
