@@ -1,0 +1,390 @@
+//! What happens when, as sentences about [`Seats::step`].
+
+use super::phase::{Action, Input, Now, Resident, Seats, Timer};
+use crate::{
+    engine::messages::{Command, Event},
+    model::{ConditionCode, Login, PlayState, Playback, Refusal, Secret, Track, Volume},
+};
+
+const NOW: Now = Now {
+    ms: 1_000_000,
+    dice: 0.5,
+};
+/// Long before, when those who sit here now were signed in.
+const THEN: Now = Now { ms: 0, dice: 0.5 };
+
+fn login(user: &str) -> Login {
+    Login {
+        user: user.into(),
+        kind: 1,
+        secret: Secret::new(vec![1]),
+    }
+}
+
+fn ready(user: &str) -> Event {
+    Event::Ready {
+        login: login(user),
+        country: None,
+    }
+}
+
+/// A speaker with `user` signed in on seat 1.
+fn seated(user: &str) -> Seats {
+    let mut seats = Seats::default();
+    seats.step(Input::Start(Some(login(user))), THEN);
+    seats.step(
+        Input::Engine {
+            seat: 1,
+            event: ready(user),
+        },
+        THEN,
+    );
+    seats
+}
+
+fn playing() -> Box<Playback> {
+    Box::new(Playback {
+        state: PlayState::Playing,
+        active: true,
+        position_ms: 5_000,
+        at_ms: NOW.ms - 2_000,
+        context: Some("spotify:album:1".into()),
+        track: Some(Track {
+            uri: "spotify:track:1".into(),
+            title: "T".into(),
+            artists: vec![],
+            album: "A".into(),
+            duration_ms: 60_000,
+            explicit: false,
+            covers: vec![],
+        }),
+        ..Playback::silent(Volume::FULL)
+    })
+}
+
+fn is_seated(seats: &Seats, user: &str, at: u64) -> bool {
+    matches!(seats.resident(), Resident::Seated { seat, login, .. } if *seat == at && login.user == user)
+}
+
+#[test]
+fn a_guest_becomes_the_resident_only_when_ready_and_then_the_old_one_leaves() {
+    let mut seats = seated("kim");
+    let knock = seats.step(
+        Input::AddUser {
+            ticket: 7,
+            login: login("alex"),
+        },
+        NOW,
+    );
+    assert!(matches!(&knock[0], Action::Spawn { seat: 2, login } if login.user == "alex"));
+    assert!(is_seated(&seats, "kim", 1));
+    let out = seats.step(
+        Input::Engine {
+            seat: 2,
+            event: ready("alex"),
+        },
+        NOW,
+    );
+    assert_eq!(out[0], Action::Retire { seat: 1 });
+    assert!(out.contains(&Action::Answer {
+        ticket: 7,
+        ok: true
+    }));
+    assert!(out.contains(&Action::ActiveUser(Some("alex".into()))));
+    assert!(is_seated(&seats, "alex", 2));
+}
+
+#[test]
+fn a_refused_guest_changes_nothing_for_the_resident() {
+    let mut seats = seated("kim");
+    seats.step(
+        Input::AddUser {
+            ticket: 7,
+            login: login("fred"),
+        },
+        NOW,
+    );
+    let refusal = Refusal::NotPremium {
+        product: "free".into(),
+    };
+    let out = seats.step(
+        Input::Engine {
+            seat: 2,
+            event: Event::Refused { refusal },
+        },
+        NOW,
+    );
+    assert!(
+        matches!(&out[0], Action::Raise(condition) if condition.code == ConditionCode::GuestRefused)
+    );
+    assert!(out.contains(&Action::Answer {
+        ticket: 7,
+        ok: false
+    }));
+    assert!(
+        !out.iter()
+            .any(|action| matches!(action, Action::ActiveUser(_) | Action::Retire { .. }))
+    );
+    assert!(is_seated(&seats, "kim", 1));
+    assert_eq!(
+        seats.step(
+            Input::Ended {
+                seat: 2,
+                how: "exit 1".into()
+            },
+            NOW
+        ),
+        []
+    );
+}
+
+#[test]
+fn the_newest_guest_takes_the_place_of_the_one_still_at_the_door() {
+    let mut seats = seated("kim");
+    seats.step(
+        Input::AddUser {
+            ticket: 7,
+            login: login("alex"),
+        },
+        NOW,
+    );
+    let out = seats.step(
+        Input::AddUser {
+            ticket: 8,
+            login: login("sam"),
+        },
+        NOW,
+    );
+    assert_eq!(
+        out[..2],
+        [
+            Action::Answer {
+                ticket: 7,
+                ok: false
+            },
+            Action::Kill { seat: 2 }
+        ]
+    );
+    assert_eq!(
+        seats.step(
+            Input::Engine {
+                seat: 2,
+                event: ready("alex")
+            },
+            NOW
+        ),
+        []
+    );
+}
+
+#[test]
+fn the_same_account_again_is_answered_from_the_living_session() {
+    let mut seats = seated("kim");
+    let out = seats.step(
+        Input::AddUser {
+            ticket: 7,
+            login: login("kim"),
+        },
+        NOW,
+    );
+    assert_eq!(
+        out[0],
+        Action::Tell {
+            seat: 1,
+            command: Command::Check { id: 7 }
+        }
+    );
+    let alive = Event::Checked { id: 7, alive: true };
+    let out = seats.step(
+        Input::Engine {
+            seat: 1,
+            event: alive,
+        },
+        NOW,
+    );
+    assert_eq!(
+        out,
+        [Action::Answer {
+            ticket: 7,
+            ok: true
+        }]
+    );
+    assert_eq!(
+        seats.step(Input::Timer(Timer::Check { ticket: 7 }), NOW),
+        []
+    );
+}
+
+#[test]
+fn a_session_that_does_not_answer_is_replaced_and_the_music_goes_on() {
+    let mut seats = seated("kim");
+    seats.step(
+        Input::Engine {
+            seat: 1,
+            event: Event::Playback(playing()),
+        },
+        NOW,
+    );
+    seats.step(
+        Input::AddUser {
+            ticket: 7,
+            login: login("kim"),
+        },
+        NOW,
+    );
+    let out = seats.step(Input::Timer(Timer::Check { ticket: 7 }), NOW);
+    assert!(matches!(out[0], Action::Spawn { seat: 2, .. }));
+    let out = seats.step(
+        Input::Engine {
+            seat: 2,
+            event: ready("kim"),
+        },
+        NOW,
+    );
+    assert!(out.iter().any(|action| matches!(action,
+        Action::Tell { seat: 2, command: Command::Restore(then) } if then.position_ms == 7_000)));
+}
+
+#[test]
+fn a_killed_engine_is_followed_by_one_that_takes_playback_up() {
+    let mut seats = seated("kim");
+    seats.step(
+        Input::Engine {
+            seat: 1,
+            event: Event::Playback(playing()),
+        },
+        NOW,
+    );
+    let out = seats.step(
+        Input::Ended {
+            seat: 1,
+            how: "signal 9".into(),
+        },
+        NOW,
+    );
+    let at_once = Action::After {
+        delay: std::time::Duration::ZERO,
+        timer: Timer::Retry,
+    };
+    assert!(out.contains(&at_once), "{out:?}");
+    let out = seats.step(Input::Timer(Timer::Retry), NOW);
+    assert!(matches!(out[0], Action::Spawn { seat: 2, .. }));
+    let out = seats.step(
+        Input::Engine {
+            seat: 2,
+            event: ready("kim"),
+        },
+        NOW,
+    );
+    assert!(out.iter().any(|action| matches!(action,
+        Action::Tell { command: Command::Restore(then), .. } if then.position_ms == 7_000)));
+}
+
+#[test]
+fn what_played_for_one_person_is_never_taken_up_for_another() {
+    let mut seats = seated("kim");
+    seats.step(
+        Input::Engine {
+            seat: 1,
+            event: Event::Playback(playing()),
+        },
+        NOW,
+    );
+    seats.step(
+        Input::AddUser {
+            ticket: 7,
+            login: login("alex"),
+        },
+        NOW,
+    );
+    let out = seats.step(
+        Input::Engine {
+            seat: 2,
+            event: ready("alex"),
+        },
+        NOW,
+    );
+    assert!(
+        !out.iter()
+            .any(|action| matches!(action, Action::Tell { .. })),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn a_refused_stored_login_waits_for_a_new_one_instead_of_retrying() {
+    let mut seats = Seats::default();
+    seats.step(Input::Start(Some(login("kim"))), NOW);
+    let refused = Event::Refused {
+        refusal: Refusal::BadCredentials,
+    };
+    let out = seats.step(
+        Input::Engine {
+            seat: 1,
+            event: refused,
+        },
+        NOW,
+    );
+    assert!(
+        !out.iter()
+            .any(|action| matches!(action, Action::After { .. } | Action::Spawn { .. }))
+    );
+    assert_eq!(seats.resident(), &Resident::Refused);
+    assert_eq!(seats.step(Input::Timer(Timer::Retry), NOW), []);
+}
+
+#[test]
+fn an_unreachable_service_is_tried_again_for_ever_and_ever_more_slowly() {
+    let mut seats = Seats::default();
+    seats.step(Input::Start(Some(login("kim"))), NOW);
+    let mut last = std::time::Duration::ZERO;
+    for seat in 1..12 {
+        let lost = Event::Lost {
+            why: "no route".into(),
+        };
+        let out = seats.step(Input::Engine { seat, event: lost }, NOW);
+        let delay = out.iter().find_map(|action| match action {
+            Action::After {
+                delay,
+                timer: Timer::Retry,
+            } => Some(*delay),
+            _ => None,
+        });
+        let delay = delay.expect("another attempt is planned");
+        assert!(delay >= last, "{delay:?} after {last:?}");
+        last = delay;
+        seats.step(Input::Timer(Timer::Retry), NOW);
+    }
+}
+
+#[test]
+fn forgetting_everybody_ends_the_music_and_leaves_nobody() {
+    let mut seats = seated("kim");
+    let out = seats.step(Input::ResetUsers { ticket: 3 }, NOW);
+    assert!(out.contains(&Action::Retire { seat: 1 }));
+    assert!(out.contains(&Action::Forget { user: "kim".into() }));
+    assert!(out.contains(&Action::Answer {
+        ticket: 3,
+        ok: true
+    }));
+    assert_eq!(seats.resident(), &Resident::Nobody);
+}
+
+#[test]
+fn a_guest_whose_sign_in_hangs_is_answered_before_the_phone_gives_up() {
+    let mut seats = seated("kim");
+    seats.step(
+        Input::AddUser {
+            ticket: 7,
+            login: login("alex"),
+        },
+        NOW,
+    );
+    let out = seats.step(Input::Timer(Timer::SignIn { seat: 2 }), NOW);
+    assert!(out.contains(&Action::Answer {
+        ticket: 7,
+        ok: false
+    }));
+    assert!(out.contains(&Action::Kill { seat: 2 }));
+    assert!(is_seated(&seats, "kim", 1));
+}
