@@ -72,7 +72,9 @@ pub struct Speaker {
     settings: Settings,
     /// `None` when nothing can be kept on this machine.
     store: Option<Arc<Store>>,
-    news: mpsc::Sender<News>,
+    /// Names us in what we tell.
+    place: Arc<str>,
+    news: mpsc::Sender<(Arc<str>, News)>,
     seats: Seats,
     engines: HashMap<Seat, Engine>,
     answers: HashMap<Ticket, oneshot::Sender<bool>>,
@@ -87,11 +89,17 @@ pub struct Speaker {
 }
 
 impl Speaker {
-    pub fn new(settings: Settings, store: Option<Arc<Store>>, news: mpsc::Sender<News>) -> Self {
+    pub fn new(
+        settings: Settings,
+        store: Option<Arc<Store>>,
+        place: Arc<str>,
+        news: mpsc::Sender<(Arc<str>, News)>,
+    ) -> Self {
         let start = settings.speaker.volume.start.volume();
         Self {
             settings,
             store,
+            place,
             news,
             seats: Seats::default(),
             engines: HashMap::new(),
@@ -304,7 +312,7 @@ impl Speaker {
 
     async fn tell_all(&self, news: News) {
         // Whoever listens is the daemon; when it has gone, so shall we.
-        let _ = self.news.send(news).await;
+        let _ = self.news.send((self.place.clone(), news)).await;
     }
 
     async fn write(

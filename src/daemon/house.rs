@@ -1,0 +1,279 @@
+//! The speakers of the house as running tasks, and discovery in front of them.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::{JoinHandle, JoinSet},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::board::Place;
+use crate::{
+    accounts::{Damage, Store},
+    config::{self, Config},
+    discovery::{Discovery, DiscoveryError, Identity, Notice, Request, Verdict},
+    model::{Condition, ConditionCode, DeviceId},
+    speaker::{Knock, News, Settings, Speaker},
+};
+
+/// Logins that may wait for a speaker. The endpoint bounds them as well.
+const KNOCKS: usize = 8;
+
+/// How long the mDNS goodbye and the endpoint may take to end.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long a speaker may take: its engines have 2.5 s of their own.
+const SPEAKER_LIMIT: Duration = Duration::from_millis(3_500);
+
+/// One speaker that runs.
+struct Running {
+    settings: Settings,
+    knocks: mpsc::Sender<Knock>,
+    changes: mpsc::Sender<Settings>,
+    active_user: watch::Sender<Option<String>>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// The announcement and the endpoints, while they run.
+struct Presence {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    /// One each speaker, passing logins on.
+    ushers: JoinSet<()>,
+}
+
+pub struct House {
+    config: Config,
+    store: Option<Arc<Store>>,
+    speakers: BTreeMap<Place, Running>,
+    presence: Option<Presence>,
+    news: mpsc::Sender<(Place, News)>,
+    notices: mpsc::Sender<Notice>,
+}
+
+impl House {
+    pub fn new(
+        config: Config,
+        store: Option<Arc<Store>>,
+        news: mpsc::Sender<(Place, News)>,
+        notices: mpsc::Sender<Notice>,
+    ) -> Self {
+        Self {
+            config,
+            store,
+            speakers: BTreeMap::new(),
+            presence: None,
+            news,
+            notices,
+        }
+    }
+
+    /// Announces the speakers and lets them sign in.
+    ///
+    /// # Errors
+    /// When discovery cannot be started at all.
+    pub async fn open(&mut self) -> Result<(), DiscoveryError> {
+        for speaker in self.config.speakers.clone() {
+            self.start(speaker);
+        }
+        self.appear().await
+    }
+
+    pub fn speakers(&self) -> &[config::Speaker] {
+        &self.config.speakers
+    }
+
+    pub fn set_active_user(&self, place: &str, user: Option<String>) {
+        if let Some(running) = self.speakers.get(place) {
+            running.active_user.send_replace(user);
+        }
+    }
+
+    /// Takes a new configuration over: only what differs is touched.
+    ///
+    /// # Errors
+    /// When discovery cannot be started with the new settings.
+    pub async fn change(&mut self, new: Config) -> Result<Vec<Place>, DiscoveryError> {
+        let shown = |config: &Config| {
+            let speakers = config
+                .speakers
+                .iter()
+                .map(|s| (s.id.clone(), s.name.clone(), s.device_type, s.port));
+            (config.network.clone(), speakers.collect::<Vec<_>>())
+        };
+        let appearance_differs = shown(&self.config) != shown(&new);
+        if appearance_differs {
+            self.vanish().await;
+        }
+        let gone: Vec<Place> = self
+            .speakers
+            .keys()
+            .filter(|id| !new.speakers.iter().any(|speaker| *speaker.id == ***id))
+            .cloned()
+            .collect();
+        for id in &gone {
+            if let Some(running) = self.speakers.remove(id) {
+                running.stop.cancel();
+                await_end(running.task, SPEAKER_LIMIT, "a removed speaker").await;
+            }
+        }
+        self.config = new;
+        for speaker in self.config.speakers.clone() {
+            match self.speakers.get_mut(speaker.id.as_str()) {
+                Some(running) => {
+                    running.settings = Settings {
+                        device: running.settings.device.clone(),
+                        speaker,
+                        network: self.config.network.clone(),
+                        log: self.config.log,
+                    };
+                    // Never waited for: the speaker may be waiting to tell us something.
+                    if running.changes.try_send(running.settings.clone()).is_err() {
+                        warn!("a speaker is too busy for its new settings; reload again");
+                    }
+                }
+                None => self.start(speaker),
+            }
+        }
+        if appearance_differs {
+            self.appear().await?;
+        }
+        Ok(gone)
+    }
+
+    /// Goodbye to phones first, then every speaker at once.
+    pub async fn close(mut self) {
+        self.vanish().await;
+        let running: Vec<_> = std::mem::take(&mut self.speakers).into_values().collect();
+        for running in &running {
+            running.stop.cancel();
+        }
+        for running in running {
+            await_end(running.task, SPEAKER_LIMIT, "a speaker").await;
+        }
+    }
+
+    fn start(&mut self, speaker: config::Speaker) {
+        let place: Place = speaker.id.as_str().into();
+        let device = self.device(&place);
+        let settings = Settings {
+            device,
+            speaker,
+            network: self.config.network.clone(),
+            log: self.config.log,
+        };
+        let (knocks, knocked) = mpsc::channel(KNOCKS);
+        let (changes, changed) = mpsc::channel(4);
+        let (active_user, _) = watch::channel(None);
+        let stop = CancellationToken::new();
+        let speaker = Speaker::new(
+            settings.clone(),
+            self.store.clone(),
+            place.clone(),
+            self.news.clone(),
+        );
+        let task = tokio::spawn(speaker.run(knocked, changed, stop.clone()));
+        let running = Running {
+            settings,
+            knocks,
+            changes,
+            active_user,
+            stop,
+            task,
+        };
+        self.speakers.insert(place, running);
+    }
+
+    /// The id phones know the speaker by. Read before anything is announced: a few hundred bytes.
+    fn device(&self, place: &Place) -> DeviceId {
+        let Some(store) = &self.store else {
+            return DeviceId::from_bytes(rand::random());
+        };
+        let (device, damage) = store.device(place);
+        if let Some(Damage(why)) = damage.into_iter().next() {
+            let what = "something kept on disk could not be read or written";
+            let cure = "check the disk; if phones show an old speaker, restart the Spotify app";
+            let condition = Condition::new(ConditionCode::StateDamaged, what, why, cure);
+            // The channel is fresh and holds more than one condition a speaker.
+            let _ = self.news.try_send((place.clone(), News::Raised(condition)));
+        }
+        device
+    }
+
+    async fn appear(&mut self) -> Result<(), DiscoveryError> {
+        let mut ushers = JoinSet::new();
+        let mut shown = Vec::new();
+        for running in self.speakers.values() {
+            let (requests, requested) = mpsc::channel(KNOCKS);
+            ushers.spawn(usher(requested, running.knocks.clone()));
+            let speaker = &running.settings.speaker;
+            let identity = Identity {
+                device: running.settings.device.clone(),
+                name: speaker.name.clone(),
+                device_type: speaker.device_type,
+                port: speaker.port,
+            };
+            shown.push((identity, requests, running.active_user.subscribe()));
+        }
+        let discovery = Discovery::start(&self.config.network, shown, self.notices.clone()).await?;
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(discovery.run(stop.clone()));
+        self.presence = Some(Presence { stop, task, ushers });
+        Ok(())
+    }
+
+    async fn vanish(&mut self) {
+        if let Some(Presence { stop, task, ushers }) = self.presence.take() {
+            stop.cancel();
+            await_end(task, GOODBYE_LIMIT, "discovery").await;
+            drop(ushers);
+        }
+    }
+}
+
+/// Passes logins from discovery to a speaker, in discovery's and the speaker's own words.
+async fn usher(mut requested: mpsc::Receiver<Request>, knocks: mpsc::Sender<Knock>) {
+    let mut answering = JoinSet::new();
+    loop {
+        let request = tokio::select! {
+            request = requested.recv() => request,
+            Some(_) = answering.join_next() => continue,
+        };
+        let Some(request) = request else { return };
+        let (answer, answered) = oneshot::channel();
+        let (knock, phone) = match request {
+            Request::AddUser {
+                login,
+                answer: phone,
+                ..
+            } => (Knock::AddUser { login, answer }, phone),
+            Request::ResetUsers { answer: phone } => (Knock::ResetUsers { answer }, phone),
+        };
+        if knocks.send(knock).await.is_err() {
+            return;
+        }
+        answering.spawn(async move {
+            let ok = answered.await.unwrap_or(false);
+            let _ = phone.send(if ok {
+                Verdict::Ok
+            } else {
+                Verdict::LoginFailed
+            });
+        });
+    }
+}
+
+async fn await_end(mut task: JoinHandle<()>, limit: Duration, who: &str) {
+    match timeout(limit, &mut task).await {
+        Ok(Ok(())) => {}
+        Ok(Err(failed)) => error!("{who} did not end in order: {failed}"),
+        Err(_) => {
+            warn!("{who} did not stop within {limit:?}");
+            task.abort();
+        }
+    }
+}
