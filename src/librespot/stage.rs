@@ -312,11 +312,9 @@ impl Stage<'_> {
                     self.player.stop();
                 }
             }
-            PlayerEvent::Playing { .. } => {
-                if self.breaker.playing() {
-                    for code in [ConditionCode::KeysRefused, ConditionCode::TracksFail] {
-                        self.reporter.report(&Event::Cleared { code });
-                    }
+            PlayerEvent::Playing { .. } if self.breaker.playing() => {
+                for code in [ConditionCode::KeysRefused, ConditionCode::TracksFail] {
+                    self.reporter.report(&Event::Cleared { code });
                 }
             }
             PlayerEvent::Seeked { .. }

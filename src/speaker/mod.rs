@@ -82,7 +82,9 @@ pub struct Speaker {
     timers: JoinSet<Timer>,
     /// Engines on their way out.
     leaving: JoinSet<()>,
-    heard: (mpsc::Sender<(Seat, Heard)>, mpsc::Receiver<(Seat, Heard)>),
+    /// Handed to every engine.
+    ear: mpsc::Sender<(Seat, Heard)>,
+    heard: mpsc::Receiver<(Seat, Heard)>,
     level: Volume,
     /// When the level is to be written, if it has changed.
     keep_level_at: Option<Instant>,
@@ -96,6 +98,7 @@ impl Speaker {
         news: mpsc::Sender<(Arc<str>, News)>,
     ) -> Self {
         let start = settings.speaker.volume.start.volume();
+        let (ear, heard) = mpsc::channel(64);
         Self {
             settings,
             store,
@@ -107,7 +110,8 @@ impl Speaker {
             last_ticket: 0,
             timers: JoinSet::new(),
             leaving: JoinSet::new(),
-            heard: mpsc::channel(64),
+            ear,
+            heard,
             level: start,
             keep_level_at: None,
         }
@@ -126,7 +130,7 @@ impl Speaker {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some((seat, heard)) = self.heard.1.recv() => self.heard(seat, heard).await,
+                Some((seat, heard)) = self.heard.recv() => self.heard(seat, heard).await,
                 Some(knock) = knocks.recv() => self.knock(knock).await,
                 Some(settings) = changes.recv() => self.change(settings).await,
                 Some(Ok(timer)) = self.timers.join_next() => self.step(Input::Timer(timer)).await,
@@ -271,12 +275,12 @@ impl Speaker {
             login,
             daemon_pid: process::id(),
         };
-        match Engine::spawn(start, self.heard.0.clone(), move |heard| (seat, heard)) {
+        match Engine::spawn(start, self.ear.clone(), move |heard| (seat, heard)) {
             Ok(engine) => drop(self.engines.insert(seat, engine)),
             Err(error) => {
                 let how = format!("it could not be started: {error}");
                 // Said as if it had ended, so that there is one way back for all losses.
-                let _ = self.heard.0.try_send((seat, Heard::Ended { how }));
+                let _ = self.ear.try_send((seat, Heard::Ended { how }));
             }
         }
     }

@@ -156,6 +156,7 @@ pub struct Now {
 }
 
 impl Seats {
+    #[cfg(test)]
     pub fn resident(&self) -> &Resident {
         &self.resident
     }
