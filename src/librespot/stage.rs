@@ -33,8 +33,9 @@ use crate::{
     output::{Clock, Output, Report, VolumeControl},
 };
 
-/// How often the session is asked whether it is still one. librespot tells nobody.
-const SESSION_CHECK: Duration = Duration::from_secs(1);
+/// How often session and player are looked at. Their end is read off the log at once; this is for
+/// the case that it was not said.
+const SESSION_CHECK: Duration = Duration::from_secs(5);
 
 /// How long an answer to "are you alive" may take over the access-point link.
 const CHECK_LIMIT: Duration = Duration::from_millis(1_200);
@@ -220,7 +221,7 @@ impl Stage<'_> {
                     None => return Err(Failure::Lost("the player ended".into())),
                 },
                 Some(report) = reports.recv() => self.output(report),
-                Some(tell) = tells.recv() => self.tell(tell),
+                Some(tell) = tells.recv() => self.tell(tell)?,
                 Some(Ok(update)) = clusters.next() => self.cluster(update.cluster.as_ref()),
                 _ = check.tick() => self.check()?,
             };
@@ -232,7 +233,7 @@ impl Stage<'_> {
 
     fn check(&mut self) -> Result<bool, Failure> {
         if self.session.is_invalid() {
-            return Err(Failure::Lost("the link to the access point is gone".into()));
+            return Err(link_gone());
         }
         if self.player.is_invalid() {
             return Err(Failure::Lost("the player thread ended".into()));
@@ -297,7 +298,7 @@ impl Stage<'_> {
         match event {
             PlayerEvent::SessionDisconnected { .. } if self.session.is_invalid() => {
                 // Not a listener's wish but the end of the link: what played is to be taken up again.
-                return Err(Failure::Lost("the link to the access point is gone".into()));
+                return Err(link_gone());
             }
             PlayerEvent::Unavailable { track_id, .. } => {
                 let uri = track_id.to_uri().unwrap_or_default();
@@ -350,15 +351,14 @@ impl Stage<'_> {
         false
     }
 
-    fn tell(&mut self, tell: Tell) -> bool {
+    fn tell(&mut self, tell: Tell) -> Result<bool, Failure> {
         match tell {
-            Tell::KeyRefused => {
-                self.breaker.key_refused();
-                false
-            }
-            Tell::Context { uri } => self.follower.context(uri),
-            Tell::NotPremium { .. } | Tell::Listed => false,
+            Tell::KeyRefused => self.breaker.key_refused(),
+            Tell::Context { uri } => return Ok(self.follower.context(uri)),
+            Tell::Lost => return Err(link_gone()),
+            Tell::NotPremium { .. } | Tell::Listed => {}
         }
+        Ok(false)
     }
 
     fn cluster(&mut self, cluster: Option<&Cluster>) -> bool {
@@ -380,6 +380,10 @@ impl Stage<'_> {
         }
         self.reporter.report(&Event::Playback(Box::new(playback)));
     }
+}
+
+fn link_gone() -> Failure {
+    Failure::Lost("the link to the access point is gone".into())
 }
 
 /// Unix time in ms.

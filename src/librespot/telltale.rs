@@ -1,7 +1,8 @@
 //! What the librespot crates tell in their log and nowhere else.
 //!
-//! Three facts have no event in librespot 0.8: that an account is not Premium (the library ends the
-//! process right after the line), that connect-state lists us, and that an audio key was refused.
+//! Some facts have no event in librespot 0.8: that an account is not Premium (the library ends the
+//! process right after the line), that connect-state lists us, that the session is lost, that an
+//! audio key was refused, and what is played from.
 //! The version is pinned, and the behaviour tests of the real binary fail when a line changes.
 
 use log::{Log, Metadata, Record};
@@ -18,6 +19,8 @@ pub enum Tell {
         product: String,
     },
     Listed,
+    /// The link to the access point is gone, and the session with it.
+    Lost,
     KeyRefused,
     /// A context is being resolved: what is played from, as a Spotify URI.
     Context {
@@ -86,6 +89,9 @@ fn watched(target: &str) -> bool {
 fn read(target: &str, line: &str) -> Option<Tell> {
     match target {
         "librespot_core::session" => {
+            if line == "Shutdown: Invalidating session" {
+                return Some(Tell::Lost);
+            }
             let rest = line.strip_prefix("librespot does not support \"")?;
             let (product, _) = rest.split_once('"')?;
             Some(Tell::NotPremium {
@@ -117,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_four_lines_are_read_and_no_others() {
+    fn the_lines_that_matter_are_read_and_no_others() {
         let product = "librespot does not support \"free\" accounts.";
         let url = "Requesting https://x/context-resolve/v1/spotify:album:0a1b?product=0";
         assert_eq!(
@@ -142,6 +148,10 @@ mod tests {
             Some(Tell::Context {
                 uri: "spotify:album:0a1b".into()
             })
+        );
+        assert_eq!(
+            read("librespot_core::session", "Shutdown: Invalidating session"),
+            Some(Tell::Lost)
         );
         assert_eq!(read("librespot_core::session", "Country: \"DE\""), None);
         assert_eq!(read("elsewhere", product), None);
