@@ -1,1 +1,3 @@
-//! (to be written)
+//! The speaker on the local network.
+pub mod blob;
+pub mod interfaces;
