@@ -11,7 +11,8 @@ use base64::{
     Engine as _,
     alphabet::STANDARD as ALPHABET,
     engine::{
-        DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD as BASE64,
+        DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig,
+        general_purpose::STANDARD as BASE64,
     },
 };
 use ctr::Ctr128BE;
@@ -284,10 +285,7 @@ mod tests {
         let open = |blob: &str, key: &str| ours.open(&device(), "kim", blob, key);
         assert_eq!(open(&blob, &key), Err(BlobError::OtherKey));
         assert_eq!(open("", &key), Err(BlobError::Short));
-        assert_eq!(
-            open("%%", &key),
-            Err(BlobError::Base64 { field: "blob" })
-        );
+        assert_eq!(open("%%", &key), Err(BlobError::Base64 { field: "blob" }));
         assert_eq!(
             open(&blob, "%%"),
             Err(BlobError::Base64 {
@@ -300,10 +298,7 @@ mod tests {
     fn a_login_without_a_secret_is_a_wish_to_be_forgotten() {
         let keys = Keys::generate();
         let (blob, key) = phone::seal(keys.public(), &device(), "kim", 1, b"");
-        assert_eq!(
-            keys.open(&device(), "kim", &blob, &key),
-            Ok(Opened::Empty)
-        );
+        assert_eq!(keys.open(&device(), "kim", &blob, &key), Ok(Opened::Empty));
     }
 
     #[test]

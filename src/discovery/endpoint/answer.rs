@@ -8,7 +8,7 @@ use crate::discovery::Identity;
 const SOURCE: &str = "siskin";
 /// Of the ZeroConf interface described by the current guide.
 const API_VERSION: &str = "2.10.0";
-/// The one that Spotify's own desktop client shows; a phone compares it with nothing.
+/// librespot's, which the session signs in with as well.
 const CLIENT_ID: &str = "65b708073fc0480ea92a077233ca87bd";
 
 /// The status table. Each has a number, a text and an HTTP status.

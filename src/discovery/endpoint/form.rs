@@ -98,7 +98,10 @@ impl Fields {
             .collect();
         // The decoder puts this character where the bytes made no sense.
         let broken = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
-        if fields.iter().any(|(name, value)| broken(name) || broken(value)) {
+        if fields
+            .iter()
+            .any(|(name, value)| broken(name) || broken(value))
+        {
             return Err(Status::Bad);
         }
         Ok(Self(fields))
@@ -122,7 +125,10 @@ mod tests {
 
     #[test]
     fn the_action_stands_in_the_query_or_in_the_body() {
-        assert_eq!(parse(false, "action=getInfo&version=2.10.0", b""), Ok(Call::GetInfo));
+        assert_eq!(
+            parse(false, "action=getInfo&version=2.10.0", b""),
+            Ok(Call::GetInfo)
+        );
         assert_eq!(parse(true, "action=resetUsers", b""), Ok(Call::ResetUsers));
         assert_eq!(post("action=resetUsers"), Ok(Call::ResetUsers));
     }
@@ -140,7 +146,8 @@ mod tests {
 
     #[test]
     fn a_handover_needs_its_three_fields_in_their_sizes() {
-        let full = "action=addUser&userName=kim&blob=AA+A%2F&clientKey=BBBB&deviceName=Kim%0As+phone";
+        let full =
+            "action=addUser&userName=kim&blob=AA+A%2F&clientKey=BBBB&deviceName=Kim%0As+phone";
         let Ok(Call::AddUser(handover)) = post(full) else {
             panic!("a full handover");
         };

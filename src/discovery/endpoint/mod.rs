@@ -24,7 +24,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Ports tried until one is free on every address.
 const TRIES: usize = 8;
@@ -89,16 +89,10 @@ impl Drop for Place {
     }
 }
 
+/// A bound address. Dropping it ends its connections too: their address is gone, or we are.
 struct Listening {
     task: JoinHandle<()>,
-    stop: CancellationToken,
-}
-
-impl Drop for Listening {
-    /// Ends the connections too: their address is gone, or we are.
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
+    stop: DropGuard,
 }
 
 /// The HTTP server of one speaker.
@@ -188,16 +182,15 @@ impl Endpoint {
         );
         Listening {
             task: tokio::spawn(accepting),
-            stop,
+            stop: stop.drop_guard(),
         }
     }
 
     /// Closes every listener and connection, within half a second.
     pub async fn close(mut self) {
         let mut tasks = JoinSet::new();
-        for (_, mut held) in self.listening.drain() {
-            held.stop.cancel();
-            let task = std::mem::replace(&mut held.task, tokio::spawn(async {}));
+        for (_, Listening { task, stop }) in self.listening.drain() {
+            drop(stop);
             tasks.spawn(task);
         }
         let ended = async { while tasks.join_next().await.is_some() {} };

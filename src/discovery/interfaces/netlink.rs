@@ -10,7 +10,10 @@ use rtnetlink::{
         link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
     },
 };
-use tokio::{task::AbortHandle, time::Instant};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, sleep_until, timeout_at},
+};
 
 use super::{Address, Interface, Kind};
 
@@ -149,6 +152,9 @@ type Messages = std::pin::Pin<Box<dyn Stream<Item = ()> + Send>>;
 pub struct Watch {
     /// Unbounded by the netlink crate's choice. It is drained whenever something is in it.
     messages: Option<(Messages, Owned)>,
+    /// When the burst that has begun is over, or when to look next without being told. Kept here,
+    /// so that a caller may drop [`Watch::changed`] half-way and call it again.
+    due: Option<Instant>,
 }
 
 impl Watch {
@@ -156,23 +162,38 @@ impl Watch {
     pub fn start() -> Self {
         Self {
             messages: subscribe(),
+            due: None,
         }
     }
 
-    /// Waits for the next change, and for the burst it belongs to.
+    /// Waits for the next change, and for the burst it belongs to. Cancel safe.
     pub async fn changed(&mut self) {
-        let Some((messages, _)) = &mut self.messages else {
-            tokio::time::sleep(POLL).await;
-            self.messages = subscribe();
-            return;
-        };
-        if messages.next().await.is_none() {
-            // The subscription broke. What was missed meanwhile is seen at the next look.
-            self.messages = None;
-            return;
+        loop {
+            let Some((messages, _)) = &mut self.messages else {
+                let due = *self.due.get_or_insert_with(|| Instant::now() + POLL);
+                sleep_until(due).await;
+                self.due = None;
+                self.messages = subscribe();
+                return;
+            };
+            let message = match self.due {
+                None => messages.next().await,
+                Some(due) => match timeout_at(due, messages.next()).await {
+                    Ok(message) => message,
+                    Err(_) => {
+                        self.due = None;
+                        return;
+                    }
+                },
+            };
+            match message {
+                Some(()) => {
+                    self.due.get_or_insert_with(|| Instant::now() + SETTLE);
+                }
+                // The subscription broke: what is missed meanwhile is seen at the next look.
+                None => self.messages = None,
+            }
         }
-        let settled = Instant::now() + SETTLE;
-        while let Ok(Some(())) = tokio::time::timeout_at(settled, messages.next()).await {}
     }
 }
 

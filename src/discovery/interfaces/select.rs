@@ -268,7 +268,11 @@ mod tests {
             selection.addresses(),
             ["192.168.1.5", "192.168.1.6"].map(|ip| ip.parse::<IpAddr>().expect("an address"))
         );
-        let reasons: Vec<_> = selection.skipped.iter().map(|s| s.reason.as_str()).collect();
+        let reasons: Vec<_> = selection
+            .skipped
+            .iter()
+            .map(|s| s.reason.as_str())
+            .collect();
         assert_eq!(
             reasons,
             [
