@@ -1,0 +1,242 @@
+//! The mDNS announcement of all speakers, on chosen addresses and no others.
+//!
+//! An [`Advert`] does not change: when addresses do, a new one takes the place of the old. The
+//! responder underneath keeps an address that is gone until it polls, and may then send from it;
+//! a new one knows only what is there. (So it never polls either; [`super::interfaces::Watch`]
+//! tells us.)
+
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+
+use mdns_sd::{
+    DaemonEvent, Error, IfKind, IfPredicate, Receiver, ServiceDaemon, ServiceEvent, ServiceInfo,
+};
+use tokio::time::{sleep, timeout};
+
+use super::{
+    Identity,
+    interfaces::Wanted,
+    names::{self, SERVICE, Seen},
+};
+
+/// The goodbye is sent twice, 120 ms apart, because Wi-Fi loses multicast. Ending the responder
+/// any sooner loses the second.
+const GOODBYES: Duration = Duration::from_millis(150);
+/// For each answer of the responder's thread.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// One speaker as it is announced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    pub identity: Identity,
+    /// Of its endpoint.
+    pub port: u16,
+    /// Never empty.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What the network said.
+#[derive(Debug)]
+pub enum Heard {
+    /// This one of our announcements went out.
+    Announced(Service),
+    /// Somebody (we too) announces this.
+    Seen(Seen),
+    Gone {
+        fullname: String,
+    },
+}
+
+pub struct Advert {
+    responder: ServiceDaemon,
+    services: Vec<(ServiceInfo, Service)>,
+    /// Full names of what the responder has not said to have sent yet.
+    unsent: BTreeSet<String>,
+    /// Listened to until everything was sent once.
+    progress: Option<Receiver<DaemonEvent>>,
+    others: Option<Receiver<ServiceEvent>>,
+}
+
+impl Advert {
+    /// Announces `services` on the `wanted` interfaces, and starts to listen for others.
+    ///
+    /// # Errors
+    /// When no responder can be started: no thread, no file descriptor.
+    pub fn publish(wanted: &[Wanted], services: Vec<Service>) -> Result<Self, Error> {
+        let responder = ServiceDaemon::new()?;
+        let mut advert = Self {
+            responder,
+            services: Vec::with_capacity(services.len()),
+            unsent: BTreeSet::new(),
+            progress: None,
+            others: None,
+        };
+        // Should the rest fail, the thread must not stay behind.
+        match advert.set_up(wanted, services) {
+            Ok(()) => Ok(advert),
+            Err(error) => {
+                let _ = advert.responder.shutdown();
+                Err(error)
+            }
+        }
+    }
+
+    fn set_up(&mut self, wanted: &[Wanted], services: Vec<Service>) -> Result<(), Error> {
+        let allowed: BTreeSet<(String, IpAddr)> = wanted
+            .iter()
+            .flat_map(|interface| {
+                let name = &interface.name;
+                interface.addresses.iter().map(|ip| (name.clone(), *ip))
+            })
+            .collect();
+        let allowed = IfPredicate::new(move |interface| {
+            allowed.contains(&(interface.name.clone(), interface.ip()))
+        });
+        self.responder.set_ip_check_interval(0)?;
+        self.responder.disable_interface(IfKind::All)?;
+        self.responder
+            .enable_interface(IfKind::Predicate(allowed))?;
+        self.progress = Some(self.responder.monitor()?);
+        for service in services {
+            let info = info(&service)?;
+            self.unsent.insert(info.get_fullname().to_owned());
+            self.responder.register(info.clone())?;
+            self.services.push((info, service));
+        }
+        self.others = Some(self.responder.browse(SERVICE)?);
+        Ok(())
+    }
+
+    /// Whether every announcement went out once.
+    pub fn sent(&self) -> bool {
+        self.unsent.is_empty()
+    }
+
+    /// Announces everything again. The responder leaves out what it sent less than a second ago.
+    pub fn repeat(&self) -> Result<(), Error> {
+        let mut all = self.services.iter();
+        all.try_for_each(|(info, _)| self.responder.register(info.clone()))
+    }
+
+    /// Asks the network who else is there, from now on.
+    pub fn look_around(&mut self) -> Result<(), Error> {
+        if self.others.is_none() {
+            self.others = Some(self.responder.browse(SERVICE)?);
+        }
+        Ok(())
+    }
+
+    /// Asks no more: a look that never ends costs every device on the network an answer every
+    /// minute and a half.
+    pub fn look_away(&mut self) {
+        if self.others.take().is_some() {
+            let _ = self.responder.stop_browse(SERVICE);
+        }
+    }
+
+    /// Waits for news. Cancel safe.
+    pub async fn heard(&mut self) -> Heard {
+        loop {
+            let heard = tokio::select! {
+                event = next(self.progress.as_ref()) => self.on_progress(event),
+                event = next(self.others.as_ref()) => self.on_other(event),
+            };
+            if let Some(heard) = heard {
+                return heard;
+            }
+        }
+    }
+
+    fn on_progress(&mut self, event: Option<DaemonEvent>) -> Option<Heard> {
+        let Some(event) = event else {
+            self.progress = None;
+            return None;
+        };
+        let DaemonEvent::Announce(fullname, _) = event else {
+            return None;
+        };
+        if !self.unsent.remove(&fullname) {
+            return None;
+        }
+        if self.unsent.is_empty() {
+            self.progress = None;
+        }
+        let mut all = self.services.iter();
+        let sent = all.find(|(info, _)| info.get_fullname() == fullname)?;
+        Some(Heard::Announced(sent.1.clone()))
+    }
+
+    fn on_other(&mut self, event: Option<ServiceEvent>) -> Option<Heard> {
+        match event {
+            // The responder hangs up on a listener that is too slow. The next look will do.
+            None => {
+                self.look_away();
+                None
+            }
+            Some(ServiceEvent::ServiceFound(_, fullname)) => Some(Heard::Seen(Seen {
+                fullname,
+                addresses: Vec::new(),
+            })),
+            Some(ServiceEvent::ServiceResolved(found)) => Some(Heard::Seen(Seen {
+                fullname: found.get_fullname().to_owned(),
+                addresses: found
+                    .get_addresses()
+                    .iter()
+                    .map(mdns_sd::ScopedIp::to_ip_addr)
+                    .collect(),
+            })),
+            Some(ServiceEvent::ServiceRemoved(_, fullname)) => Some(Heard::Gone { fullname }),
+            Some(_) => None,
+        }
+    }
+
+    /// Says goodbye, so that phones drop the speakers now and not in 75 minutes. Takes well
+    /// under a second.
+    pub async fn withdraw(mut self) {
+        self.look_away();
+        for (info, _) in &self.services {
+            if let Ok(done) = self.responder.unregister(info.get_fullname()) {
+                let _ = timeout(PATIENCE, done.recv_async()).await;
+            }
+        }
+        sleep(GOODBYES).await;
+        self.end().await;
+    }
+
+    /// Ends without a word, because another advert says everything anew.
+    pub async fn replace(self) {
+        // Without interfaces, the goodbye of the shutdown has no way out.
+        let _ = self.responder.disable_interface(IfKind::All);
+        self.end().await;
+    }
+
+    async fn end(self) {
+        if let Ok(done) = self.responder.shutdown() {
+            let _ = timeout(PATIENCE, done.recv_async()).await;
+        }
+    }
+}
+
+/// The next event; `None` when there will be none; never, without a receiver.
+async fn next<T>(receiver: Option<&Receiver<T>>) -> Option<T> {
+    match receiver {
+        Some(receiver) => receiver.recv_async().await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+fn info(service: &Service) -> Result<ServiceInfo, Error> {
+    let Identity { device, name, .. } = &service.identity;
+    let txt = [("VERSION", "1.0"), ("CPath", "/"), ("Stack", "SP")];
+    let mut info = ServiceInfo::new(
+        SERVICE,
+        &names::instance(name, device),
+        &names::host(device),
+        service.addresses.as_slice(),
+        service.port,
+        &txt[..],
+    )?;
+    // Both names carry the device id: nobody else has them, and the three probes that would ask
+    // around first cost the better part of a second.
+    info.set_requires_probe(false);
+    Ok(info)
+}

@@ -1,0 +1,262 @@
+//! One connection of a stranger, from its first byte to its end, within limits.
+
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Body, Bytes, Incoming},
+    header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::Value;
+use tokio::{
+    net::TcpStream,
+    sync::{Semaphore, mpsc, oneshot, watch},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    answer::{self, Status},
+    form::{self, Call, Handover},
+};
+use crate::discovery::{
+    Identity, Login, Verdict,
+    blob::{BlobError, Keys, Opened},
+};
+
+/// What a stranger may cost us.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For the head of a request, and for the silence before the next one.
+    pub head: Duration,
+    /// For the body of a request.
+    pub body: Duration,
+    /// For the daemon's answer to a handover; then it has failed.
+    pub answer: Duration,
+    /// For everything on one connection.
+    pub connection: Duration,
+    /// Connections at once, over all speakers.
+    pub connections: usize,
+    /// Of these, from one address.
+    pub per_peer: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(5),
+            answer: Duration::from_secs(10),
+            connection: Duration::from_secs(60),
+            connections: 64,
+            per_peer: 8,
+        }
+    }
+}
+
+/// Twice a handover at its largest, percent-encoded.
+const BODY_BYTES: usize = 8 * 1024;
+/// For the head of a request. A phone's is under 1 kB.
+const HEAD_BYTES: usize = 16 * 1024;
+const HEADERS: usize = 64;
+/// Handovers that wait for the daemon at once; the next one is refused.
+const PENDING: usize = 4;
+/// How long a connection may go on with its answer once it has been told to end.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+/// What every connection to one speaker shares.
+pub struct Shared {
+    pub identity: Identity,
+    pub keys: Keys,
+    pub requests: mpsc::Sender<crate::discovery::Request>,
+    /// `None` inside: nobody. Without a channel: not to be shown.
+    pub active_user: Option<watch::Receiver<Option<String>>>,
+    pub limits: Limits,
+    pending: Semaphore,
+}
+
+impl Shared {
+    pub fn new(
+        identity: Identity,
+        requests: mpsc::Sender<crate::discovery::Request>,
+        active_user: Option<watch::Receiver<Option<String>>>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            identity,
+            keys: Keys::generate(),
+            requests,
+            active_user,
+            limits,
+            pending: Semaphore::new(PENDING),
+        }
+    }
+}
+
+/// Serves `stream` until the stranger leaves, a limit is hit, or `stop` fires.
+pub async fn serve(stream: TcpStream, peer: IpAddr, shared: Arc<Shared>, stop: CancellationToken) {
+    let limits = shared.limits;
+    let service = service_fn(move |request| {
+        let shared = shared.clone();
+        async move { Ok::<_, Infallible>(respond(request, peer, &shared).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = stop.cancelled() => None,
+        () = tokio::time::sleep(limits.connection) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            timeout(FAREWELL, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        // Anybody can cause this at will: not worth a line in a log that people read.
+        tracing::debug!(%peer, %error, "a connection to the zeroconf endpoint ended");
+    }
+}
+
+async fn respond(
+    request: Request<Incoming>,
+    peer: IpAddr,
+    shared: &Shared,
+) -> Response<Full<Bytes>> {
+    let (status, body, close) = match read(request, shared.limits.body).await {
+        Ok(call) => {
+            let (status, body) = act(call, peer, shared).await;
+            (status, body, false)
+        }
+        // What is left of the request is not read, so nothing can follow it.
+        Err(Unread::Broken(status)) => (status, status.body(), true),
+        Err(Unread::Wrong(status)) => (status, status.body(), false),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+    *response.status_mut() =
+        StatusCode::from_u16(status.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if close {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Why a request was not understood, and whether the connection is still of use.
+enum Unread {
+    Broken(Status),
+    Wrong(Status),
+}
+
+async fn read(request: Request<Incoming>, patience: Duration) -> Result<Call, Unread> {
+    let post = match *request.method() {
+        Method::GET => false,
+        Method::POST => true,
+        _ => return Err(Unread::Broken(Status::NotImplemented)),
+    };
+    let (head, body) = request.into_parts();
+    if body.size_hint().lower() > BODY_BYTES as u64 {
+        return Err(Unread::Broken(Status::Bad));
+    }
+    let body = match timeout(patience, Limited::new(body, BODY_BYTES).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) => {
+            let large = error.is::<LengthLimitError>();
+            tracing::debug!(large, "a request's body could not be read");
+            return Err(Unread::Broken(Status::Bad));
+        }
+        Err(_) => return Err(Unread::Broken(Status::Bad)),
+    };
+    let call = form::parse(post, head.uri.query().unwrap_or(""), &body).map_err(Unread::Wrong)?;
+    // Browsers say which page a request comes from, apps do not. No page has business here.
+    if call != Call::GetInfo && head.headers.contains_key(ORIGIN) {
+        return Err(Unread::Wrong(Status::Bad));
+    }
+    Ok(call)
+}
+
+async fn act(call: Call, peer: IpAddr, shared: &Shared) -> (Status, Value) {
+    let status = match call {
+        Call::GetInfo => {
+            let user = shared
+                .active_user
+                .as_ref()
+                .and_then(|user| user.borrow().clone());
+            let key = shared.keys.public();
+            let info = answer::info(&shared.identity, key, &user.unwrap_or_default());
+            return (Status::Ok, info);
+        }
+        Call::AddUser(handover) => add_user(handover, peer, shared).await,
+        Call::ResetUsers => reset_users(shared).await,
+    };
+    (status, status.body())
+}
+
+async fn add_user(handover: Handover, peer: IpAddr, shared: &Shared) -> Status {
+    let Handover {
+        user,
+        blob,
+        client_key,
+        device_name,
+    } = handover;
+    let device = &shared.identity.device;
+    let login: Login = match shared.keys.open(device, &user, &blob, &client_key) {
+        Ok(Opened::Login(login)) => login,
+        Ok(Opened::Empty) => return reset_users(shared).await,
+        Err(error) => {
+            tracing::debug!(%peer, %error, "a handover could not be read");
+            return match error {
+                BlobError::OtherKey => Status::InvalidPublicKey,
+                BlobError::Base64 { .. } | BlobError::Short | BlobError::Inner => {
+                    Status::InvalidArguments
+                }
+            };
+        }
+    };
+    let asked = ask(shared, |answer| crate::discovery::Request::AddUser {
+        login,
+        device_name,
+        answer,
+    });
+    match asked.await {
+        Some(Verdict::Ok) => Status::Ok,
+        Some(Verdict::LoginFailed) | None => Status::LoginFailed,
+    }
+}
+
+async fn reset_users(shared: &Shared) -> Status {
+    let asked = ask(shared, |answer| crate::discovery::Request::ResetUsers {
+        answer,
+    });
+    match asked.await {
+        Some(Verdict::Ok) => Status::Ok,
+        Some(Verdict::LoginFailed) | None => Status::Unknown,
+    }
+}
+
+/// Puts a request before the daemon. `None` when it is not taken or not answered in time.
+async fn ask(
+    shared: &Shared,
+    request: impl FnOnce(oneshot::Sender<Verdict>) -> crate::discovery::Request,
+) -> Option<Verdict> {
+    let _place = shared.pending.try_acquire().ok()?;
+    let (answer, answered) = oneshot::channel();
+    let asked = async {
+        shared.requests.send(request(answer)).await.ok()?;
+        answered.await.ok()
+    };
+    timeout(shared.limits.answer, asked).await.ok().flatten()
+}

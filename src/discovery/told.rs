@@ -1,0 +1,258 @@
+//! What the daemon has been told, so that it hears of each thing once, and the words for it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tokio::sync::mpsc;
+
+use super::{
+    Notice,
+    advert::Service,
+    endpoint::Unbound,
+    interfaces::{Selection, Skipped},
+    names::Clash,
+};
+use crate::model::{Condition, ConditionCode};
+
+/// Notices that wait for a daemon that is busy; beyond, the oldest are dropped.
+const BACKLOG: usize = 256;
+
+pub struct Told {
+    notices: mpsc::Sender<Notice>,
+    backlog: VecDeque<Notice>,
+    raised: BTreeMap<ConditionCode, Condition>,
+    skipped: BTreeMap<String, String>,
+    announced: Vec<Service>,
+    /// Why an endpoint is not published, as it stands.
+    pub unbound: Option<Condition>,
+    /// Why an announcement is not, as it stands.
+    pub unsent: Option<Condition>,
+}
+
+impl Told {
+    pub fn new(notices: mpsc::Sender<Notice>) -> Self {
+        Self {
+            notices,
+            backlog: VecDeque::new(),
+            raised: BTreeMap::new(),
+            skipped: BTreeMap::new(),
+            announced: Vec::new(),
+            unbound: None,
+            unsent: None,
+        }
+    }
+
+    /// Never waits: the phones' side must not stand still because the daemon does.
+    fn tell(&mut self, notice: Notice) {
+        if self.backlog.is_empty() {
+            let Err(mpsc::error::TrySendError::Full(notice)) = self.notices.try_send(notice) else {
+                return;
+            };
+            self.backlog.push_back(notice);
+            return;
+        }
+        if self.backlog.len() == BACKLOG {
+            self.backlog.pop_front();
+        }
+        self.backlog.push_back(notice);
+    }
+
+    /// Hands over one notice of the backlog; waits for ever when there is none. Cancel safe.
+    pub async fn flush(&mut self) {
+        if self.backlog.is_empty() {
+            return std::future::pending().await;
+        }
+        match self.notices.reserve().await {
+            Ok(place) => {
+                if let Some(notice) = self.backlog.pop_front() {
+                    place.send(notice);
+                }
+            }
+            // Nobody listens any more.
+            Err(_) => self.backlog.clear(),
+        }
+    }
+
+    /// Raises or clears a condition, if that is news.
+    pub fn condition(&mut self, code: ConditionCode, now: Option<Condition>) {
+        match now {
+            Some(condition) if self.raised.get(&code) != Some(&condition) => {
+                self.raised.insert(code, condition.clone());
+                self.tell(Notice::Raised(condition));
+            }
+            Some(_) => {}
+            None => {
+                if self.raised.remove(&code).is_some() {
+                    self.tell(Notice::Cleared(code));
+                }
+            }
+        }
+    }
+
+    /// Two causes, one condition: what cannot be bound cannot be announced either.
+    pub fn not_announced(&mut self) {
+        let now = self.unbound.clone().or_else(|| self.unsent.clone());
+        self.condition(ConditionCode::NotAnnounced, now);
+    }
+
+    /// One notice for each interface whose reason is new.
+    pub fn skipped(&mut self, selection: &Selection) {
+        let before = std::mem::take(&mut self.skipped);
+        for Skipped { name, reason } in &selection.skipped {
+            if before.get(name) != Some(reason) {
+                self.tell(Notice::Skipped {
+                    interface: name.clone(),
+                    reason: reason.clone(),
+                });
+            }
+            self.skipped.insert(name.clone(), reason.clone());
+        }
+    }
+
+    /// One notice for each speaker, until something about it changes.
+    pub fn announced(&mut self, service: Service) {
+        if self.announced.contains(&service) {
+            return;
+        }
+        let device = &service.identity.device;
+        self.announced
+            .retain(|known| known.identity.device != *device);
+        self.tell(Notice::Announced {
+            name: service.identity.name.clone(),
+            port: service.port,
+            addresses: service.addresses.clone(),
+        });
+        self.announced.push(service);
+    }
+
+    /// What is announced no more is told again when it comes back.
+    pub fn gone(&mut self, services: &[Service]) {
+        self.announced.retain(|known| services.contains(known));
+    }
+}
+
+pub fn no_network(selection: &Selection) -> Option<Condition> {
+    if !selection.wanted.is_empty() {
+        return None;
+    }
+    let reasons = selection.skipped.iter();
+    let reasons: Vec<String> = reasons
+        .map(|skipped| format!("{}: {}", skipped.name, skipped.reason))
+        .collect();
+    let why = if reasons.is_empty() {
+        "there is no network interface".to_owned()
+    } else {
+        reasons.join("; ")
+    };
+    Some(Condition::new(
+        ConditionCode::NoNetwork,
+        "no phone can reach this machine",
+        why,
+        "connect it to the network, or name the interface to use in network.allow; \
+         siskin announces itself as soon as there is an address",
+    ))
+}
+
+pub fn not_bound(unbound: &[Unbound]) -> Option<Condition> {
+    let first = unbound.first()?;
+    let (what, why) = (
+        format!("cannot listen on {}", first.address),
+        first.source.to_string(),
+    );
+    let cure = if first.source.kind() == std::io::ErrorKind::AddrInUse {
+        "stop the program that has the port, or choose another with port; siskin keeps trying"
+    } else {
+        "siskin keeps trying"
+    };
+    Some(Condition::new(ConditionCode::NotAnnounced, what, why, cure))
+}
+
+pub fn not_sent(why: &str) -> Condition {
+    Condition::new(
+        ConditionCode::NotAnnounced,
+        "the speaker could not be announced on the network",
+        why,
+        "look at the network settings and at other mDNS programs; siskin keeps trying",
+    )
+}
+
+pub fn name_taken(clash: &Clash) -> Condition {
+    let (what, why, cure) = match clash {
+        Clash::Name(name) => (
+            format!("another device on the network is called {name} too"),
+            "phones show both by the same name".to_owned(),
+            "give one of them another name",
+        ),
+        Clash::Identity { name, address } => (
+            format!("another device claims to be {name}"),
+            format!("the device at {address} announces the same device id"),
+            "was this machine's disk copied? stop siskin on one of them, delete its state \
+             directory, and start it again",
+        ),
+    };
+    Condition::new(ConditionCode::NameTaken, what, why, cure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn skipped(reason: &str) -> Selection {
+        Selection {
+            wanted: Vec::new(),
+            skipped: vec![Skipped {
+                name: "docker0".into(),
+                reason: reason.into(),
+            }],
+        }
+    }
+
+    #[test]
+    fn each_thing_is_told_once_until_it_changes() {
+        let (sender, mut notices) = mpsc::channel(16);
+        let mut told = Told::new(sender);
+        for selection in [skipped("down"), skipped("down"), skipped("bridge")] {
+            told.skipped(&selection);
+            told.condition(ConditionCode::NoNetwork, no_network(&selection));
+        }
+        told.condition(ConditionCode::NoNetwork, None);
+        told.condition(ConditionCode::NoNetwork, None);
+        let mut kinds = Vec::new();
+        while let Ok(notice) = notices.try_recv() {
+            kinds.push(match notice {
+                Notice::Skipped { reason, .. } => reason,
+                Notice::Raised(condition) => condition.why,
+                Notice::Cleared(code) => code.key().to_owned(),
+                Notice::Announced { name, .. } => name,
+            });
+        }
+        assert_eq!(
+            kinds,
+            [
+                "down",
+                "docker0: down",
+                "bridge",
+                "docker0: bridge",
+                "no_network"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_busy_daemon_holds_nothing_up_and_hears_everything_in_order() {
+        let (sender, mut notices) = mpsc::channel(1);
+        let mut told = Told::new(sender);
+        for reason in ["one", "two", "three"] {
+            told.skipped(&skipped(reason));
+        }
+        for expected in ["one", "two", "three"] {
+            let heard = tokio::select! {
+                Some(notice) = notices.recv() => notice,
+                () = async { loop { told.flush().await } } => unreachable!(),
+            };
+            let Notice::Skipped { reason, .. } = heard else {
+                panic!("{heard:?}");
+            };
+            assert_eq!(reason, expected);
+        }
+    }
+}
