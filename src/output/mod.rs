@@ -1,60 +1,205 @@
-//! stub
-use crate::{
-    config,
-    model::{Condition, Volume},
+//! From librespot's samples to the sound card.
+//!
+//! Owns the one sink that librespot sees, the volume, and the device behind them. Knows nothing of
+//! sessions: what happens to the device goes to the engine as a [`Report`], and the engine decides
+//! whether music goes on.
+//!
+//! ```text
+//! player's thread                                device's thread
+//! OwnSink ── Feed { Reel } ── Tap (fades, volume, resampling) ── card | pipe | wav | null
+//! ```
+//!
+//! Start at [`Output::open`]; what belongs to which track is decided in `reel`.
+
+mod card;
+mod clock;
+mod edge;
+mod feed;
+mod format;
+mod outbox;
+mod reel;
+mod report;
+mod retry;
+mod sink;
+mod stream;
+mod tap;
+mod volume;
+
+use std::{
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
 };
-use librespot_playback::{
-    audio_backend::Sink,
-    mixer::{Mixer, MixerConfig},
-    player::PlayerEventChannel,
-};
-use std::{sync::Arc, time::Instant};
-pub enum Report {
-    Opened { description: String },
-    Lost(Condition),
-    Back,
-    Xrun { total: u64 },
+
+use librespot_playback::{audio_backend::Sink, player::PlayerEventChannel};
+use tokio::sync::mpsc;
+
+pub use clock::{Clock, Played};
+pub use report::{Opened, Report};
+pub use volume::VolumeControl;
+
+use crate::config::{self, SampleFormat};
+use feed::Feed;
+use outbox::Outbox;
+use reel::RATE;
+use sink::OwnSink;
+use stream::{Null, Pipe, Target, Wav, Writer};
+
+/// What waits before a pipe or a file. A card has its own setting.
+const STREAM_BUFFER_MS: u32 = 80;
+/// The longest wait for the device's thread at the end; a device that hangs is left behind.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// One output of the settings: a name for `device =`, what it is, and whether it is the default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceLine {
+    pub name: String,
+    pub description: String,
+    pub is_default: bool,
 }
-pub struct VolumeControl;
-impl VolumeControl {
-    pub fn new(_: &config::VolumeSettings, _: Volume) -> Self {
-        Self
-    }
+
+/// The cards and other ALSA devices that `device =` can name. Opens none of them.
+pub fn devices() -> Vec<DeviceLine> {
+    card::devices()
 }
-impl Mixer for VolumeControl {
-    fn open(_: MixerConfig) -> Result<Self, librespot_core::Error> {
-        Ok(Self)
-    }
-    fn volume(&self) -> u16 {
-        0
-    }
-    fn set_volume(&self, _: u16) {}
+
+/// The output of one engine.
+#[derive(Debug)]
+pub struct Output {
+    feed: Arc<Feed>,
+    thread: Option<JoinHandle<()>>,
 }
-pub struct Clock;
-impl Clock {
-    pub fn position_ms(&self, _: Instant) -> Option<u32> {
-        None
-    }
-}
-pub struct Output;
-pub struct Ear;
-impl Ear {
-    pub fn listen(&self, _: PlayerEventChannel) {}
-}
+
 impl Output {
+    /// Never fails: trouble is a report, and comes when something is to be played. The device is
+    /// opened at the first sound, not now.
     pub fn open(
-        _: &config::Output,
-        _: Arc<VolumeControl>,
-        _: tokio::sync::mpsc::Sender<Report>,
-        _: u32,
+        settings: &config::Output,
+        volume: Arc<VolumeControl>,
+        reports: mpsc::Sender<Report>,
+        daemon_pid: u32,
     ) -> Self {
-        Self
+        let buffer_ms = match settings {
+            config::Output::Card { buffer_ms, .. } => *buffer_ms,
+            _ => STREAM_BUFFER_MS,
+        };
+        let capacity = (u64::from(buffer_ms) * u64::from(RATE) / 1000) as usize;
+        let feed = Arc::new(Feed::new(capacity));
+        let outbox = Outbox::new(reports);
+        let owner = Parts {
+            feed: Arc::clone(&feed),
+            volume,
+            outbox,
+        };
+        let thread = owner.spawn(settings, daemon_pid);
+        if let Err(error) = &thread {
+            // Writers are then refused at once instead of after a wait for nobody.
+            feed.lose(&format!("no thread for the output: {error}"));
+        }
+        Self {
+            feed,
+            thread: thread.ok(),
+        }
     }
-    pub fn sink(&self) -> (impl FnOnce() -> Box<dyn Sink> + Send + 'static, Ear) {
-        (|| -> Box<dyn Sink> { todo!() }, Ear)
+
+    /// Makes the sink, for `Player::new`: called by the player in its own thread.
+    pub fn sink_builder(&self) -> impl FnOnce() -> Box<dyn Sink> + Send + 'static {
+        let feed = Arc::clone(&self.feed);
+        move || Box::new(OwnSink { feed })
     }
+
+    /// Takes the player's events, by which the sink knows what it is given. Call it before the
+    /// player's first `load`.
+    pub fn follow(&self, events: PlayerEventChannel) {
+        self.feed.follow(events);
+    }
+
     pub fn clock(&self) -> Clock {
-        Clock
+        Clock {
+            feed: Arc::clone(&self.feed),
+        }
     }
-    pub fn close(&self) {}
+
+    /// Closes the device and completes a file. Blocks for a second at most; call it after the
+    /// player was paused or dropped, or the last 100 ms are cut off.
+    pub fn close(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.feed.close();
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        let deadline = Instant::now() + CLOSE_LIMIT;
+        while !thread.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if !thread.is_finished() {
+            tracing::warn!("the sound device does not let go; leaving it behind");
+        } else if thread.join().is_err() {
+            tracing::error!("the output's thread had panicked");
+        }
+    }
 }
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+struct Parts {
+    feed: Arc<Feed>,
+    volume: Arc<VolumeControl>,
+    outbox: Outbox,
+}
+
+impl Parts {
+    fn spawn(
+        self,
+        settings: &config::Output,
+        daemon_pid: u32,
+    ) -> std::io::Result<JoinHandle<()>> {
+        let second = Duration::from_secs(1);
+        match settings {
+            config::Output::Card { device, .. } => card::Owner {
+                feed: self.feed,
+                volume: self.volume,
+                name: device.clone(),
+                outbox: self.outbox,
+            }
+            .spawn(),
+            config::Output::Pipe { path, format } => {
+                let pipe = Pipe::new(path.clone(), daemon_pid, *format);
+                // A reader that was just started should not wait for long.
+                self.write_to(Box::new(pipe), *format, second / 2)
+            }
+            config::Output::Wav { path, format } => {
+                let wav = Wav::new(path.clone(), *format);
+                self.write_to(Box::new(wav), stream::stored(*format), second * 2)
+            }
+            config::Output::Null => self.write_to(Box::new(Null), SampleFormat::F32, second),
+        }
+    }
+
+    fn write_to(
+        self,
+        target: Box<dyn Target>,
+        format: SampleFormat,
+        patience: Duration,
+    ) -> std::io::Result<JoinHandle<()>> {
+        Writer {
+            feed: self.feed,
+            volume: self.volume,
+            outbox: self.outbox,
+            target,
+            format,
+            patience,
+        }
+        .spawn()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! A sound card: opened when something is to be heard, given back when not, looked for when lost.
+//!
+//! One thread owns the device. It alone opens, watches and drops it; the player's thread never
+//! touches ALSA, so a device that hangs cannot hang the player.
+
+mod device;
+mod quiet;
+mod trouble;
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+pub(super) use device::devices;
+use device::Live;
+use trouble::Trouble;
+
+use super::{
+    feed::{Feed, Status},
+    outbox::Outbox,
+    report::Report,
+    retry::Retry,
+    volume::VolumeControl,
+};
+use crate::model::Condition;
+
+/// Others may have the card when nothing was heard for so long.
+const GIVE_BACK: Duration = Duration::from_secs(10);
+/// A card that asks for no samples for so long is dead. Its longest honest pause is one period.
+const STALLED: Duration = Duration::from_secs(2);
+/// How often an open card is looked at. Errors wake the owner at once; this finds stalls.
+const LOOK: Duration = Duration::from_millis(500);
+/// A card that was lost counts as back when it goes on asking for samples after its buffer is full.
+const PROOF_PULLS: u64 = 12;
+const PROOF_LIMIT: Duration = Duration::from_secs(1);
+
+pub(super) struct Owner {
+    pub feed: Arc<Feed>,
+    pub volume: Arc<VolumeControl>,
+    /// As `siskin devices` names it; `None` is the default one.
+    pub name: Option<String>,
+    pub outbox: Outbox,
+}
+
+impl Owner {
+    pub(super) fn spawn(self) -> std::io::Result<thread::JoinHandle<()>> {
+        thread::Builder::new()
+            .name("siskin-card".into())
+            .spawn(move || self.run())
+    }
+
+    fn run(mut self) {
+        // What ALSA prints by itself says nothing to a listener, and goes to stderr without this.
+        let _quiet = quiet::Quiet::new();
+        let mut retry = Retry::new(Duration::from_millis(100), Duration::from_secs(2));
+        loop {
+            let status = self.feed.wait(retry.at(), |status| {
+                status.closing || (status.wanted && retry.at().is_none())
+            });
+            if status.closing {
+                return;
+            }
+            if !status.wanted {
+                retry.reset();
+                continue;
+            }
+            match self.open() {
+                Ok(live) => {
+                    retry.reset();
+                    if let Some(condition) = self.keep(live) {
+                        if self.feed.status().running {
+                            self.lose(condition);
+                            retry.later();
+                        } else {
+                            // Nobody misses it. Whoever plays next hears of it.
+                            self.feed.closed();
+                        }
+                    }
+                }
+                Err(condition) => {
+                    self.lose(condition);
+                    retry.later();
+                }
+            }
+        }
+    }
+
+    fn lose(&mut self, condition: Condition) {
+        self.feed.lose(&format!("{}: {}", condition.what, condition.why));
+        self.outbox.lost(condition);
+    }
+
+    /// Opens the card and, when it had been lost, makes sure that it really takes samples.
+    fn open(&mut self) -> Result<Live, Condition> {
+        let live = Live::open(&self.feed, &self.volume, self.name.as_deref())
+            .map_err(|trouble| trouble.condition(self.name.as_deref()))?;
+        if self.outbox.is_lost() {
+            let start = self.feed.status().pulls;
+            let deadline = Instant::now() + PROOF_LIMIT;
+            let proven = |status: &Status| status.pulls >= start + PROOF_PULLS;
+            while !proven(&self.feed.status()) {
+                if let Some(trouble) = live.fault() {
+                    return Err(trouble.condition(self.name.as_deref()));
+                }
+                if Instant::now() >= deadline {
+                    return Err(Trouble::Stalled.condition(self.name.as_deref()));
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+        self.feed.opened(live.capacity());
+        self.outbox.send(Report::Opened(live.opened()));
+        self.outbox.back();
+        Ok(live)
+    }
+
+    /// Watches the open card until it is given back (`None`) or lost.
+    fn keep(&mut self, live: Live) -> Option<Condition> {
+        loop {
+            let look = Instant::now() + LOOK;
+            let status = self
+                .feed
+                .wait(Some(look), |status| status.closing || live.fault().is_some());
+            let name = self.name.as_deref();
+            if let Some(trouble) = live.fault() {
+                // Drop first: a dead sound server calls back as fast as it can.
+                drop(live);
+                return Some(trouble.condition(name));
+            }
+            if status.last_pull.elapsed() > STALLED {
+                drop(live);
+                return Some(Trouble::Stalled.condition(name));
+            }
+            self.outbox.xruns(live.xruns() + status.gaps);
+            let idle = status
+                .idle_since
+                .is_some_and(|since| since.elapsed() > GIVE_BACK);
+            if status.closing || idle {
+                drop(live);
+                self.feed.closed();
+                return None;
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The sink's clock: which track is heard now, and where in it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{feed::Feed, reel::RATE};
+
+/// Music counts as flowing when some was taken this recently: several periods of any device.
+const FLOWING: Duration = Duration::from_millis(300);
+
+/// What the listener hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Played {
+    /// librespot's `play_request_id` of the track that is heard; `None` before the first one.
+    pub track: Option<u64>,
+    /// Position in that track, in ms: frames taken by the device, less those it still holds.
+    pub position_ms: u32,
+    /// Whether the device takes music now. "Playing" is true only while this is.
+    pub consuming: bool,
+    /// Frames of music (44 100 a second) that ever left for the device.
+    pub frames_taken: u64,
+    pub at: Instant,
+}
+
+/// Readable from any thread, cheap.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    pub(super) feed: Arc<Feed>,
+}
+
+impl Clock {
+    pub fn now(&self) -> Played {
+        self.feed.played(Instant::now())
+    }
+}
+
+/// The last time the device took frames, from which the frame at its output is estimated.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Beat {
+    /// When, and how many frames had left before that.
+    at: Option<(Instant, u64)>,
+    /// Frames the device still held then.
+    delay: u64,
+    last_music: Option<Instant>,
+}
+
+/// Calls closer together than this are one gulp of the device.
+const GULP: Duration = Duration::from_millis(3);
+
+impl Beat {
+    /// The device took frames `before..after` (equal when there was only silence), and holds `delay` frames.
+    pub(super) fn took(&mut self, before: u64, after: u64, delay: u64, now: Instant) {
+        let same_gulp = self
+            .at
+            .is_some_and(|(at, _)| now.saturating_duration_since(at) < GULP);
+        if !same_gulp {
+            self.at = Some((now, before));
+            self.delay = delay;
+        }
+        if after > before {
+            self.last_music = Some(now);
+        }
+    }
+
+    /// Index of the frame that is heard at `now`.
+    pub(super) fn heard(&self, taken: u64, now: Instant) -> u64 {
+        let Some((at, before)) = self.at else {
+            return taken;
+        };
+        let gone = now.saturating_duration_since(at).as_micros() as u64 * u64::from(RATE);
+        (before + gone / 1_000_000).saturating_sub(self.delay).min(taken)
+    }
+
+    pub(super) fn is_flowing(&self, now: Instant) -> bool {
+        self.last_music
+            .is_some_and(|at| now.saturating_duration_since(at) < FLOWING)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_heard_lags_what_was_taken_by_the_delay_and_then_catches_up() {
+        let start = Instant::now();
+        let mut beat = Beat::default();
+        beat.took(44_100, 45_124, 1024, start);
+        assert_eq!(beat.heard(45_124, start), 44_100 - 1024);
+        let later = start + Duration::from_millis(10);
+        assert_eq!(beat.heard(45_124, later), 44_100 - 1024 + 441);
+        assert_eq!(beat.heard(45_124, start + Duration::from_secs(9)), 45_124);
+    }
+
+    #[test]
+    fn several_calls_of_one_gulp_count_from_the_first() {
+        let start = Instant::now();
+        let mut beat = Beat::default();
+        beat.took(0, 256, 1024, start);
+        beat.took(256, 512, 1024, start + Duration::from_micros(50));
+        assert_eq!(beat.heard(512, start + Duration::from_millis(30)), 1323 - 1024);
+    }
+
+    #[test]
+    fn silence_is_not_music() {
+        let start = Instant::now();
+        let mut beat = Beat::default();
+        beat.took(0, 0, 0, start);
+        assert!(!beat.is_flowing(start));
+        beat.took(0, 10, 0, start);
+        assert!(beat.is_flowing(start) && !beat.is_flowing(start + FLOWING));
+    }
+}

@@ -1,0 +1,337 @@
+//! The samples on their way: a bounded queue that knows which track each of them belongs to.
+//!
+//! Pure: no lock, no clock, no thread. Here it is decided where a fade is needed. The rule: music
+//! that stops or starts in the middle of a track fades for 5 ms; the joint between two tracks and
+//! the beginning of a track are left exactly as they are.
+
+use std::{collections::VecDeque, ops::Range};
+
+use super::edge::Edge;
+
+/// Frames per second everywhere before a device of another rate.
+pub(super) const RATE: u32 = 44_100;
+pub(super) const CHANNELS: usize = 2;
+/// Length of a fade: 5 ms. Shorter ones click, longer ones are heard as a delay.
+pub(super) const FADE: usize = 220;
+/// Positions that differ by less come from the decoder's packets; our count is better.
+const DRIFT_MS: u32 = 500;
+/// Edges remembered; more within one second of music are the oldest ones' loss.
+const MAX_SEGMENTS: usize = 64;
+
+/// Where a stretch of one track begins. Indexes count frames since the beginning of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Segment {
+    start: u64,
+    track: u64,
+    position_ms: u32,
+}
+
+/// How the taker behaves when the queue runs low.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// A card: what is not there now is silence, so the music must fade out before.
+    Now,
+    /// A pipe or file: waits for more, and keeps the last 5 ms back until it is known what follows.
+    Patient,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    /// Silence; opens when enough is waiting.
+    Shut,
+    Open,
+}
+
+#[derive(Debug)]
+pub(super) struct Reel {
+    samples: VecDeque<f32>,
+    /// In frames. Pushing stops here.
+    capacity: usize,
+    /// Index of the next frame to leave.
+    taken: u64,
+    segments: VecDeque<Segment>,
+    /// Index after the last frame of a track that was decoded to its end.
+    ended_at: Option<u64>,
+    fade_in_at: Option<u64>,
+    /// Frames that fade to silence; the gate shuts behind them.
+    fade_out: Range<u64>,
+    gate: Gate,
+    draining: bool,
+    /// Times the music broke off because nothing was waiting.
+    pub(super) gaps: u64,
+}
+
+impl Reel {
+    /// `capacity` in frames.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            samples: VecDeque::with_capacity((capacity + FADE) * CHANNELS),
+            capacity: capacity.max(4 * FADE),
+            taken: 0,
+            segments: VecDeque::new(),
+            ended_at: None,
+            fade_in_at: None,
+            fade_out: 0..0,
+            gate: Gate::Shut,
+            draining: false,
+            gaps: 0,
+        }
+    }
+
+    /// Frames waiting.
+    pub(super) fn len(&self) -> usize {
+        self.samples.len() / CHANNELS
+    }
+
+    /// Frames that have left since the beginning.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Index of the next frame to be written.
+    fn written(&self) -> u64 {
+        self.taken + self.len() as u64
+    }
+
+    /// A device with a longer buffer wants more frames waiting.
+    pub(super) fn grow(&mut self, capacity: usize) {
+        self.capacity = self.capacity.max(capacity);
+    }
+
+    /// Takes up what the player said since the last samples.
+    pub(super) fn note(&mut self, edge: Edge) {
+        match edge {
+            Edge::Load => {
+                if self.ended_at != Some(self.written()) {
+                    self.flush();
+                }
+            }
+            Edge::Start { track, position_ms } => {
+                let expected = self.position_of(self.written());
+                let known = expected
+                    .is_some_and(|(t, ms)| t == track && ms.abs_diff(position_ms) < DRIFT_MS);
+                if !known {
+                    self.anchor(track, position_ms);
+                }
+            }
+            Edge::Jump { track, position_ms } => {
+                self.flush();
+                self.anchor(track, position_ms);
+            }
+            Edge::Exact { track, position_ms } => self.anchor(track, position_ms),
+            Edge::End => self.ended_at = Some(self.written()),
+            Edge::Rest { track, position_ms } => {
+                if self.segments.back().is_none_or(|s| s.track != track) {
+                    self.anchor(track, position_ms);
+                }
+            }
+        }
+    }
+
+    /// Appends as many whole frames as fit; returns how many samples it took.
+    pub(super) fn push(&mut self, samples: &[f64]) -> usize {
+        let room = self.capacity.saturating_sub(self.len()) * CHANNELS;
+        let count = samples.len().min(room) / CHANNELS * CHANNELS;
+        self.append(&samples[..count]);
+        count
+    }
+
+    /// Appends past the capacity, so that a packet cut short by a lost device is not lost as well.
+    /// Bounded: beyond one second more, it is dropped.
+    pub(super) fn push_rest(&mut self, samples: &[f64]) {
+        if self.len() < self.capacity + RATE as usize {
+            self.append(&samples[..samples.len() / CHANNELS * CHANNELS]);
+        }
+    }
+
+    fn append(&mut self, samples: &[f64]) {
+        if !samples.is_empty() {
+            self.draining = false;
+            self.samples.extend(samples.iter().map(|&s| s as f32));
+        }
+    }
+
+    /// No more is coming for now: let everything out, with a fade on the tail.
+    pub(super) fn drain(&mut self) {
+        let end = self.written();
+        self.draining = true;
+        if self.ended_at != Some(end) && self.fade_out.end < end {
+            self.fade_out = end - (self.len().min(FADE) as u64)..end;
+        }
+    }
+
+    /// The taker is gone: what waits stays, and fades in when there is one again.
+    pub(super) fn hold(&mut self) {
+        self.gate = Gate::Shut;
+        self.draining = false;
+        self.fade_out = 0..0;
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// Whether a taker would get something now.
+    pub(super) fn is_ready(&self, pace: Pace) -> bool {
+        match (self.gate, pace) {
+            (Gate::Shut, _) => self.may_open(),
+            (Gate::Open, Pace::Now) => true,
+            (Gate::Open, Pace::Patient) => self.deliverable(usize::MAX, pace) > 0,
+        }
+    }
+
+    /// Fills `out` with faded, interleaved frames; returns how many frames there were.
+    pub(super) fn pull(&mut self, out: &mut [f32], pace: Pace) -> usize {
+        let want = out.len() / CHANNELS;
+        let mut done = 0;
+        while done < want {
+            if self.gate == Gate::Shut {
+                if !self.may_open() {
+                    break;
+                }
+                self.open();
+            }
+            if pace == Pace::Now {
+                self.fade_before_running_dry(want - done);
+            }
+            let count = self.deliverable(want - done, pace);
+            if count == 0 {
+                if pace == Pace::Now || self.samples.is_empty() {
+                    self.gate = Gate::Shut;
+                }
+                break;
+            }
+            self.deliver(&mut out[done * CHANNELS..(done + count) * CHANNELS]);
+            done += count;
+            if self.fade_out.end == self.taken {
+                self.gate = Gate::Shut;
+            }
+        }
+        self.forget_old_segments();
+        done
+    }
+
+    fn may_open(&self) -> bool {
+        let complete = self.draining || self.ended_at.is_some_and(|end| end > self.taken);
+        !self.samples.is_empty() && (complete || self.len() >= self.capacity * 3 / 4)
+    }
+
+    fn open(&mut self) {
+        self.gate = Gate::Open;
+        let at_a_beginning = self
+            .segments
+            .iter()
+            .rev()
+            .find(|s| s.start <= self.taken)
+            .is_some_and(|s| s.start == self.taken && s.position_ms == 0);
+        self.fade_in_at = (!at_a_beginning).then_some(self.taken);
+    }
+
+    /// How many frames may leave now, at most `want`.
+    fn deliverable(&self, want: usize, pace: Pace) -> usize {
+        let fading = self.fade_out.end.saturating_sub(self.taken) as usize;
+        if fading > 0 {
+            return want.min(fading);
+        }
+        let whole = self.ended_at == Some(self.written());
+        match pace {
+            Pace::Patient if !whole => want.min(self.len().saturating_sub(FADE)),
+            _ => want.min(self.len()),
+        }
+    }
+
+    /// With less than a fade left behind this block, and more to be expected, nobody knows whether
+    /// it comes in time: fade now, rather than break off in the next block.
+    fn fade_before_running_dry(&mut self, want: usize) {
+        let fading = self.fade_out.end > self.taken;
+        let whole = self.ended_at == Some(self.written());
+        if !fading && !whole && self.len() < want + FADE && !self.samples.is_empty() {
+            let end = self.taken + self.len().min(want) as u64;
+            self.fade_out = end.saturating_sub(FADE as u64).max(self.taken)..end;
+            self.gaps += 1;
+        }
+    }
+
+    fn deliver(&mut self, out: &mut [f32]) {
+        for frame in out.chunks_exact_mut(CHANNELS) {
+            let gain = self.gain_at(self.taken);
+            for sample in frame {
+                *sample = self.samples.pop_front().unwrap_or(0.0) * gain;
+            }
+            self.taken += 1;
+        }
+    }
+
+    fn gain_at(&self, index: u64) -> f32 {
+        let rise = match self.fade_in_at {
+            Some(at) if index < at + FADE as u64 => (index - at) as f32 / FADE as f32,
+            _ => 1.0,
+        };
+        let fall = if self.fade_out.contains(&index) {
+            let length = self.fade_out.end - self.fade_out.start;
+            (self.fade_out.end - index) as f32 / (length + 1) as f32
+        } else {
+            1.0
+        };
+        rise * fall
+    }
+
+    /// Drops what waits. If it is being heard, the next 5 ms remain, to fade out.
+    fn flush(&mut self) {
+        let keep = match self.gate {
+            Gate::Shut => 0,
+            Gate::Open if self.fade_out.end > self.taken => {
+                (self.fade_out.end - self.taken).min(FADE as u64) as usize
+            }
+            Gate::Open => self.len().min(FADE),
+        };
+        let end = self.taken + keep as u64;
+        if keep > 0 && self.fade_out.end != end {
+            self.fade_out = self.taken..end;
+        }
+        self.samples.truncate(keep * CHANNELS);
+        self.segments.retain(|segment| segment.start < end);
+        self.ended_at = self.ended_at.filter(|&at| at < end);
+    }
+
+    fn anchor(&mut self, track: u64, position_ms: u32) {
+        let start = self.written();
+        self.segments.retain(|segment| segment.start < start);
+        if self.segments.len() == MAX_SEGMENTS {
+            self.segments.pop_front();
+        }
+        self.segments.push_back(Segment {
+            start,
+            track,
+            position_ms,
+        });
+    }
+
+    /// Which track frame `index` belongs to, and its position in it.
+    pub(super) fn position_of(&self, index: u64) -> Option<(u64, u32)> {
+        let segment = self
+            .segments
+            .iter()
+            .rev()
+            .find(|segment| segment.start <= index)
+            .or(self.segments.front())?;
+        let gone_ms = index.saturating_sub(segment.start) * 1000 / u64::from(RATE);
+        let position = u64::from(segment.position_ms) + gone_ms;
+        Some((segment.track, u32::try_from(position).unwrap_or(u32::MAX)))
+    }
+
+    /// A clock looks back by the device's delay, never by more than a second.
+    fn forget_old_segments(&mut self) {
+        while self
+            .segments
+            .get(1)
+            .is_some_and(|next| next.start + u64::from(RATE) <= self.taken)
+        {
+            self.segments.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "reel_tests.rs"]
+mod tests;

@@ -1,0 +1,260 @@
+use super::*;
+
+const CAPACITY: usize = 3528;
+
+fn start(track: u64, position_ms: u32) -> Edge {
+    Edge::Start { track, position_ms }
+}
+
+fn ones(frames: usize) -> Vec<f64> {
+    vec![1.0; frames * CHANNELS]
+}
+
+/// A reel with a track at its beginning and this much of it waiting.
+fn playing(frames: usize) -> Reel {
+    let mut reel = Reel::new(CAPACITY);
+    reel.note(Edge::Load);
+    reel.note(start(1, 0));
+    assert_eq!(reel.push(&ones(frames)), frames * CHANNELS);
+    reel
+}
+
+/// The left channel of what is taken; silence where there is nothing.
+fn take(reel: &mut Reel, frames: usize) -> Vec<f32> {
+    let mut out = vec![0.0; frames * CHANNELS];
+    let count = reel.pull(&mut out, Pace::Now);
+    out[count * CHANNELS..].fill(0.0);
+    assert!(out.chunks(CHANNELS).all(|frame| frame[0] == frame[1]));
+    out.into_iter().step_by(CHANNELS).collect()
+}
+
+fn steepest(samples: &[f32]) -> f32 {
+    samples
+        .windows(2)
+        .map(|pair| (pair[0] - pair[1]).abs())
+        .fold(0.0, f32::max)
+}
+
+/// One step of a 5 ms fade of a full-scale constant.
+const GENTLE: f32 = 1.01 / FADE as f32;
+
+#[test]
+fn a_full_reel_takes_no_more_than_fits() {
+    let mut reel = Reel::new(CAPACITY);
+    assert_eq!(reel.push(&ones(CAPACITY + 10)), CAPACITY * CHANNELS);
+    assert_eq!(reel.push(&ones(1)), 0);
+}
+
+#[test]
+fn a_track_begins_exactly_as_it_is_and_only_when_enough_is_waiting() {
+    let mut reel = playing(CAPACITY / 2);
+    assert_eq!(take(&mut reel, 100), vec![0.0; 100]);
+    reel.push(&ones(CAPACITY / 2));
+    assert_eq!(take(&mut reel, 100), vec![1.0; 100]);
+}
+
+#[test]
+fn the_joint_of_two_tracks_is_exact_to_the_sample() {
+    let ramp: Vec<f64> = (0..6000).flat_map(|n| [f64::from(n) / 6000.0; 2]).collect();
+    let (first, second) = ramp.split_at(3001 * CHANNELS);
+    let mut reel = Reel::new(CAPACITY);
+    reel.note(start(1, 0));
+    let mut heard = Vec::new();
+    reel.push(first);
+    reel.note(Edge::End);
+    reel.note(Edge::Load);
+    reel.note(start(2, 0));
+    let mut rest = second;
+    while !rest.is_empty() {
+        let count = reel.push(rest);
+        rest = &rest[count..];
+        heard.extend(take(&mut reel, 500));
+    }
+    reel.note(Edge::End);
+    while !reel.is_drained() {
+        heard.extend(take(&mut reel, 500));
+    }
+    let expected: Vec<f32> = ramp.iter().step_by(CHANNELS).map(|&s| s as f32).collect();
+    assert_eq!(heard[..6000], expected);
+    assert_eq!(reel.gaps, 0);
+}
+
+#[test]
+fn the_end_of_the_last_track_is_not_faded() {
+    let mut reel = playing(3000);
+    reel.note(Edge::End);
+    assert_eq!(take(&mut reel, 3000), vec![1.0; 3000]);
+    assert_eq!(reel.gaps, 0);
+}
+
+#[test]
+fn a_pause_plays_everything_and_fades_the_tail() {
+    let mut reel = playing(CAPACITY);
+    take(&mut reel, 500);
+    reel.drain();
+    let heard = take(&mut reel, CAPACITY);
+    assert!(reel.is_drained());
+    assert_eq!(reel.taken(), CAPACITY as u64);
+    let end = CAPACITY - 500;
+    assert!(heard[..end - FADE].iter().all(|&s| s == 1.0));
+    assert!(steepest(&heard) < GENTLE, "{}", steepest(&heard));
+}
+
+#[test]
+fn a_resumed_track_fades_in() {
+    let mut reel = playing(CAPACITY);
+    take(&mut reel, 500);
+    reel.drain();
+    take(&mut reel, CAPACITY);
+    reel.note(start(1, 60));
+    reel.push(&ones(CAPACITY));
+    let heard = take(&mut reel, 1000);
+    assert_eq!(heard[0], 0.0);
+    assert!(steepest(&heard) < GENTLE);
+    assert_eq!(heard[FADE..], vec![1.0; 1000 - FADE]);
+}
+
+#[test]
+fn a_seek_drops_what_waits_and_fades_on_both_sides() {
+    let mut reel = playing(CAPACITY);
+    take(&mut reel, 500);
+    reel.note(Edge::Jump {
+        track: 1,
+        position_ms: 90_000,
+    });
+    assert_eq!(reel.len(), FADE);
+    reel.push(&ones(CAPACITY));
+    let heard = take(&mut reel, 1000);
+    assert!(heard[0] > 0.99 && heard[FADE] == 0.0 && heard[2 * FADE] == 1.0);
+    assert!(steepest(&heard) < GENTLE, "{}", steepest(&heard));
+    assert_eq!(reel.position_of(reel.taken()), Some((1, 90_017)));
+}
+
+#[test]
+fn a_skip_silences_at_once_even_while_the_next_track_loads() {
+    let mut reel = playing(CAPACITY);
+    take(&mut reel, 500);
+    reel.note(Edge::Load);
+    let heard = take(&mut reel, 1000);
+    assert!(steepest(&heard) < GENTLE);
+    assert_eq!(heard[FADE..], vec![0.0; 1000 - FADE]);
+    reel.note(start(2, 0));
+    reel.push(&ones(CAPACITY));
+    assert_eq!(take(&mut reel, 100), vec![1.0; 100], "track 2 begins as it is");
+}
+
+#[test]
+fn a_skip_while_the_next_track_loads_after_the_end_leaves_the_end_alone() {
+    let mut reel = playing(3000);
+    reel.note(Edge::End);
+    reel.note(Edge::Load);
+    assert_eq!(reel.len(), 3000);
+}
+
+#[test]
+fn seeking_in_a_pause_needs_no_tail() {
+    let mut reel = playing(CAPACITY);
+    take(&mut reel, 500);
+    reel.drain();
+    take(&mut reel, CAPACITY);
+    reel.note(Edge::Jump {
+        track: 1,
+        position_ms: 5000,
+    });
+    assert_eq!(reel.position_of(reel.taken()), Some((1, 5000)));
+    assert_eq!(take(&mut reel, 10), vec![0.0; 10]);
+}
+
+#[test]
+fn music_that_runs_dry_fades_out_and_comes_back_with_a_fade() {
+    let mut reel = playing(CAPACITY);
+    let mut heard = Vec::new();
+    for _ in 0..6 {
+        heard.extend(take(&mut reel, 1024));
+    }
+    assert_eq!(reel.gaps, 1);
+    reel.push(&ones(CAPACITY));
+    heard.extend(take(&mut reel, 1024));
+    assert!(steepest(&heard) < GENTLE, "{}", steepest(&heard));
+    assert_eq!(heard.last(), Some(&1.0));
+}
+
+#[test]
+fn a_patient_taker_gets_all_but_the_tail_and_then_the_tail() {
+    let mut reel = playing(CAPACITY);
+    let mut out = vec![0.0; CAPACITY * CHANNELS];
+    assert_eq!(reel.pull(&mut out, Pace::Patient), CAPACITY - FADE);
+    assert!(!reel.is_ready(Pace::Patient));
+    reel.note(Edge::End);
+    assert!(reel.is_ready(Pace::Patient));
+    assert_eq!(reel.pull(&mut out, Pace::Patient), FADE);
+    assert!(out[..FADE * CHANNELS].iter().all(|&s| s == 1.0));
+}
+
+#[test]
+fn a_lost_device_loses_nothing_that_waited() {
+    let mut reel = playing(CAPACITY);
+    take(&mut reel, 500);
+    reel.hold();
+    reel.push_rest(&ones(800));
+    assert_eq!(reel.len(), CAPACITY - 500 + 800);
+    let heard = take(&mut reel, 1000);
+    assert!(heard[0] == 0.0 && steepest(&heard) < GENTLE);
+    for _ in 0..200 {
+        reel.push_rest(&ones(4096));
+    }
+    assert!(reel.len() < CAPACITY + RATE as usize + 4096);
+}
+
+#[test]
+fn the_position_counts_samples_and_not_the_players_packets() {
+    let mut reel = playing(CAPACITY);
+    take(&mut reel, 2205);
+    assert_eq!(reel.position_of(reel.taken()), Some((1, 50)));
+    // Resuming, the player names the packet before the one that follows: our count is better.
+    reel.note(start(1, 60));
+    assert_eq!(reel.position_of(2205), Some((1, 50)));
+    // An exact position counts from the next sample on, not from those still waiting.
+    reel.note(Edge::Exact {
+        track: 1,
+        position_ms: 10_000,
+    });
+    assert_eq!(reel.position_of(2205), Some((1, 50)));
+    assert_eq!(reel.position_of(CAPACITY as u64), Some((1, 10_000)));
+}
+
+#[test]
+fn the_position_changes_tracks_where_the_samples_do() {
+    let mut reel = playing(2205);
+    reel.note(Edge::End);
+    reel.note(Edge::Load);
+    reel.note(start(2, 0));
+    reel.push(&ones(1000));
+    assert_eq!(reel.position_of(2204), Some((1, 49)));
+    assert_eq!(reel.position_of(2205), Some((2, 0)));
+}
+
+#[test]
+fn a_paused_track_that_was_never_heard_shows_its_position() {
+    let mut reel = playing(CAPACITY);
+    reel.note(Edge::Load);
+    reel.note(Edge::Rest {
+        track: 7,
+        position_ms: 33_000,
+    });
+    assert_eq!(reel.position_of(reel.taken()), Some((7, 33_000)));
+}
+
+#[test]
+fn a_thousand_seeks_leave_no_pile_of_edges() {
+    let mut reel = playing(CAPACITY);
+    for position_ms in 0..1000 {
+        reel.note(Edge::Exact {
+            track: 1,
+            position_ms,
+        });
+        reel.push(&ones(1));
+        take(&mut reel, 1);
+    }
+    assert!(reel.segments.len() <= MAX_SEGMENTS);
+}

@@ -1,0 +1,36 @@
+//! What the output tells the engine.
+
+use crate::model::{Condition, ConditionCode};
+
+/// News from the output, for the engine to turn into conditions, pauses and resumptions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// Sound goes there from now on.
+    Opened(Opened),
+    /// There is no output. The sink refuses samples until `Back`; the output tries again by itself.
+    Lost(Condition),
+    /// There is an output again. Whoever wants music to go on must say so to the player.
+    Back,
+    /// How often the device ran out of samples or the music out of time, since the start.
+    Xrun { count: u64 },
+}
+
+/// What was opened, for logs and `status`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The card's name, or the path.
+    pub device: String,
+    /// Frames per second as the device takes them.
+    pub rate: u32,
+    /// Sample format as the device takes it.
+    pub format: String,
+}
+
+/// An output that is not there.
+pub(super) fn lost(
+    what: impl Into<String>,
+    why: impl Into<String>,
+    cure: impl Into<String>,
+) -> Condition {
+    Condition::new(ConditionCode::OutputLost, what, why, cure)
+}

@@ -1,0 +1,168 @@
+//! Outputs that are not a card: a pipe, a WAV file, nothing at all.
+//!
+//! One thread takes samples from the feed and writes them. Music never runs faster than real time,
+//! whatever a reader would swallow: position, preloading and the phone go by what has been played.
+
+mod pace;
+mod pipe;
+mod wav;
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use pace::Pacer;
+pub(super) use pipe::Pipe;
+pub(super) use wav::{Wav, stored};
+
+use super::{
+    feed::Feed,
+    format::{encode, width},
+    outbox::Outbox,
+    reel::{CHANNELS, Pace, RATE},
+    report::{Opened, Report},
+    retry::Retry,
+    tap::Tap,
+    volume::VolumeControl,
+};
+use crate::{config::SampleFormat, model::Condition};
+
+/// Frames written at once: 20 ms.
+const BLOCK: usize = 882;
+/// While something plays, the player's events are looked at this often even when no samples come.
+const LOOK: Duration = Duration::from_millis(20);
+/// A reader that takes nothing for so long has stalled.
+pub(super) const STALLED: Duration = Duration::from_secs(2);
+
+/// Where bytes go.
+pub(super) trait Target: Send {
+    /// Opens it, or makes sure that it is open and takes something.
+    fn open(&mut self) -> Result<Opened, Condition>;
+
+    /// Writes from the front of `bytes` and removes what was written; after an error, the rest is
+    /// for the next call. Never blocks longer than [`STALLED`], nor when `ending`.
+    fn write(&mut self, bytes: &mut Vec<u8>, ending: &dyn Fn() -> bool) -> Result<(), Condition>;
+
+    /// Bytes written that nobody has read yet.
+    fn unread(&self) -> u64 {
+        0
+    }
+
+    /// Leaves a finished file behind.
+    fn finish(&mut self) {}
+}
+
+/// Takes the music and the time that it lasts, and nothing else.
+pub(super) struct Null;
+
+impl Target for Null {
+    fn open(&mut self) -> Result<Opened, Condition> {
+        Ok(Opened {
+            device: "nowhere".into(),
+            rate: RATE,
+            format: "FLOAT_LE".into(),
+        })
+    }
+
+    fn write(&mut self, bytes: &mut Vec<u8>, _: &dyn Fn() -> bool) -> Result<(), Condition> {
+        bytes.clear();
+        Ok(())
+    }
+}
+
+pub(super) struct Writer {
+    pub feed: Arc<Feed>,
+    pub volume: Arc<VolumeControl>,
+    pub outbox: Outbox,
+    pub target: Box<dyn Target>,
+    pub format: SampleFormat,
+    /// Longest pause between two tries to open the target.
+    pub patience: Duration,
+}
+
+impl Writer {
+    pub(super) fn spawn(self) -> std::io::Result<thread::JoinHandle<()>> {
+        thread::Builder::new()
+            .name("siskin-writer".into())
+            .spawn(move || self.run())
+    }
+
+    fn run(mut self) {
+        let mut retry = Retry::new(Duration::from_millis(100), self.patience);
+        // Taken from the feed, not yet written: survives a reader that goes away.
+        let mut bytes = Vec::new();
+        loop {
+            let status = self.feed.wait(retry.at(), |status| {
+                status.closing || (status.wanted && retry.at().is_none())
+            });
+            if status.closing {
+                return self.target.finish();
+            }
+            if !status.wanted {
+                retry.reset();
+                continue;
+            }
+            let lost = match self.target.open() {
+                Ok(opened) => {
+                    retry.reset();
+                    self.feed.opened(0);
+                    self.outbox.send(Report::Opened(opened));
+                    self.outbox.back();
+                    self.keep(&mut bytes)
+                }
+                Err(condition) => Some(condition),
+            };
+            let Some(condition) = lost else { continue };
+            if self.feed.status().running {
+                self.feed.lose(&format!("{}: {}", condition.what, condition.why));
+                self.outbox.lost(condition);
+                retry.later();
+            } else {
+                // Nobody misses it. Whoever plays next hears of it.
+                self.feed.closed();
+            }
+        }
+    }
+
+    /// Writes until the target fails, or the output is closed (`None`).
+    fn keep(&mut self, bytes: &mut Vec<u8>) -> Option<Condition> {
+        let mut tap = Tap::new(
+            Arc::clone(&self.feed),
+            Arc::clone(&self.volume),
+            Pace::Patient,
+            0,
+        );
+        let mut block = vec![0.0; BLOCK * CHANNELS];
+        let mut pacer = Pacer::new(Instant::now());
+        let frame = (CHANNELS * width(self.format)) as u64;
+        loop {
+            if !bytes.is_empty() {
+                let feed = Arc::clone(&self.feed);
+                let ending = move || feed.status().closing;
+                if let Err(condition) = self.target.write(bytes, &ending) {
+                    return Some(condition);
+                }
+            }
+            let running = self.feed.status().running;
+            let look = running.then(|| Instant::now() + LOOK);
+            let status = self
+                .feed
+                .wait(look, |status| status.closing || status.ready);
+            self.outbox.flush();
+            if status.closing {
+                return None;
+            }
+            if !status.ready {
+                continue;
+            }
+            // Wait before taking, so that a skip still catches what is in the queue.
+            thread::sleep(pacer.due(Instant::now()));
+            tap.set_delay(self.target.unread() / frame);
+            let count = tap.fill(&mut block);
+            pacer.took(count);
+            encode(&block[..count * CHANNELS], self.format, bytes);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! A FIFO, or the daemon's own standard output.
+//!
+//! Never blocks on a reader that is not there, and always writes whole frames: half a frame left
+//! over from one reader would be white noise to the next.
+
+use std::{
+    fs::{File, Metadata, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{FileTypeExt, OpenOptionsExt},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{CWD, FileType, Mode, OFlags, mknodat},
+    io::Errno,
+};
+
+use super::{STALLED, Target};
+use crate::{
+    config::SampleFormat,
+    model::Condition,
+    output::{
+        format::{name, width},
+        reel::{CHANNELS, RATE},
+        report::{Opened, lost},
+    },
+};
+
+/// What a FIFO of ours holds: 93 ms of S16. The kernel's own 64 kB would be 370 ms, heard as lag.
+const PIPE_SIZE: usize = 16 * 1024;
+/// The end of the output is looked for this often while a reader is slow.
+const LOOK: Duration = Duration::from_millis(100);
+
+pub(in crate::output) struct Pipe {
+    path: Option<PathBuf>,
+    daemon_pid: u32,
+    format: SampleFormat,
+    file: Option<File>,
+    /// How much of an unfinished frame has been written.
+    broken: usize,
+    /// Another reader than the one that got the unfinished frame.
+    fresh: bool,
+}
+
+impl Pipe {
+    /// `None` as path is the standard output of process `daemon_pid`.
+    pub(in crate::output) fn new(
+        path: Option<PathBuf>,
+        daemon_pid: u32,
+        format: SampleFormat,
+    ) -> Self {
+        Self {
+            path,
+            daemon_pid,
+            format,
+            file: None,
+            broken: 0,
+            fresh: false,
+        }
+    }
+
+    fn shown(&self) -> String {
+        match &self.path {
+            Some(path) => format!("the pipe {}", path.display()),
+            None => "standard output".into(),
+        }
+    }
+
+    fn open_file(&self) -> io::Result<File> {
+        let path = match &self.path {
+            Some(path) => {
+                if !path.exists() {
+                    let mode = Mode::from_raw_mode(0o660);
+                    mknodat(CWD, path.as_path(), FileType::Fifo, mode, 0)?;
+                }
+                path.clone()
+            }
+            // A new open file: ours alone gets O_NONBLOCK, the daemon's stays as it is.
+            None => PathBuf::from(format!("/proc/{}/fd/1", self.daemon_pid)),
+        };
+        // Appending: a plain file keeps what an earlier engine wrote.
+        let file = OpenOptions::new()
+            .append(true)
+            .custom_flags(OFlags::NONBLOCK.bits() as i32)
+            .open(path)?;
+        if self.path.is_some() && file.metadata().is_ok_and(|m| is_fifo(&m)) {
+            // Refused at worst; then the delay is longer.
+            let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_SIZE);
+        }
+        Ok(file)
+    }
+
+    fn frame(&self) -> usize {
+        CHANNELS * width(self.format)
+    }
+
+    fn trouble(&self, error: &io::Error) -> Condition {
+        let shown = self.shown();
+        match Errno::from_io_error(error) {
+            Some(Errno::NXIO) if self.path.is_some() => lost(
+                format!("nobody reads {shown}"),
+                "no program has it open for reading",
+                "start the program that reads it; music goes on by itself",
+            ),
+            Some(Errno::NXIO) => lost(
+                "standard output is no pipe that can be written to",
+                "it is a socket, as under systemd",
+                "give the output a path: siskin makes a FIFO there",
+            ),
+            Some(Errno::PIPE) => lost(
+                format!("the reader of {shown} went away"),
+                "it closed its end",
+                "start it again; music goes on by itself",
+            ),
+            Some(Errno::ACCESS | Errno::PERM) => lost(
+                format!("{shown} may not be written to"),
+                "permission denied",
+                "give siskin's user the right to write to it",
+            ),
+            _ => lost(
+                format!("{shown} cannot be written to"),
+                error.to_string(),
+                "check the path and the space on the disk; siskin tries again by itself",
+            ),
+        }
+    }
+
+    fn stalled(&self) -> Condition {
+        lost(
+            format!("the reader of {} has stopped reading", self.shown()),
+            "it took nothing for two seconds",
+            "check that program; music goes on when it reads again",
+        )
+    }
+}
+
+impl Target for Pipe {
+    fn open(&mut self) -> Result<Opened, Condition> {
+        if let Some(file) = &self.file {
+            match writable(file, Duration::ZERO) {
+                Ok(true) => {}
+                Ok(false) => return Err(self.stalled()),
+                Err(_) => self.file = None,
+            }
+        }
+        if self.file.is_none() {
+            let file = self.open_file().map_err(|error| self.trouble(&error))?;
+            // A plain file that was full goes on in the middle of the frame.
+            self.fresh = !file.metadata().is_ok_and(|m| m.is_file());
+            self.file = Some(file);
+        }
+        Ok(Opened {
+            device: self.shown(),
+            rate: RATE,
+            format: name(self.format).into(),
+        })
+    }
+
+    fn write(&mut self, bytes: &mut Vec<u8>, ending: &dyn Fn() -> bool) -> Result<(), Condition> {
+        let frame = self.frame();
+        if std::mem::take(&mut self.fresh) && self.broken > 0 {
+            let rest = (frame - self.broken).min(bytes.len());
+            bytes.drain(..rest);
+            self.broken = 0;
+        }
+        let mut progress = Instant::now();
+        let mut done = 0;
+        let error = loop {
+            let Some(file) = &mut self.file else {
+                break Errno::PIPE.into();
+            };
+            if done == bytes.len() {
+                bytes.clear();
+                return Ok(());
+            }
+            match file.write(&bytes[done..]) {
+                Ok(count) => {
+                    done += count;
+                    self.broken = (self.broken + count) % frame;
+                    progress = Instant::now();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if ending() || progress.elapsed() > STALLED {
+                        // The same reader goes on exactly here.
+                        bytes.drain(..done);
+                        return Err(self.stalled());
+                    }
+                    if let Err(error) = writable(file, LOOK) {
+                        break error;
+                    }
+                }
+                Err(error) => break error,
+            }
+        };
+        self.file = None;
+        bytes.drain(..done);
+        Err(self.trouble(&error))
+    }
+
+    fn unread(&self) -> u64 {
+        self.file
+            .as_ref()
+            .filter(|file| file.metadata().is_ok_and(|m| is_fifo(&m)))
+            .and_then(|file| rustix::io::ioctl_fionread(file).ok())
+            .unwrap_or(0)
+    }
+}
+
+fn is_fifo(metadata: &Metadata) -> bool {
+    metadata.file_type().is_fifo()
+}
+
+/// Whether it takes bytes within `limit`. An error when the reader is gone.
+fn writable(file: &File, limit: Duration) -> io::Result<bool> {
+    let mut fds = [PollFd::new(file, PollFlags::OUT)];
+    let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
+    match poll(&mut fds, Some(&limit)) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let found = fds[0].revents();
+    if found.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
+        return Err(Errno::PIPE.into());
+    }
+    Ok(found.contains(PollFlags::OUT))
+}
+
+#[cfg(test)]
+#[path = "pipe_tests.rs"]
+mod tests;
