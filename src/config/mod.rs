@@ -1,10 +1,59 @@
 //! From file, environment and flags to one checked [`Config`].
 //!
-//! What is here cannot be wrong any more: every value was checked when it was read.
+//! Owns every key, its default, its limits and its cure. What leaves here cannot be wrong any
+//! more: [`load`] gives a whole [`Config`] or every [`Problem`] there is. [`diff()`] tells a reload
+//! what to do; doing it is the daemon's.
+//!
+//! The way through: [`layers`] gathers what was said, [`file`] reads TOML, [`build`] looks each
+//! key of the [`schema`] up and has [`check`] turn it into a value.
 
+mod build;
+mod check;
+mod diff;
+mod file;
+mod layers;
+mod problem;
+mod schema;
 mod settings;
+mod value;
 
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+pub use build::Explained;
+pub use diff::{Change, Effort, diff};
+pub use layers::{Flag, Request, Surroundings};
+pub use problem::{Problem, Problems};
 pub use settings::{
     Audio, Autoplay, Bitrate, Config, Curve, LogLevel, Network, Normalisation, NormalisationMethod,
     Output, SampleFormat, Speaker, VolumeSettings,
 };
+pub use value::Origin;
+
+/// A configuration that holds, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    pub config: Config,
+    pub explained: Explained,
+    /// The file that was read, if there was one.
+    pub file: Option<PathBuf>,
+}
+
+/// Reads and checks everything. An error holds every problem, not the first.
+pub fn load(request: &Request, around: &Surroundings) -> Result<Loaded, Problems> {
+    let mut problems = Vec::new();
+    let (layers, file) = layers::gather(request, around, &mut problems);
+    let (config, explained) = build::build(&layers, &around.default_name(), &mut problems);
+    let problems = Problems::from_all(problems);
+    if problems.is_empty() {
+        Ok(Loaded {
+            config,
+            explained,
+            file,
+        })
+    } else {
+        Err(problems)
+    }
+}

@@ -1,0 +1,383 @@
+//! From what was said to what holds: every value looked up, checked and explained.
+
+use std::{fmt, path::PathBuf};
+
+use super::{
+    check::{self, Kind},
+    file::{Section, Table},
+    layers::Layers,
+    problem::Problem,
+    schema,
+    settings::{Audio, Config, Network, Output, SampleFormat, Speaker, VolumeSettings},
+    value::{Fault, Origin, Raw, Value},
+};
+
+/// For every setting its value and who said so. Prints as TOML with comments.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Explained {
+    groups: Vec<Group>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Group {
+    /// The number and id of a `[[speaker]]`; `None` for the top level.
+    speaker: Option<String>,
+    entries: Vec<(&'static str, Value)>,
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for group in &self.groups {
+            if let Some(speaker) = &group.speaker {
+                writeln!(out, "\n# speaker {speaker}")?;
+            }
+            for key in schema::KEYS.iter().map(|key| key.path).chain([schema::ID]) {
+                let entries = group.entries.iter().filter(|(name, _)| *name == key);
+                for (name, value) in entries {
+                    let setting = format!("{name} = {value}");
+                    writeln!(out, "{setting:<40}  # {}", value.origin)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The configuration; what is wrong is told in `problems`, and its default stands in.
+pub(super) fn build(
+    layers: &Layers,
+    default_name: &str,
+    problems: &mut Vec<Problem>,
+) -> (Config, Explained) {
+    let file = &layers.document;
+    let common = [&layers.flags, &layers.variables, &file.top];
+    let mut daemon = Lookup::new(common.to_vec(), problems);
+    let network = daemon.network();
+    let log = daemon.get("log", check::log);
+    let state_dir = daemon.get("state_dir", check::path);
+    let mut groups = vec![daemon.group];
+
+    let mut speakers = Vec::new();
+    let mut places = Vec::new();
+    if file.speakers.is_empty() {
+        let mut lookup = Lookup::new(common.to_vec(), problems);
+        speakers.push(lookup.speaker("main".to_owned(), default_name));
+        places.push(lookup.origins());
+        groups[0].entries.extend(lookup.group.entries);
+    }
+    for (index, section) in file.speakers.iter().enumerate() {
+        let order = vec![&layers.flags, &layers.variables, &section.values, &file.top];
+        let mut lookup = Lookup::new(order, problems);
+        let id = lookup.id(section, index + 1);
+        speakers.push(lookup.speaker(id.clone(), default_name));
+        let mut origins = lookup.origins();
+        origins.section = Some(section.origin.clone());
+        places.push(origins);
+        lookup.group.speaker = Some(format!("{} ({id})", index + 1));
+        groups.push(lookup.group);
+    }
+    clashes(&speakers, &places, problems);
+    let config = Config {
+        speakers,
+        network,
+        log,
+        state_dir,
+    };
+    (config, Explained { groups })
+}
+
+/// Looks a setting up, in the layers given, the strongest first.
+struct Lookup<'a> {
+    layers: Vec<&'a Table>,
+    problems: &'a mut Vec<Problem>,
+    group: Group,
+}
+
+type Check<T> = fn(&Value) -> Result<T, Fault>;
+
+impl<'a> Lookup<'a> {
+    fn new(layers: Vec<&'a Table>, problems: &'a mut Vec<Problem>) -> Self {
+        let group = Group::default();
+        Self {
+            layers,
+            problems,
+            group,
+        }
+    }
+
+    fn get<T>(&mut self, path: &'static str, check: Check<T>) -> T {
+        let value = match self.find(path) {
+            Some((_, value)) => value.clone(),
+            None => schema::default(path),
+        };
+        self.take(path, value, check)
+    }
+
+    /// The strongest layer that says something on `path`, 0 being the strongest of all.
+    fn find(&self, path: &str) -> Option<(usize, &'a Value)> {
+        let mut layers = self.layers.iter().enumerate();
+        layers.find_map(|(rank, layer)| layer.get(path).map(|value| (rank, value)))
+    }
+
+    fn take<T>(&mut self, path: &'static str, value: Value, check: Check<T>) -> T {
+        let checked = check(&value);
+        let place = value.origin.clone();
+        self.group.entries.push((path, value));
+        checked.unwrap_or_else(|fault| {
+            self.problems.push(Problem::new(
+                fault.within.unwrap_or(place),
+                format!("{path} {}", fault.what),
+                fault.help,
+            ));
+            check(&schema::default(path))
+                .unwrap_or_else(|_| unreachable!("the default of {path} passes its own check"))
+        })
+    }
+
+    fn wrong(&mut self, place: &Origin, what: &str, help: &str) {
+        self.problems.push(Problem::new(place.clone(), what, help));
+    }
+
+    fn network(&mut self) -> Network {
+        Network {
+            allow: self.get("network.allow", check::interfaces),
+            deny: self.get("network.deny", check::interfaces),
+            ipv6: self.get("network.ipv6", check::switch),
+            advertise: self.get("network.advertise", check::addresses),
+            hide_active_user: !self.get("network.show_active_user", check::switch),
+            proxy: self.get("network.proxy", check::proxy),
+            ap_port: self.get("network.ap_port", check::ap_port),
+        }
+    }
+
+    fn speaker(&mut self, id: String, default_name: &str) -> Speaker {
+        Speaker {
+            id,
+            name: self.name(default_name),
+            device_type: self.get("device_type", check::device_type),
+            port: self.get("network.port", check::port),
+            audio: Audio {
+                bitrate: self.get("audio.bitrate", check::bitrate),
+                normalisation: self.get("audio.normalisation", check::normalisation),
+                normalisation_method: self
+                    .get("audio.normalisation_method", check::normalisation_method),
+                pregain_db: self.get("audio.pregain_db", check::pregain_db),
+                gapless: self.get("audio.gapless", check::switch),
+                autoplay: self.get("audio.autoplay", check::autoplay),
+            },
+            output: self.output(),
+            volume: VolumeSettings {
+                start: self.get("volume.start", check::start),
+                remember: self.get("volume.remember", check::switch),
+                curve: self.get("volume.curve", check::curve),
+                range_db: self.get("volume.range_db", check::range_db),
+                steps: self.get("volume.steps", check::steps),
+            },
+        }
+    }
+
+    /// Its own id, or its number in the file.
+    fn id(&mut self, section: &Section, number: usize) -> String {
+        let value = section.values.get(schema::ID).cloned().unwrap_or(Value {
+            raw: Raw::Text(number.to_string()),
+            origin: Origin::Default,
+        });
+        let id = check::id(&value).unwrap_or_else(|fault| {
+            let what = format!("id {}", fault.what);
+            self.wrong(&value.origin, &what, &fault.help);
+            number.to_string()
+        });
+        self.group.entries.push((schema::ID, value));
+        id
+    }
+
+    fn name(&mut self, default_name: &str) -> String {
+        match self.get("name", check::name) {
+            Some(name) => name,
+            None => {
+                if let Some((_, value)) = self.group.entries.last_mut() {
+                    value.raw = Raw::Text(default_name.to_owned());
+                    value.origin = Origin::HostName;
+                }
+                default_name.to_owned()
+            }
+        }
+    }
+
+    /// Kind, device and path belong together, and may come from different layers. A device
+    /// without a kind beside it means a card. What a weaker layer says is left out where it does
+    /// not fit the kind; in the same layer, or a stronger one, it is a mistake.
+    fn output(&mut self) -> Output {
+        let said = |found: Option<(usize, &'a Value)>| {
+            found.filter(|(_, value)| !value.text().is_ok_and(str::is_empty))
+        };
+        let kind_said = self.find("output.kind");
+        let device_said = said(self.find("output.device"));
+        let path_said = said(self.find("output.path"));
+        let device_rank = device_said.map_or(usize::MAX, |(rank, _)| rank);
+
+        let (kind_rank, kind_value) = match (kind_said, device_said) {
+            (Some((rank, value)), _) if rank <= device_rank => (rank, value.clone()),
+            (_, Some((rank, device))) => {
+                let mut implied = schema::default("output.kind");
+                implied.origin = device.origin.clone();
+                (rank, implied)
+            }
+            _ => (usize::MAX, schema::default("output.kind")),
+        };
+        let sure = check::kind(&kind_value).is_ok();
+        let kind = self.take("output.kind", kind_value, check::kind);
+        let word = match kind {
+            Kind::Card => "card",
+            Kind::Pipe => "pipe",
+            Kind::Wav => "wav",
+            Kind::Null => "null",
+        };
+        if let Some((rank, device)) = device_said
+            && sure
+            && kind != Kind::Card
+            && rank <= kind_rank
+        {
+            let what = format!("output.device names a card, but output.kind is \"{word}\"");
+            let help = r#"take one of the two out, or set output.kind to "card""#;
+            self.wrong(&device.origin, &what, help);
+        }
+        if let Some((rank, path)) = path_said
+            && sure
+            && matches!(kind, Kind::Card | Kind::Null)
+            && rank <= kind_rank
+        {
+            let what = match kind_said {
+                Some(_) => format!("output.path names a file, but output.kind is \"{word}\""),
+                None => "output.path names a file, but output.kind does not say of what".to_owned(),
+            };
+            let help = r#"take it out, or set output.kind to "pipe" or "wav""#;
+            self.wrong(&path.origin, &what, help);
+        }
+        let device = self.get("output.device", check::text);
+        let path = self.get("output.path", check::path);
+        let format = self.get("output.format", check::format);
+        let buffer_ms = self.get("output.buffer_ms", check::buffer_ms);
+        let place = kind_said.map_or(Origin::Default, |(_, value)| value.origin.clone());
+        match kind {
+            Kind::Card => Output::Card { device, buffer_ms },
+            Kind::Null => Output::Null,
+            Kind::Pipe => self.pipe(path, format, &place),
+            Kind::Wav => self.wav(path, format, &place),
+        }
+    }
+
+    fn pipe(&mut self, path: Option<PathBuf>, format: SampleFormat, place: &Origin) -> Output {
+        if path.is_none() {
+            let help = r#"set output.path to a FIFO, or to "-" for standard output"#;
+            self.wrong(place, "the pipe output has no output.path", help);
+        }
+        let path = path.filter(|path| path.as_os_str() != "-");
+        Output::Pipe { path, format }
+    }
+
+    fn wav(&mut self, path: Option<PathBuf>, format: SampleFormat, place: &Origin) -> Output {
+        if path.as_ref().is_none_or(|path| path.as_os_str() == "-") {
+            let help = "set output.path to the file to write";
+            self.wrong(place, "the wav output has no output.path", help);
+        }
+        let path = path.unwrap_or_default();
+        Output::Wav { path, format }
+    }
+
+    fn origins(&self) -> Origins {
+        let of = |path: &str| {
+            let mut entries = self.group.entries.iter().rev();
+            entries
+                .find(|(name, _)| *name == path)
+                .map_or(Origin::Default, |(_, value)| value.origin.clone())
+        };
+        Origins {
+            section: None,
+            id: of(schema::ID),
+            name: of("name"),
+            port: of("network.port"),
+            output: match of("output.path") {
+                Origin::Default => of("output.device"),
+                path => path,
+            },
+        }
+    }
+}
+
+/// Where the things stand that two speakers must not share.
+struct Origins {
+    section: Option<Origin>,
+    id: Origin,
+    name: Origin,
+    port: Origin,
+    output: Origin,
+}
+
+impl Origins {
+    /// `own`, or the head of the section where the value was not written there.
+    fn place(&self, own: &Origin) -> Origin {
+        match (own, &self.section) {
+            (Origin::Default | Origin::HostName, Some(section)) => section.clone(),
+            _ => own.clone(),
+        }
+    }
+}
+
+fn clashes(speakers: &[Speaker], places: &[Origins], problems: &mut Vec<Problem>) {
+    for (later, (speaker, place)) in speakers.iter().zip(places).enumerate() {
+        for (earlier, other) in speakers[..later].iter().enumerate() {
+            let (one, two) = (earlier + 1, later + 1);
+            let mut clash = |own: &Origin, what: String, help: &str| {
+                problems.push(Problem::new(place.place(own), what, help));
+            };
+            if speaker.id == other.id {
+                let what = format!("speakers {one} and {two} both have the id {:?}", other.id);
+                clash(&place.id, what, "give each speaker an id of its own");
+            }
+            if speaker.name == other.name {
+                let what = format!("speakers {one} and {two} are both called {:?}", other.name);
+                clash(&place.name, what, "give each speaker a name of its own");
+            }
+            if speaker.port == other.port && speaker.port != 0 {
+                let what = format!("speakers {one} and {two} both want port {}", other.port);
+                let help = "give each speaker a port of its own, or none";
+                clash(&place.port, what, help);
+            }
+            if let Some(shared) = shared(&speaker.output, &other.output) {
+                let what = format!("speakers {one} and {two} both play into {shared}");
+                clash(
+                    &place.output,
+                    what,
+                    "give each speaker an output of its own",
+                );
+            }
+        }
+    }
+}
+
+/// What two outputs have in common that only one of them can have.
+fn shared(one: &Output, two: &Output) -> Option<String> {
+    fn file(output: &Output) -> Option<&PathBuf> {
+        match output {
+            Output::Pipe { path, .. } => path.as_ref(),
+            Output::Wav { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+    match (one, two) {
+        (Output::Card { device: a, .. }, Output::Card { device: b, .. }) if a == b => {
+            Some(match a {
+                Some(device) => format!("the card {device:?}"),
+                None => "the default card".to_owned(),
+            })
+        }
+        (Output::Pipe { path: None, .. }, Output::Pipe { path: None, .. }) => {
+            Some("standard output".to_owned())
+        }
+        _ => match (file(one), file(two)) {
+            (Some(a), Some(b)) if a == b => Some(a.display().to_string()),
+            _ => None,
+        },
+    }
+}

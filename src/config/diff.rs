@@ -1,0 +1,192 @@
+//! What a reload has to do: the difference between two configurations, as data.
+
+use super::settings::{Config, LogLevel, Network, Speaker};
+
+/// One thing that is different now.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    Log(LogLevel),
+    /// Interfaces, addresses or what `getInfo` shows.
+    Announcement(Network),
+    /// Proxy or access point port.
+    WayToSpotify(Network),
+    /// The state folder cannot move under a running daemon.
+    StateDir,
+    Added(Box<Speaker>),
+    Removed {
+        id: String,
+    },
+    Name {
+        id: String,
+        name: String,
+    },
+    /// Its icon in the app.
+    DeviceType(Box<Speaker>),
+    Port {
+        id: String,
+        port: u16,
+    },
+    Audio(Box<Speaker>),
+    Output(Box<Speaker>),
+    Volume(Box<Speaker>),
+}
+
+/// What it takes for a change to hold. Ordered from the least to the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effort {
+    /// Taken over at once; music goes on.
+    AtOnce,
+    /// The speaker is announced anew; music goes on.
+    Announce,
+    /// The speaker's engine is started anew and takes up what it played.
+    Engine,
+    /// A speaker comes or goes.
+    Speaker,
+    /// Only a restart of the daemon helps; until then the old value stands.
+    Daemon,
+}
+
+impl Change {
+    pub fn effort(&self) -> Effort {
+        match self {
+            Self::Log(_) => Effort::AtOnce,
+            Self::Announcement(_) | Self::Port { .. } => Effort::Announce,
+            // The engine tells Spotify name, kind and volume steps when it signs in.
+            Self::Name { .. }
+            | Self::DeviceType(_)
+            | Self::WayToSpotify(_)
+            | Self::Audio(_)
+            | Self::Output(_)
+            | Self::Volume(_) => Effort::Engine,
+            Self::Added(_) | Self::Removed { .. } => Effort::Speaker,
+            Self::StateDir => Effort::Daemon,
+        }
+    }
+}
+
+/// Everything that differs, what concerns the whole daemon first. Speakers are matched by id.
+pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if old.log != new.log {
+        changes.push(Change::Log(new.log));
+    }
+    if old.state_dir != new.state_dir {
+        changes.push(Change::StateDir);
+    }
+    network(&old.network, &new.network, &mut changes);
+    for gone in &old.speakers {
+        if !new.speakers.iter().any(|speaker| speaker.id == gone.id) {
+            changes.push(Change::Removed {
+                id: gone.id.clone(),
+            });
+        }
+    }
+    for speaker in &new.speakers {
+        match old.speakers.iter().find(|known| known.id == speaker.id) {
+            Some(known) => changed(known, speaker, &mut changes),
+            None => changes.push(Change::Added(Box::new(speaker.clone()))),
+        }
+    }
+    changes
+}
+
+fn network(old: &Network, new: &Network, changes: &mut Vec<Change>) {
+    // Taken apart by name, so that a new field cannot be forgotten here.
+    let Network {
+        allow,
+        deny,
+        ipv6,
+        advertise,
+        hide_active_user,
+        proxy,
+        ap_port,
+    } = new;
+    if *allow != old.allow
+        || *deny != old.deny
+        || *ipv6 != old.ipv6
+        || *advertise != old.advertise
+        || *hide_active_user != old.hide_active_user
+    {
+        changes.push(Change::Announcement(new.clone()));
+    }
+    if *proxy != old.proxy || *ap_port != old.ap_port {
+        changes.push(Change::WayToSpotify(new.clone()));
+    }
+}
+
+fn changed(old: &Speaker, new: &Speaker, changes: &mut Vec<Change>) {
+    let Speaker {
+        id,
+        name,
+        device_type,
+        port,
+        audio,
+        output,
+        volume,
+    } = new;
+    if *name != old.name {
+        changes.push(Change::Name {
+            id: id.clone(),
+            name: name.clone(),
+        });
+    }
+    if *device_type != old.device_type {
+        changes.push(Change::DeviceType(Box::new(new.clone())));
+    }
+    if *port != old.port {
+        changes.push(Change::Port {
+            id: id.clone(),
+            port: *port,
+        });
+    }
+    if *audio != old.audio {
+        changes.push(Change::Audio(Box::new(new.clone())));
+    }
+    if *output != old.output {
+        changes.push(Change::Output(Box::new(new.clone())));
+    }
+    if *volume != old.volume {
+        changes.push(Change::Volume(Box::new(new.clone())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Output, Request, Surroundings, load};
+
+    fn config() -> Config {
+        let around = Surroundings {
+            variables: Vec::new(),
+            host: "kitchen".into(),
+            etc: "/nonexistent".into(),
+        };
+        load(&Request::default(), &around).expect("defaults").config
+    }
+
+    #[test]
+    fn the_same_configuration_changes_nothing() {
+        assert_eq!(diff(&config(), &config()), []);
+    }
+
+    #[test]
+    fn each_changed_setting_is_named_with_what_it_takes() {
+        let mut new = config();
+        new.log = LogLevel::Debug;
+        new.network.deny = vec!["wg0".into()];
+        new.speakers[0].name = "Den".into();
+        new.speakers[0].output = Output::Null;
+        let efforts: Vec<_> = diff(&config(), &new).iter().map(Change::effort).collect();
+        use Effort::{Announce, AtOnce, Engine};
+        assert_eq!(efforts, [AtOnce, Announce, Engine, Engine]);
+    }
+
+    #[test]
+    fn a_speaker_with_another_id_is_another_speaker() {
+        let mut new = config();
+        new.speakers[0].id = "den".into();
+        let changes = diff(&config(), &new);
+        assert_eq!(changes[0], Change::Removed { id: "main".into() });
+        assert!(matches!(&changes[1], Change::Added(speaker) if speaker.id == "den"));
+    }
+}

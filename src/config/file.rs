@@ -1,0 +1,228 @@
+//! From the text of a file to values that know their place.
+
+use std::{collections::BTreeMap, fs::File, io::Read, path::Path, sync::Arc};
+
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    problem::Problem,
+    schema::{self, Scope},
+    value::{Origin, Value},
+};
+
+/// Values by the path of their key.
+pub(super) type Table = BTreeMap<&'static str, Value>;
+
+/// What a file says.
+#[derive(Debug, Default)]
+pub(super) struct Document {
+    pub top: Table,
+    pub speakers: Vec<Section>,
+}
+
+/// One `[[speaker]]`.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub origin: Origin,
+    pub values: Table,
+}
+
+/// A configuration is a page of text. Whatever is larger is another file.
+const MAX_BYTES: u64 = 1 << 20;
+/// Each speaker is a process with a sound card; nobody has that many.
+const MAX_SPEAKERS: usize = 16;
+
+/// The text of `path`, when it can be read.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text));
+    match read {
+        Err(why) => Err(Problem::with_file(
+            path,
+            format!("cannot be read ({why})"),
+            "check that the file is there and that this user may read it",
+        )),
+        Ok(_) if text.len() as u64 > MAX_BYTES => Err(Problem::with_file(
+            path,
+            "is larger than 1 MiB",
+            "name a configuration file",
+        )),
+        Ok(_) => Ok(text),
+    }
+}
+
+/// What the file says; what cannot be used is told in `problems` and left out.
+pub(super) fn parse(path: &Path, bytes: &[u8], problems: &mut Vec<Problem>) -> Document {
+    let mut reader = Reader {
+        file: path.into(),
+        text: "",
+        problems,
+        document: Document::default(),
+    };
+    match std::str::from_utf8(bytes) {
+        Ok(text) => {
+            reader.text = text;
+            reader.document();
+        }
+        Err(why) => {
+            let readable = &bytes[..why.valid_up_to()];
+            // Valid up to there, as the error says.
+            reader.text = std::str::from_utf8(readable).unwrap_or_default();
+            let place = reader.place(readable.len());
+            reader.problems.push(Problem::new(
+                place,
+                "this byte is no UTF-8",
+                "save the file as UTF-8",
+            ));
+        }
+    }
+    reader.document
+}
+
+struct Reader<'a> {
+    file: Arc<Path>,
+    text: &'a str,
+    problems: &'a mut Vec<Problem>,
+    document: Document,
+}
+
+impl Reader<'_> {
+    fn document(&mut self) {
+        let (table, errors) = DeTable::parse_recoverable(self.text);
+        if errors.is_empty() {
+            let top = self.table(table.get_ref(), "", Scope::Top);
+            self.document.top = top;
+        }
+        // One error a line: what follows the first is mostly its echo.
+        let mut told = Vec::new();
+        for error in errors {
+            let place = self.place(error.span().map_or(0, |span| span.start));
+            let (_, line, _) = place.order();
+            if !told.contains(&line) {
+                told.push(line);
+                let what = format!("this is not TOML: {}", error.message());
+                self.problem(place, &what, r#"write key = value, with texts in "quotes""#);
+            }
+        }
+    }
+
+    fn table(&mut self, table: &DeTable<'_>, section: &str, scope: Scope) -> Table {
+        let mut values = Table::new();
+        for (key, value) in table {
+            let name = match section {
+                "" => key.get_ref().to_string(),
+                _ => format!("{section}.{}", key.get_ref()),
+            };
+            let place = self.place(key.span().start);
+            if let Some(path) = schema::find(scope, &name) {
+                let value = Value::from_toml(value, &|offset| self.place(offset));
+                values.insert(path, value);
+            } else if schema::is_section(scope, &name) {
+                match value.get_ref() {
+                    DeValue::Table(inner) => values.extend(self.table(inner, &name, scope)),
+                    _ => self.problem(
+                        place,
+                        &format!("{name} is a section, not a value"),
+                        &format!("write [{name}] on a line of its own"),
+                    ),
+                }
+            } else if scope == Scope::Top && name == "speaker" {
+                self.speakers(place, value.get_ref());
+            } else {
+                let is_table = matches!(value.get_ref(), DeValue::Table(_));
+                self.unknown(place, &name, scope, is_table);
+            }
+        }
+        values
+    }
+
+    fn speakers(&mut self, place: Origin, value: &DeValue<'_>) {
+        let help = "write [[speaker]], in double brackets";
+        let DeValue::Array(items) = value else {
+            return self.problem(place, "speaker is not a list of sections", help);
+        };
+        if items.len() > MAX_SPEAKERS {
+            let what = format!("there are {} speakers", items.len());
+            return self.problem(place, &what, "use at most 16");
+        }
+        for item in items.iter() {
+            let origin = self.place(item.span().start);
+            match item.get_ref() {
+                DeValue::Table(table) => {
+                    let values = self.table(table, "", Scope::Speaker);
+                    self.document.speakers.push(Section { origin, values });
+                }
+                _ => self.problem(origin, "a speaker is a section, not a value", help),
+            }
+        }
+    }
+
+    fn unknown(&mut self, place: Origin, name: &str, scope: Scope, is_table: bool) {
+        let what = match (is_table, scope) {
+            (true, Scope::Top) => format!("there is no section [{name}]"),
+            (true, Scope::Speaker) => format!("there is no section [speaker.{name}]"),
+            (false, Scope::Top) => format!("there is no key {name}"),
+            (false, Scope::Speaker) => format!("a speaker has no key {name}"),
+        };
+        let help = cure(name, scope)
+            .unwrap_or_else(|| "take it out; config.example.toml lists every key".to_owned());
+        self.problem(place, &what, &help);
+    }
+
+    fn problem(&mut self, place: Origin, what: &str, help: &str) {
+        self.problems.push(Problem::new(place, what, help));
+    }
+
+    /// The origin at a byte offset.
+    fn place(&self, offset: usize) -> Origin {
+        let mut offset = offset.min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        let before = &self.text[..offset];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Origin::File {
+            file: self.file.clone(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}
+
+/// What a person who wrote the unknown `name` probably meant.
+fn cure(name: &str, scope: Scope) -> Option<String> {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let elsewhere = schema::names(scope).find_map(|(known, _)| {
+        known
+            .split_once('.')
+            .filter(|(_, key)| *key == last)
+            .map(|(section, key)| (section, key))
+    });
+    if let Some((section, key)) = elsewhere {
+        let section = in_brackets(section, scope);
+        return Some(format!("{key} belongs in {section}"));
+    }
+    if scope == Scope::Speaker && schema::find(Scope::Top, name).is_some() {
+        return Some(format!(
+            "{name} holds for the whole daemon: move it above the speakers"
+        ));
+    }
+    if let Some(near) = schema::nearest(name, schema::names(scope).map(|(known, _)| known)) {
+        return Some(format!("did you mean {near}?"));
+    }
+    let sections = schema::names(scope).filter_map(|(known, _)| known.split_once('.'));
+    let sections = sections
+        .map(|(section, _)| section)
+        .chain((scope == Scope::Top).then_some("speaker"));
+    schema::nearest(name, sections).map(|section| match section {
+        "speaker" => "did you mean [[speaker]]?".to_owned(),
+        _ => format!("did you mean {}?", in_brackets(section, scope)),
+    })
+}
+
+fn in_brackets(section: &str, scope: Scope) -> String {
+    match scope {
+        Scope::Top => format!("[{section}]"),
+        Scope::Speaker => format!("[speaker.{section}]"),
+    }
+}
