@@ -14,7 +14,7 @@ use super::board::Place;
 use crate::{
     accounts::{Damage, Store},
     config::{self, Config},
-    discovery::{Discovery, DiscoveryError, Identity, Notice, Request, Verdict},
+    discovery::{Discovery, Identity, Notice, Request, Speaker as Shown, Verdict},
     model::{Condition, ConditionCode, DeviceId},
     speaker::{Knock, News, Settings, Speaker},
 };
@@ -73,14 +73,11 @@ impl House {
     }
 
     /// Announces the speakers and lets them sign in.
-    ///
-    /// # Errors
-    /// When discovery cannot be started at all.
-    pub async fn open(&mut self) -> Result<(), DiscoveryError> {
+    pub async fn open(&mut self) {
         for speaker in self.config.speakers.clone() {
             self.start(speaker);
         }
-        self.appear().await
+        self.appear().await;
     }
 
     pub fn speakers(&self) -> &[config::Speaker] {
@@ -93,11 +90,8 @@ impl House {
         }
     }
 
-    /// Takes a new configuration over: only what differs is touched.
-    ///
-    /// # Errors
-    /// When discovery cannot be started with the new settings.
-    pub async fn change(&mut self, new: Config) -> Result<Vec<Place>, DiscoveryError> {
+    /// Takes a new configuration over: only what differs is touched. Returns who is gone.
+    pub async fn change(&mut self, new: Config) -> Vec<Place> {
         let shown = |config: &Config| {
             let speakers = config
                 .speakers
@@ -140,9 +134,9 @@ impl House {
             }
         }
         if appearance_differs {
-            self.appear().await?;
+            self.appear().await;
         }
-        Ok(gone)
+        gone
     }
 
     /// Goodbye to phones first, then every speaker at once.
@@ -204,7 +198,7 @@ impl House {
         device
     }
 
-    async fn appear(&mut self) -> Result<(), DiscoveryError> {
+    async fn appear(&mut self) {
         let mut ushers = JoinSet::new();
         let mut shown = Vec::new();
         for running in self.speakers.values() {
@@ -217,13 +211,17 @@ impl House {
                 device_type: speaker.device_type,
                 port: speaker.port,
             };
-            shown.push((identity, requests, running.active_user.subscribe()));
+            let active_user = running.active_user.subscribe();
+            shown.push(Shown {
+                identity,
+                requests,
+                active_user,
+            });
         }
-        let discovery = Discovery::start(&self.config.network, shown, self.notices.clone()).await?;
+        let discovery = Discovery::start(&self.config.network, shown, self.notices.clone()).await;
         let stop = CancellationToken::new();
         let task = tokio::spawn(discovery.run(stop.clone()));
         self.presence = Some(Presence { stop, task, ushers });
-        Ok(())
     }
 
     async fn vanish(&mut self) {

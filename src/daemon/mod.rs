@@ -25,7 +25,7 @@ use tracing::{error, info};
 use crate::{
     accounts::{Store, StoreError},
     config::Config,
-    discovery::{DiscoveryError, Notice},
+    discovery::Notice,
     model::{Condition, ConditionCode},
     speaker::News,
 };
@@ -38,8 +38,6 @@ use service::Service;
 pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(transparent)]
-    Discovery(#[from] DiscoveryError),
     #[error("the signals of this process cannot be listened to: {0}")]
     Signals(#[from] std::io::Error),
 }
@@ -49,9 +47,7 @@ impl StartError {
     pub fn help(&self) -> &'static str {
         match self {
             Self::Store(error) => error.help(),
-            Self::Discovery(_) | Self::Signals(_) => {
-                "see the reason given; siskin cannot run like this"
-            }
+            Self::Signals(_) => "see the reason given; siskin cannot run like this",
         }
     }
 }
@@ -72,7 +68,7 @@ pub async fn run(
     let (news, mut told) = mpsc::channel(64);
     let (notices, mut noticed) = mpsc::channel(64);
     let mut house = House::new(config, store, news, notices);
-    house.open().await?;
+    house.open().await;
     introduce(&house, &mut board);
     service.ready();
     let mut watchdog = service.watchdog().map(interval);
@@ -159,15 +155,14 @@ async fn take_over(
             error!("{why}");
             board.raise(&place, rejected(why), unix_ms());
         }
-        Ok(config) => match house.change(config).await {
-            Ok(gone) => {
-                gone.iter().for_each(|id| board.remove(id));
-                introduce(house, board);
-                board.clear(&place, ConditionCode::ConfigRejected);
-                info!("the configuration is taken over");
+        Ok(config) => {
+            for id in house.change(config).await {
+                board.remove(&id);
             }
-            Err(error) => board.raise(&place, rejected(error.to_string()), unix_ms()),
-        },
+            introduce(house, board);
+            board.clear(&place, ConditionCode::ConfigRejected);
+            info!("the configuration is taken over");
+        }
     }
 }
 

@@ -21,6 +21,11 @@ impl Follower {
         }
     }
 
+    /// The play request that is current, as librespot counts them.
+    pub fn request(&self) -> Option<u64> {
+        self.request
+    }
+
     /// Takes an event of the player. `now_ms` is Unix time.
     pub fn event(&mut self, event: &PlayerEvent, now_ms: i64) -> bool {
         if let PlayerEvent::PlayRequestIdChanged { play_request_id } = event {

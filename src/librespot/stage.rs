@@ -14,7 +14,10 @@ use librespot_playback::{
 };
 use librespot_protocol::connect::{Cluster, ClusterUpdate};
 use tokio::{
-    sync::mpsc::{Receiver, UnboundedReceiver},
+    sync::{
+        mpsc::{Receiver, UnboundedReceiver},
+        watch,
+    },
     time::{MissedTickBehavior, interval, timeout},
 };
 use tracing::{debug, info, warn};
@@ -29,7 +32,7 @@ use super::{
 };
 use crate::{
     engine::messages::{Command, Event, Start},
-    model::{Condition, ConditionCode, Login, PlayState, Repeat},
+    model::{Condition, ConditionCode, Login, PlayState, Repeat, Volume},
     output::{Clock, Output, Report, VolumeControl},
 };
 
@@ -52,7 +55,7 @@ pub async fn play(
 ) -> Result<(), Failure> {
     certificates(reporter)?;
     let (reports_in, reports) = tokio::sync::mpsc::channel(32);
-    let volume = Arc::new(VolumeControl::new(&start.speaker.volume, start.volume));
+    let volume = VolumeControl::new(&start.speaker.volume, start.volume);
     let output = Output::open(
         &start.speaker.output,
         volume.clone(),
@@ -60,7 +63,7 @@ pub async fn play(
         start.daemon_pid,
     );
     let session = Session::new(session::session_config(&start), None);
-    let mixer: Arc<dyn Mixer> = volume;
+    let mixer = volume.mixer();
     let player = player(&start, &session, &mixer, &output);
     let events = player.get_player_event_channel();
 
@@ -105,6 +108,7 @@ pub async fn play(
         events,
         reports,
         tells,
+        level: volume.watch(),
     };
     let end = tokio::select! {
         end = stage.serve(inputs) => end,
@@ -117,7 +121,8 @@ pub async fn play(
             warn!("Spotify did not take the goodbye within {LEAVE_LIMIT:?}");
         }
     }
-    output.close();
+    // Waits for the device; nothing else is left to do here.
+    let _ = tokio::task::spawn_blocking(move || output.close()).await;
     end
 }
 
@@ -151,9 +156,9 @@ fn player(
     output: &Output,
 ) -> Arc<Player> {
     let config = session::player_config(&start.speaker.audio);
-    let (sink, events) = output.sink();
+    let sink = output.sink_builder();
     let player = Player::new(config, session.clone(), mixer.get_soft_volume(), sink);
-    events.listen(player.get_player_event_channel());
+    output.follow(player.get_player_event_channel());
     player
 }
 
@@ -176,6 +181,7 @@ struct Inputs {
     events: PlayerEventChannel,
     reports: Receiver<Report>,
     tells: UnboundedReceiver<Tell>,
+    level: watch::Receiver<Volume>,
 }
 
 struct Stage<'a> {
@@ -199,6 +205,7 @@ impl Stage<'_> {
             mut events,
             mut reports,
             mut tells,
+            mut level,
         } = inputs;
         let mut clusters = self
             .session
@@ -223,6 +230,7 @@ impl Stage<'_> {
                 Some(report) = reports.recv() => self.output(report),
                 Some(tell) = tells.recv() => self.tell(tell)?,
                 Some(Ok(update)) = clusters.next() => self.cluster(update.cluster.as_ref()),
+                Ok(()) = level.changed() => self.level(*level.borrow_and_update()),
                 _ = check.tick() => self.check()?,
             };
             if changed {
@@ -328,8 +336,11 @@ impl Stage<'_> {
 
     fn output(&mut self, report: Report) -> bool {
         match report {
-            Report::Opened { description } => {
-                info!("sound goes to {description}");
+            Report::Opened(opened) => {
+                info!(
+                    "sound goes to {} ({} Hz, {})",
+                    opened.device, opened.rate, opened.format
+                );
                 self.reporter.report(&Event::Cleared {
                     code: ConditionCode::OutputLost,
                 });
@@ -346,9 +357,14 @@ impl Stage<'_> {
                     let _ = self.spirc.play();
                 }
             }
-            Report::Xrun { total } => debug!("the sound card ran dry ({total} times so far)"),
+            Report::Xrun { count } => debug!("the sound card ran dry ({count} times so far)"),
         }
         false
+    }
+
+    fn level(&mut self, volume: Volume) -> bool {
+        self.follower.playback.volume = volume;
+        true
     }
 
     fn tell(&mut self, tell: Tell) -> Result<bool, Failure> {
@@ -374,8 +390,12 @@ impl Stage<'_> {
 
     fn publish(&mut self) {
         let mut playback = self.follower.playback.clone();
-        if let Some(position_ms) = self.clock.position_ms(Instant::now()) {
-            playback.position_ms = position_ms;
+        let heard = self.clock.now();
+        if playback.state == PlayState::Playing
+            && heard.consuming
+            && heard.track == self.follower.request()
+        {
+            playback.position_ms = heard.position_ms;
             playback.at_ms = now_ms();
         }
         self.reporter.report(&Event::Playback(Box::new(playback)));

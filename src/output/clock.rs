@@ -70,7 +70,9 @@ impl Beat {
             return taken;
         };
         let gone = now.saturating_duration_since(at).as_micros() as u64 * u64::from(RATE);
-        (before + gone / 1_000_000).saturating_sub(self.delay).min(taken)
+        (before + gone / 1_000_000)
+            .saturating_sub(self.delay)
+            .min(taken)
     }
 
     pub(super) fn is_flowing(&self, now: Instant) -> bool {
@@ -100,7 +102,10 @@ mod tests {
         let mut beat = Beat::default();
         beat.took(0, 256, 1024, start);
         beat.took(256, 512, 1024, start + Duration::from_micros(50));
-        assert_eq!(beat.heard(512, start + Duration::from_millis(30)), 1323 - 1024);
+        assert_eq!(
+            beat.heard(512, start + Duration::from_millis(30)),
+            1323 - 1024
+        );
     }
 
     #[test]

@@ -156,11 +156,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn spawn(
-        self,
-        settings: &config::Output,
-        daemon_pid: u32,
-    ) -> std::io::Result<JoinHandle<()>> {
+    fn spawn(self, settings: &config::Output, daemon_pid: u32) -> std::io::Result<JoinHandle<()>> {
         let second = Duration::from_secs(1);
         match settings {
             config::Output::Card { device, .. } => card::Owner {

@@ -4,9 +4,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use rubato::{
-    Fft, FixedSync, Resampler, audioadapter_buffers::direct::InterleavedSlice,
-};
+use rubato::{Fft, FixedSync, Resampler, audioadapter_buffers::direct::InterleavedSlice};
 
 use super::{
     feed::Feed,
@@ -28,12 +26,7 @@ pub(super) struct Tap {
 }
 
 impl Tap {
-    pub(super) fn new(
-        feed: Arc<Feed>,
-        volume: Arc<VolumeControl>,
-        pace: Pace,
-        delay: u64,
-    ) -> Self {
+    pub(super) fn new(feed: Arc<Feed>, volume: Arc<VolumeControl>, pace: Pace, delay: u64) -> Self {
         Self {
             feed,
             fader: Fader::new(volume),

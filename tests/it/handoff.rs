@@ -19,7 +19,10 @@ fn a_phone_finds_the_speaker_hands_an_account_over_and_hears_its_music() {
         let app = world.sign_in("kim").await;
         assert_eq!(world.info(&found).await.active_user, "kim");
         let album = world.sim.catalogue().titled("Tones").uri();
-        let reply = app.play(&album, PlayOptions::default()).await.expect("an answer");
+        let reply = app
+            .play(&album, PlayOptions::default())
+            .await
+            .expect("an answer");
         assert!(reply.success);
         shows(&app, "a playing track", |state| state.playing).await;
         let (status, log) = daemon.stop().await;

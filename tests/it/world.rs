@@ -59,7 +59,9 @@ pub struct World {
 impl World {
     async fn new(namespace: Namespace, options: SimOptions) -> Self {
         Self {
-            sim: Sim::start(options).await.expect("the simulated Spotify starts"),
+            sim: Sim::start(options)
+                .await
+                .expect("the simulated Spotify starts"),
             phone: Phone::new("Test phone"),
             namespace,
             dir: tempfile::tempdir().expect("a folder"),
@@ -115,24 +117,37 @@ impl World {
 
     /// Finds the one speaker there is, by mDNS.
     pub async fn find(&self) -> Found {
-        self.phone.wait_for(|_| true, PATIENCE).await.unwrap_or_else(|error| panic!("{error}"))
+        self.phone
+            .wait_for(|_| true, PATIENCE)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     pub async fn info(&self, found: &Found) -> Info {
-        self.phone.get_info(found).await.unwrap_or_else(|error| panic!("{error}"))
+        self.phone
+            .get_info(found)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Hands `user` over, and returns the status the speaker answers.
     pub async fn hand_over(&self, found: &Found, user: &str) -> i64 {
-        let account = self.sim.users().get(user).expect("a user of the simulation");
-        self.hand_over_as(found, user, &Login::stored(&account.stored_credential())).await
+        let account = self
+            .sim
+            .users()
+            .get(user)
+            .expect("a user of the simulation");
+        self.hand_over_as(found, user, &Login::stored(&account.stored_credential()))
+            .await
     }
 
     pub async fn hand_over_as(&self, found: &Found, user: &str, login: &Login) -> i64 {
         let info = self.info(found).await;
         let answer = self.phone.add_user(found, &info, user, login).await;
         let answer = answer.unwrap_or_else(|error| panic!("{error}"));
-        answer.status().unwrap_or_else(|| panic!("no status in {:?}", answer.json))
+        answer
+            .status()
+            .unwrap_or_else(|| panic!("no status in {:?}", answer.json))
     }
 
     /// Signs `user` in by phone and returns his remote control.
@@ -153,7 +168,10 @@ impl World {
 
 /// Settings for an output into a FIFO or file at full volume.
 pub fn pipe_to(path: &Path) -> String {
-    format!("[output]\nkind = \"pipe\"\npath = \"{}\"\n[volume]\nstart = 100\n", path.display())
+    format!(
+        "[output]\nkind = \"pipe\"\npath = \"{}\"\n[volume]\nstart = 100\n",
+        path.display()
+    )
 }
 
 /// Waits until the app shows what is wanted, and says what it shows instead.
@@ -167,7 +185,11 @@ static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
     let given = std::env::var_os("SISKIN_BIN").map(PathBuf::from);
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/siskin");
     let from = given.unwrap_or(built);
-    assert!(from.exists(), "{} is missing: run `make test`", from.display());
+    assert!(
+        from.exists(),
+        "{} is missing: run `make test`",
+        from.display()
+    );
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let to = folder.join(format!("siskin-under-test-{}", std::process::id()));
     let swapped = spotify_sim::key::swap_key(&from, &to);
@@ -234,14 +256,20 @@ impl Daemon {
                 lines = log.more.wait_timeout(lines, left).expect("the log").0;
             }
         });
-        found.await.expect("the log is read").unwrap_or_else(|error| panic!("{error}"))
+        found
+            .await
+            .expect("the log is read")
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The engines that run now, by process id.
     pub fn engines(&self) -> Vec<u32> {
         let path = format!("/proc/{0}/task/{0}/children", self.pid());
         let children = fs::read_to_string(path).unwrap_or_default();
-        children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+        children
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+            .collect()
     }
 
     pub fn signal(&self, signal: nix::sys::signal::Signal) {
@@ -267,7 +295,11 @@ impl Daemon {
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
                 return status;
             }
-            assert!(Instant::now() < until, "the daemon did not end:\n{}", self.log().join("\n"));
+            assert!(
+                Instant::now() < until,
+                "the daemon did not end:\n{}",
+                self.log().join("\n")
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -107,8 +107,8 @@ impl Live {
         let stage = if shape.rate == RATE {
             Stage::Plain(tap)
         } else {
-            let resampled = Resampled::new(tap, shape.rate, delay)
-                .map_err(|why| Trouble::Refused { why })?;
+            let resampled =
+                Resampled::new(tap, shape.rate, delay).map_err(|why| Trouble::Refused { why })?;
             Stage::Resampled(Box::new(resampled))
         };
         sink.mixer().add(Endless {
@@ -358,7 +358,12 @@ pub(crate) fn devices() -> Vec<DeviceLine> {
 mod tests {
     use super::*;
 
-    fn range(channels: u16, min: u32, max: u32, format: SampleFormat) -> SupportedStreamConfigRange {
+    fn range(
+        channels: u16,
+        min: u32,
+        max: u32,
+        format: SampleFormat,
+    ) -> SupportedStreamConfigRange {
         SupportedStreamConfigRange::new(
             channels,
             min,

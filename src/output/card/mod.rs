@@ -13,8 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(super) use device::devices;
 use device::Live;
+pub(super) use device::devices;
 use trouble::Trouble;
 
 use super::{
@@ -88,7 +88,8 @@ impl Owner {
     }
 
     fn lose(&mut self, condition: Condition) {
-        self.feed.lose(&format!("{}: {}", condition.what, condition.why));
+        self.feed
+            .lose(&format!("{}: {}", condition.what, condition.why));
         self.outbox.lost(condition);
     }
 
@@ -120,9 +121,9 @@ impl Owner {
     fn keep(&mut self, live: Live) -> Option<Condition> {
         loop {
             let look = Instant::now() + LOOK;
-            let status = self
-                .feed
-                .wait(Some(look), |status| status.closing || live.fault().is_some());
+            let status = self.feed.wait(Some(look), |status| {
+                status.closing || live.fault().is_some()
+            });
             let name = self.name.as_deref();
             if let Some(trouble) = live.fault() {
                 // Drop first: a dead sound server calls back as fast as it can.

@@ -116,7 +116,8 @@ impl Writer {
             };
             let Some(condition) = lost else { continue };
             if self.feed.status().running {
-                self.feed.lose(&format!("{}: {}", condition.what, condition.why));
+                self.feed
+                    .lose(&format!("{}: {}", condition.what, condition.why));
                 self.outbox.lost(condition);
                 retry.later();
             } else {
