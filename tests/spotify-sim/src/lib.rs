@@ -5,3 +5,4 @@
 //!   out of a speaker can be compared with what went in.
 
 pub mod catalogue;
+pub mod phone;
