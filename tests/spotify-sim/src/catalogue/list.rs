@@ -1,0 +1,111 @@
+//! What is in the standard catalogue.
+
+use std::sync::{Arc, Mutex, Weak};
+
+use super::{Album, Catalogue, Gains, Playlist, Song, Track, digest, first16};
+
+const ARTIST: &str = "The Generators";
+
+pub(super) fn standard() -> Catalogue {
+    // One running number for all tone tracks: no two of them share a pitch on
+    // either channel, so one channel alone tells the track.
+    let mut pitch = 0..;
+    let mut tones = |seconds: &[u32]| -> Vec<(String, Song)> {
+        seconds
+            .iter()
+            .zip(&mut pitch)
+            .map(|(seconds, n)| {
+                let song = Song::tone_pair(n, f64::from(*seconds));
+                (format!("Tone {}", n + 1), song)
+            })
+            .collect()
+    };
+    let albums = vec![
+        album("Tones", tones(&[20, 22, 24, 26, 28, 30])),
+        album("Short", tones(&[4; 6])),
+        album("Dozen", tones(&[10; 12])),
+        album(
+            "Halves",
+            vec![
+                ("First Half".into(), Song::FIRST_HALF),
+                ("Second Half".into(), Song::SECOND_HALF),
+            ],
+        ),
+        album(
+            "Staircase",
+            vec![("Staircase".into(), Song::Staircase { seconds: 90 })],
+        ),
+        album(
+            "Long",
+            vec![("Long Road".into(), Song::Road { seconds: 264 })],
+        ),
+        album("Tune", vec![("Tune".into(), Song::Tune)]),
+        album(
+            "Loud",
+            vec![("Full Scale".into(), Song::FullScale { seconds: 10 })],
+        ),
+    ];
+    let pick = |title: &str, n: usize| -> Arc<Track> {
+        let album = albums
+            .iter()
+            .find(|a| a.title == title)
+            .expect("an album listed above");
+        album.tracks[n].clone()
+    };
+    let playlist = Playlist {
+        gid: gid("playlist", "Mixed"),
+        title: "Mixed".into(),
+        tracks: vec![
+            pick("Short", 0),
+            pick("Tune", 0),
+            pick("Dozen", 3),
+            pick("Tones", 1),
+            pick("Short", 4),
+        ],
+    };
+    Catalogue {
+        albums,
+        playlists: vec![playlist],
+    }
+}
+
+fn gid(kind: &str, name: &str) -> [u8; 16] {
+    first16(digest(kind, name.as_bytes()))
+}
+
+fn album(title: &str, songs: Vec<(String, Song)>) -> Album {
+    let album_gid = gid("album", title);
+    let album_peak = songs
+        .iter()
+        .map(|(_, song)| song.peak())
+        .fold(0.0, f32::max);
+    let track = |(index, (name, song)): (usize, (String, Song))| {
+        let number = index as u32 + 1;
+        Arc::new(Track {
+            gid: gid("track", &format!("{title}/{number}")),
+            title: name,
+            number,
+            artist: ARTIST.into(),
+            artist_gid: gid("artist", ARTIST),
+            album_title: title.into(),
+            album_gid,
+            // Different for each track of an album, so that a test can tell
+            // track gain from album gain and one track's from the next one's.
+            gains: Gains {
+                track_db: -8.0 + number as f32,
+                track_peak: song.peak(),
+                album_db: -4.5,
+                album_peak,
+            },
+            song,
+            samples: Mutex::new(Weak::new()),
+            files: Default::default(),
+        })
+    };
+    Album {
+        gid: album_gid,
+        title: title.into(),
+        artist: ARTIST.into(),
+        tracks: songs.into_iter().enumerate().map(track).collect(),
+    }
+}
