@@ -1,4 +1,1 @@
-//! Behaviour of the real binary, end to end. One file a behaviour.
-
-mod handoff;
-mod world;
+//! Behaviour of the real binary.

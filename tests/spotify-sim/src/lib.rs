@@ -1,8 +1,40 @@
 //! A whole small Spotify on loopback, and a scripted phone, for siskin's
-//! tests, demo and benchmarks.
+//! tests, its demo and its benchmarks.
 //!
-//! * [`catalogue`]: the music there is, made on the spot, so that what comes
-//!   out of a speaker can be compared with what went in.
+//! [`Sim`] is the back end: access point, tokens, dealer, connect-state,
+//! metadata and audio, all behind one port. [`Controller`] is what the
+//! Spotify app does through the cloud. [`catalogue`] makes the music.
+//!
+//! Nothing here is needed by siskin itself, and nothing here talks to the
+//! internet.
+
+#![forbid(unsafe_code)]
 
 pub mod catalogue;
+
+pub mod controller;
+pub mod faults;
+pub mod key;
 pub mod phone;
+pub mod record;
+pub mod users;
+
+mod accesspoint;
+mod cdn;
+mod cluster;
+mod connect;
+mod dealer;
+mod gate;
+mod http;
+mod line;
+mod metadata;
+mod shared;
+mod sim;
+mod tls;
+mod tokens;
+
+pub use controller::{AppState, ControlError, Controller, PlayOptions, Reply};
+pub use faults::{Fault, Place, Then};
+pub use record::{Entry, Record};
+pub use sim::{Sim, SimOptions};
+pub use users::{User, Users};

@@ -1,0 +1,77 @@
+//! `spotify-sim serve` runs the simulated Spotify for receivers started by
+//! hand; `spotify-sim swap-key` makes a receiver that trusts it.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Parser, Subcommand};
+use spotify_sim::{Sim, SimOptions, key::swap_key};
+
+/// A simulated Spotify on loopback.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Serve until interrupted.
+    Serve {
+        /// The port on 127.0.0.1; any free one by default.
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+        /// How long each HTTP answer takes, in milliseconds.
+        #[arg(long, default_value_t = 0)]
+        delay_ms: u64,
+        /// The speed of the audio files' line, in bytes per second.
+        #[arg(long)]
+        cdn_rate: Option<u64>,
+    },
+    /// Copy a receiver's binary with the simulation's key in it.
+    SwapKey { from: PathBuf, to: PathBuf },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Serve {
+            port,
+            delay_ms,
+            cdn_rate,
+        } => {
+            let delay = Duration::from_millis(delay_ms);
+            serve(SimOptions {
+                port,
+                delay,
+                cdn_rate,
+                ..SimOptions::default()
+            })
+            .await
+        }
+        Task::SwapKey { from, to } => swap_key(&from, &to).map(|swapped| println!("{swapped}")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("spotify-sim: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(options: SimOptions) -> std::io::Result<()> {
+    let sim = Sim::start(options).await?;
+    for (name, value) in sim.env() {
+        println!("export {name}={value}");
+    }
+    println!("# for a receiver with a swapped key:");
+    println!("#   --proxy {} --ap-port {}", sim.proxy_url(), sim.port());
+    println!("# users: {:?}", sim.users().all());
+    println!("# passwords are the name followed by -password");
+    for album in &sim.catalogue().albums {
+        println!("# album \"{}\": {}", album.title, album.uri());
+    }
+    tokio::signal::ctrl_c().await?;
+    sim.stop().await;
+    Ok(())
+}

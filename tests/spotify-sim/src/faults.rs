@@ -1,0 +1,222 @@
+//! Scripted trouble: what goes wrong, where, for whom and how often.
+//!
+//! The first fault that fits is used up first. A place asks with
+//! [`Faults::take`] before it does its ordinary work.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+/// A part of the back end that a listener talks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// `POST /v1/clienttoken`.
+    ClientToken,
+    /// `POST /v3/login`.
+    Login5,
+    /// `GET /?type=accesspoint…`.
+    ApResolve,
+    /// The key exchange of an access point link.
+    ApConnect,
+    /// The login packet on an access point link.
+    ApLogin,
+    /// Everything else on an access point link (record only).
+    ApLink,
+    /// The push socket.
+    Dealer,
+    /// What the app asks of a device through the dealer (record only).
+    Command,
+    /// The device's state, put and deleted.
+    ConnectState,
+    /// Which tracks a context holds.
+    Context,
+    /// What a track is called and which files it has.
+    Metadata,
+    /// Where a file lies.
+    Storage,
+    /// The file itself.
+    Cdn,
+    /// The key that opens the file.
+    AudioKey,
+    /// Anything that has no place of its own (record only).
+    Other,
+}
+
+/// What happens instead of the ordinary answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Then {
+    /// A clear no in the place's own words: 403, wrong credentials, no key.
+    Refuse,
+    /// The connection ends without an answer.
+    Drop,
+    /// No answer ever; the connection stays.
+    Stall,
+    /// The ordinary answer, later.
+    Delay(Duration),
+    /// An HTTP status, with `Retry-After` if given. Elsewhere like `Refuse`.
+    Status(u16, Option<Duration>),
+    /// The answer breaks off after so many bytes of its body.
+    Truncate(usize),
+    /// An answer that makes no sense.
+    Garbage,
+    /// The access point signs its key wrongly. Elsewhere like `Refuse`.
+    BadSignature,
+    /// The login is refused with this code: of the access point
+    /// (`APLoginFailed`) or of login5 (`LoginError`).
+    LoginError(i32),
+}
+
+/// One fault, built as `Fault::on(Place::Cdn).times(2).then(Then::Drop)`.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    place: Place,
+    user: Option<String>,
+    skip: u32,
+    left: Option<u32>,
+    then: Then,
+}
+
+impl Fault {
+    /// Once, a refusal, unless said otherwise.
+    pub fn on(place: Place) -> Self {
+        Self {
+            place,
+            user: None,
+            skip: 0,
+            left: Some(1),
+            then: Then::Refuse,
+        }
+    }
+
+    /// Only for this user. A place that does not know the user yet (the key
+    /// exchange, the client token) never matches.
+    pub fn of(mut self, user: &str) -> Self {
+        self.user = Some(user.to_owned());
+        self
+    }
+
+    /// Lets the first `count` requests pass.
+    pub fn after(mut self, count: u32) -> Self {
+        self.skip = count;
+        self
+    }
+
+    pub fn times(mut self, count: u32) -> Self {
+        self.left = Some(count);
+        self
+    }
+
+    pub fn forever(mut self) -> Self {
+        self.left = None;
+        self
+    }
+
+    pub fn then(mut self, then: Then) -> Self {
+        self.then = then;
+        self
+    }
+
+    fn fits(&self, place: Place, user: Option<&str>) -> bool {
+        self.place == place
+            && self
+                .user
+                .as_deref()
+                .is_none_or(|wanted| Some(wanted) == user)
+    }
+}
+
+/// The faults of one simulation, shared by all its places.
+#[derive(Clone, Default)]
+pub struct Faults(Arc<Mutex<Vec<Fault>>>);
+
+impl Faults {
+    pub fn add(&self, fault: Fault) {
+        crate::shared::lock(&self.0).push(fault);
+    }
+
+    /// All is well again. Requests that stall already stay stalled.
+    pub fn clear(&self) {
+        crate::shared::lock(&self.0).clear();
+    }
+
+    /// Whether nothing is left to go wrong.
+    pub fn is_empty(&self) -> bool {
+        crate::shared::lock(&self.0).is_empty()
+    }
+
+    /// What happens to the request at hand, if anything.
+    pub(crate) fn take(&self, place: Place, user: Option<&str>) -> Option<Then> {
+        let mut faults = crate::shared::lock(&self.0);
+        let at = faults.iter_mut().position(|fault| {
+            if !fault.fits(place, user) {
+                return false;
+            }
+            let passes = fault.skip > 0;
+            fault.skip = fault.skip.saturating_sub(1);
+            !passes
+        })?;
+        let then = faults[at].then.clone();
+        if let Some(left) = &mut faults[at].left {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                faults.remove(at);
+            }
+        }
+        Some(then)
+    }
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(crate::shared::lock(&self.0).iter())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_happens_as_often_as_asked_and_then_no_more() {
+        let faults = Faults::default();
+        faults.add(Fault::on(Place::Cdn).times(2).then(Then::Drop));
+        assert_eq!(faults.take(Place::Storage, None), None);
+        assert_eq!(faults.take(Place::Cdn, None), Some(Then::Drop));
+        assert_eq!(faults.take(Place::Cdn, None), Some(Then::Drop));
+        assert_eq!(faults.take(Place::Cdn, None), None);
+        assert!(faults.is_empty());
+    }
+
+    #[test]
+    fn a_fault_for_one_user_leaves_the_others_alone() {
+        let faults = Faults::default();
+        faults.add(Fault::on(Place::ApLogin).of("kim").forever());
+        assert_eq!(faults.take(Place::ApLogin, Some("alex")), None);
+        assert_eq!(faults.take(Place::ApLogin, None), None);
+        assert_eq!(faults.take(Place::ApLogin, Some("kim")), Some(Then::Refuse));
+        assert_eq!(faults.take(Place::ApLogin, Some("kim")), Some(Then::Refuse));
+    }
+
+    #[test]
+    fn the_first_requests_pass_when_a_fault_is_to_come_later() {
+        let faults = Faults::default();
+        faults.add(Fault::on(Place::Cdn).after(2).then(Then::Status(503, None)));
+        assert_eq!(faults.take(Place::Cdn, None), None);
+        assert_eq!(faults.take(Place::Cdn, None), None);
+        assert_eq!(faults.take(Place::Cdn, None), Some(Then::Status(503, None)));
+        assert_eq!(faults.take(Place::Cdn, None), None);
+    }
+
+    #[test]
+    fn faults_of_one_place_come_in_the_order_they_were_added() {
+        let faults = Faults::default();
+        faults.add(Fault::on(Place::Cdn).then(Then::Drop));
+        faults.add(Fault::on(Place::Cdn).then(Then::Garbage));
+        assert_eq!(faults.take(Place::Cdn, None), Some(Then::Drop));
+        assert_eq!(faults.take(Place::Cdn, None), Some(Then::Garbage));
+    }
+}
