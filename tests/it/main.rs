@@ -1,1 +1,4 @@
-//! Behaviour of the real binary.
+//! Behaviour of the real binary, end to end. One file a behaviour.
+
+mod handoff;
+mod world;

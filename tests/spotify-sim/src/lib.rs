@@ -15,8 +15,10 @@ pub mod catalogue;
 pub mod controller;
 pub mod faults;
 pub mod key;
+pub mod listen;
 pub mod phone;
 pub mod record;
+pub mod rigs;
 pub mod users;
 
 mod accesspoint;
