@@ -313,7 +313,10 @@ async fn handovers_beyond_a_few_are_refused_at_once() {
     let mut waiting = Vec::new();
     for _ in 0..4 {
         let mut stream = rig.connect().await;
-        stream.write_all(&post(&rig.handover())).await.expect("sent");
+        stream
+            .write_all(&post(&rig.handover()))
+            .await
+            .expect("sent");
         waiting.push(stream);
     }
     let all_wait = async {
@@ -368,7 +371,10 @@ async fn a_fixed_port_that_is_taken_is_told_and_bound_once_it_is_free() {
 async fn closing_is_quick_even_with_strangers_inside() {
     let rig = rig(Limits::default()).await;
     let mut waiting = rig.connect().await;
-    waiting.write_all(&post(&rig.handover())).await.expect("sent");
+    waiting
+        .write_all(&post(&rig.handover()))
+        .await
+        .expect("sent");
     let port = rig.endpoint.port();
     timeout(Duration::from_secs(5), rig.endpoint.close())
         .await
