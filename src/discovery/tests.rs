@@ -234,28 +234,41 @@ fn the_card_is_announced_the_bridge_is_not_and_stopping_says_goodbye() {
 
 #[test]
 fn every_skipped_interface_is_told_once_with_its_reason() {
-    in_namespace(
-        "every_skipped_interface_is_told_once_with_its_reason",
-        async {
-            ip(HOME);
-            let mut rig = start(&Network::default()).await;
-            rig.announced().await;
-            // A change of something else must not tell it all again.
-            ip("addr add 10.1.0.3/24 dev eth0");
-            let mut skipped = Vec::new();
-            rig.told(|notice| match notice {
-                Notice::Skipped { interface, reason } => {
-                    skipped.push(format!("{interface}: {reason}"));
-                    None
-                }
-                Notice::Announced { addresses, .. } => (addresses.len() == 2).then_some(()),
-                _ => None,
-            })
-            .await;
-            assert_eq!(skipped, Vec::<String>::new());
-            rig.end().await;
-        },
-    );
+    let test = "every_skipped_interface_is_told_once_with_its_reason";
+    in_namespace(test, async {
+        ip(HOME);
+        let mut rig = start(&Network::default()).await;
+        assert_eq!(
+            skipped_until_announced_on(1, &mut rig).await,
+            [
+                "docker0: it is a bridge for containers or virtual machines",
+                "far0: it leads into a container (veth)",
+                "inside0: it leads into a container (veth)",
+                "lo: it reaches this machine only (loopback)",
+                "veth12ab: it is a port of docker0",
+            ]
+        );
+        // A change of something else must not tell it all again.
+        ip("addr add 10.1.0.3/24 dev eth0");
+        let again = skipped_until_announced_on(2, &mut rig).await;
+        assert_eq!(again, Vec::<String>::new());
+        rig.end().await;
+    });
+}
+
+async fn skipped_until_announced_on(addresses: usize, rig: &mut Rig) -> Vec<String> {
+    let mut skipped = Vec::new();
+    rig.told(|notice| match notice {
+        Notice::Skipped { interface, reason } => {
+            skipped.push(format!("{interface}: {reason}"));
+            None
+        }
+        Notice::Announced { addresses: all, .. } => (all.len() == addresses).then_some(()),
+        _ => None,
+    })
+    .await;
+    skipped.sort();
+    skipped
 }
 
 #[test]
@@ -368,4 +381,21 @@ fn a_port_that_is_taken_is_a_condition_until_it_is_free() {
             rig.end().await;
         },
     );
+}
+
+#[test]
+fn an_mdns_port_held_by_another_program_is_a_condition_until_it_is_free() {
+    let test = "an_mdns_port_held_by_another_program_is_a_condition_until_it_is_free";
+    in_namespace(test, async {
+        ip(HOME);
+        let holder = std::net::UdpSocket::bind("0.0.0.0:5353").expect("free here");
+        let mut rig = start(&Network::default()).await;
+        let condition = rig.raised(ConditionCode::NotAnnounced).await;
+        assert!(condition.why.contains("5353"), "{condition:?}");
+        drop(holder);
+        let cleared = Notice::Cleared(ConditionCode::NotAnnounced);
+        rig.told(|notice| (*notice == cleared).then_some(())).await;
+        rig.announced().await;
+        rig.end().await;
+    });
 }
