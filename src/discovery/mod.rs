@@ -224,8 +224,9 @@ impl Discovery {
         (self.repeat_at, self.look_at, self.look_away_at) = (None, None, None);
         self.clashes.clear();
         self.looking_anew = true;
-        self.told.unsent = None;
-        if !services.is_empty() {
+        if services.is_empty() {
+            self.told.unsent = None;
+        } else {
             match Advert::publish(&selection.wanted, services.clone()) {
                 Ok(advert) => {
                     self.advert = Some(advert);
@@ -280,7 +281,8 @@ impl Discovery {
             return;
         }
         let why = if self.network.advertise.is_empty() {
-            "nothing could be sent to UDP port 5353; another program may hold it for itself"
+            "nothing could be sent from UDP port 5353: another program holds it for itself, \
+             or the interfaces in use cannot multicast"
         } else {
             "no address in network.advertise lies in the network of an interface that is used"
         };

@@ -34,7 +34,7 @@ pub fn host(device: &DeviceId) -> String {
 /// An announcement somebody made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// As on the wire, with its escapes.
+    /// Without escapes.
     pub fullname: String,
     /// None as long as they are not known.
     pub addresses: Vec<IpAddr>,
@@ -54,7 +54,7 @@ pub fn clash(ours: &[Identity], addresses: &[IpAddr], seen: &Seen) -> Option<Cla
     let label = label(&seen.fullname)?;
     let own = ours
         .iter()
-        .find(|own| same(&instance(&own.name, &own.device), &label));
+        .find(|own| same(&instance(&own.name, &own.device), label));
     if let Some(own) = own {
         let stranger = seen.addresses.iter().find(|ip| !addresses.contains(ip))?;
         return Some(Clash::Identity {
@@ -62,9 +62,9 @@ pub fn clash(ours: &[Identity], addresses: &[IpAddr], seen: &Seen) -> Option<Cla
             address: *stranger,
         });
     }
-    let shown = shown(&label);
+    let shown = shown(label);
     let namesake = ours.iter().find(|own| {
-        same(&own.name, &label) || same(&own.name, shown) || {
+        same(&own.name, label) || same(&own.name, shown) || {
             // Names too long for a label are compared as far as they got.
             let cut = instance(&own.name, &own.device);
             shown.len() < label.len() && same(self::shown(&cut), shown)
@@ -85,17 +85,13 @@ fn shown(label: &str) -> &str {
     }
 }
 
-/// The first label of an announcement's full name, without its escapes.
-fn label(fullname: &str) -> Option<String> {
+/// The first label of an announcement's full name, dots and all: the responder hands out what it
+/// received without escapes.
+fn label(fullname: &str) -> Option<&str> {
     let end = fullname.len().checked_sub(SERVICE.len() + 1)?;
-    let (escaped, service) = fullname.split_at_checked(end)?;
+    let (label, service) = fullname.split_at_checked(end)?;
     if !service[1..].eq_ignore_ascii_case(SERVICE) {
         return None;
-    }
-    let mut label = String::with_capacity(escaped.len());
-    let mut chars = escaped.chars();
-    while let Some(c) = chars.next() {
-        label.extend(if c == '\\' { chars.next() } else { Some(c) });
     }
     Some(label)
 }
@@ -140,9 +136,9 @@ mod tests {
     fn our_own_announcement_is_no_clash() {
         let ours = [speaker("Dr. Who", 1)];
         let here = ["10.0.0.1".parse().expect("an address")];
-        let own = seen("Dr\\. Who 01010101", "10.0.0.1");
+        let own = seen("Dr. Who 01010101", "10.0.0.1");
         assert_eq!(clash(&ours, &here, &own), None);
-        assert_eq!(clash(&ours, &here, &seen("Dr\\. Who 01010101", "")), None);
+        assert_eq!(clash(&ours, &here, &seen("Dr. Who 01010101", "")), None);
     }
 
     #[test]

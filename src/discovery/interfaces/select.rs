@@ -74,14 +74,15 @@ fn judge(
     if !allow.is_empty() && !allowed {
         return Err("network.allow does not name it".into());
     }
+    // What it is comes before how it is: a container bridge gains and loses its carrier all day.
+    if !allowed && let Some(reason) = unfit(interface, all) {
+        return Err(reason);
+    }
     if !interface.up {
         return Err("it is down".into());
     }
     if !interface.running {
         return Err("it is not connected (no carrier)".into());
-    }
-    if !allowed && let Some(reason) = unfit(interface, all) {
-        return Err(reason);
     }
 
     let usable = usable(interface, network);
