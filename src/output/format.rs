@@ -42,7 +42,9 @@ pub(super) fn encode(samples: &[f32], format: SampleFormat, out: &mut Vec<u8>) {
 /// The nearest step of a format with `bits` bits below the sign.
 fn step(sample: f32, bits: u32) -> f64 {
     let scale = f64::from(bits).exp2();
-    (f64::from(sample) * scale).round().clamp(-scale, scale - 1.0)
+    (f64::from(sample) * scale)
+        .round()
+        .clamp(-scale, scale - 1.0)
 }
 
 #[cfg(test)]
@@ -61,8 +63,14 @@ mod tests {
             let sample = f32::from(value) / 32_768.0;
             let wide = i32::from(value);
             assert_eq!(bytes(&[sample], SampleFormat::S16), value.to_le_bytes());
-            assert_eq!(bytes(&[sample], SampleFormat::S24), (wide << 8).to_le_bytes());
-            assert_eq!(bytes(&[sample], SampleFormat::S32), (wide << 16).to_le_bytes());
+            assert_eq!(
+                bytes(&[sample], SampleFormat::S24),
+                (wide << 8).to_le_bytes()
+            );
+            assert_eq!(
+                bytes(&[sample], SampleFormat::S32),
+                (wide << 16).to_le_bytes()
+            );
             assert_eq!(bytes(&[sample], SampleFormat::F32), sample.to_le_bytes());
             let packed = &(wide << 8).to_le_bytes()[..3];
             assert_eq!(bytes(&[sample], SampleFormat::S24In3), packed);
@@ -71,7 +79,10 @@ mod tests {
 
     #[test]
     fn what_is_too_loud_is_clamped_and_never_wraps() {
-        assert_eq!(bytes(&[7.0, -7.0], SampleFormat::S16), [0xFF, 0x7F, 0x00, 0x80]);
+        assert_eq!(
+            bytes(&[7.0, -7.0], SampleFormat::S16),
+            [0xFF, 0x7F, 0x00, 0x80]
+        );
         assert_eq!(bytes(&[1.0], SampleFormat::S32), i32::MAX.to_le_bytes());
         assert_eq!(bytes(&[-1.5], SampleFormat::S24In3), [0, 0, 0x80]);
         assert_eq!(bytes(&[1.5], SampleFormat::F32), 1f32.to_le_bytes());

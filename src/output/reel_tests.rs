@@ -140,7 +140,11 @@ fn a_skip_silences_at_once_even_while_the_next_track_loads() {
     assert_eq!(heard[FADE..], vec![0.0; 1000 - FADE]);
     reel.note(start(2, 0));
     reel.push(&ones(CAPACITY));
-    assert_eq!(take(&mut reel, 100), vec![1.0; 100], "track 2 begins as it is");
+    assert_eq!(
+        take(&mut reel, 100),
+        vec![1.0; 100],
+        "track 2 begins as it is"
+    );
 }
 
 #[test]

@@ -162,9 +162,7 @@ impl Fader {
             frame.iter_mut().for_each(|sample| *sample *= self.now);
         }
         if self.now != 1.0 {
-            frames
-                .flatten()
-                .for_each(|sample| *sample *= self.now);
+            frames.flatten().for_each(|sample| *sample *= self.now);
         }
     }
 }
@@ -220,7 +218,10 @@ mod tests {
             fader.apply(block);
         }
         let left: Vec<f32> = samples.iter().copied().step_by(CHANNELS).collect();
-        let steepest = left.windows(2).map(|w| (w[0] - w[1]).abs()).fold(0.0, f32::max);
+        let steepest = left
+            .windows(2)
+            .map(|w| (w[0] - w[1]).abs())
+            .fold(0.0, f32::max);
         assert!(steepest < 1.1 / RAMP_FRAMES as f32, "{steepest}");
         assert!(left[439] > 0.0);
         assert!(left[440..].iter().all(|&sample| sample == 0.0));

@@ -54,6 +54,10 @@ pub(super) fn of_open(error: &cpal::Error) -> Trouble {
             // ALSA hands a sound server's death on as an errno without a kind of its own.
             if why.contains("Connection refused") || why.contains("Connection reset") {
                 Trouble::ServerDown
+            } else if why.contains("I/O error") || why.contains("errno (-5)") {
+                Trouble::Other {
+                    why: "it reports an input/output error".into(),
+                }
             } else {
                 Trouble::Other { why }
             }
@@ -71,12 +75,10 @@ impl Trouble {
             || "the default sound card".to_owned(),
             |name| format!("the sound card {name}"),
         );
-        let plug = name
-            .and_then(|name| name.strip_prefix("hw:"))
-            .map_or_else(
-                || "choose another device, as `siskin devices` shows them".to_owned(),
-                |rest| format!("write device = \"plughw:{rest}\", which converts"),
-            );
+        let plug = name.and_then(|name| name.strip_prefix("hw:")).map_or_else(
+            || "choose another device, as `siskin devices` shows them".to_owned(),
+            |rest| format!("write device = \"plughw:{rest}\", which converts"),
+        );
         match self {
             Self::Missing => lost(
                 format!("{card} is not there"),
@@ -191,7 +193,11 @@ mod tests {
         fs::create_dir_all(proc.path().join("asound/card0/pcm0p/sub0")).expect("folders");
         fs::create_dir_all(proc.path().join("812")).expect("folders");
         fs::write(proc.path().join("asound/card1/id"), "DAC\n").expect("a file");
-        fs::write(proc.path().join("asound/card0/pcm0p/sub0/status"), "closed\n").expect("a file");
+        fs::write(
+            proc.path().join("asound/card0/pcm0p/sub0/status"),
+            "closed\n",
+        )
+        .expect("a file");
         fs::write(sub.join("status"), "state: RUNNING\nowner_pid   : 812\n").expect("a file");
         fs::write(proc.path().join("812/comm"), "mpd\n").expect("a file");
         for name in [None, Some("hw:CARD=DAC,DEV=0"), Some("plughw:1,0")] {

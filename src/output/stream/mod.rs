@@ -107,16 +107,17 @@ impl Writer {
             let lost = match self.target.open() {
                 Ok(opened) => {
                     retry.reset();
-                    self.feed.opened(0);
+                    let was_lost = self.feed.opened(0);
                     self.outbox.send(Report::Opened(opened));
-                    self.outbox.back();
+                    self.outbox.back(was_lost);
                     self.keep(&mut bytes)
                 }
                 Err(condition) => Some(condition),
             };
             let Some(condition) = lost else { continue };
             if self.feed.status().running {
-                self.feed.lose(&format!("{}: {}", condition.what, condition.why));
+                self.feed
+                    .lose(&format!("{}: {}", condition.what, condition.why));
                 self.outbox.lost(condition);
                 retry.later();
             } else {

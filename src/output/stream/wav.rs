@@ -118,7 +118,9 @@ impl Target for Wav {
         if let Err(error) = written {
             // Back to the last whole block; it is written again when there is room.
             let whole = HEADER as u64 + self.length;
-            let _ = file.set_len(whole).and_then(|()| file.seek(SeekFrom::End(0)));
+            let _ = file
+                .set_len(whole)
+                .and_then(|()| file.seek(SeekFrom::End(0)));
             return Err(self.trouble(&error));
         }
         self.length += bytes.len() as u64;
