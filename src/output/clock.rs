@@ -50,8 +50,12 @@ pub(super) struct Beat {
 const GULP: Duration = Duration::from_millis(3);
 
 impl Beat {
-    /// The device took frames `before..after` (equal when there was only silence), and holds `delay` frames.
+    /// The device took frames `before..after` and still holds `delay` older ones.
     pub(super) fn took(&mut self, before: u64, after: u64, delay: u64, now: Instant) {
+        if after == before {
+            // Silence. Time passes for the music before it; there is nothing new to count from.
+            return;
+        }
         let same_gulp = self
             .at
             .is_some_and(|(at, _)| now.saturating_duration_since(at) < GULP);
@@ -59,9 +63,7 @@ impl Beat {
             self.at = Some((now, before));
             self.delay = delay;
         }
-        if after > before {
-            self.last_music = Some(now);
-        }
+        self.last_music = Some(now);
     }
 
     /// Index of the frame that is heard at `now`.
@@ -116,5 +118,15 @@ mod tests {
         assert!(!beat.is_flowing(start));
         beat.took(0, 10, 0, start);
         assert!(beat.is_flowing(start) && !beat.is_flowing(start + FLOWING));
+    }
+
+    #[test]
+    fn silence_after_the_music_lets_the_last_of_it_be_heard() {
+        let start = Instant::now();
+        let mut beat = Beat::default();
+        beat.took(0, 1024, 2000, start);
+        let later = start + Duration::from_millis(80);
+        beat.took(1024, 1024, 2000, later);
+        assert_eq!(beat.heard(1024, later), 1024);
     }
 }

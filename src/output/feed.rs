@@ -23,6 +23,15 @@ const WRITE_LIMIT: Duration = Duration::from_secs(3);
 /// Draining may take this much longer than what waits lasts.
 const DRAIN_SLACK: Duration = Duration::from_millis(200);
 
+/// Why samples were not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The device's owner has said why.
+    Lost(String),
+    /// The owner itself does not answer; nobody has been told.
+    Hangs,
+}
+
 /// Whether there is a device behind the feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Link {
@@ -126,7 +135,7 @@ impl Feed {
 
     /// Blocks until all samples are queued. Fails at once while the device is lost; what did not
     /// fit is kept for when it is back, so the music goes on where it broke off.
-    pub(super) fn write(&self, samples: &[f64]) -> Result<(), String> {
+    pub(super) fn write(&self, samples: &[f64]) -> Result<(), Refusal> {
         let mut inner = self.lock();
         inner.running = true;
         inner.wanted = true;
@@ -137,7 +146,7 @@ impl Feed {
                 let why = why.clone();
                 inner.reel.push_rest(rest);
                 self.work.notify_all();
-                return Err(why);
+                return Err(Refusal::Lost(why));
             }
             let count = inner.reel.push(rest);
             rest = &rest[count..];
@@ -149,10 +158,9 @@ impl Feed {
                 progress = (Instant::now(), inner.reel.taken());
             }
             if inner.closing || progress.0.elapsed() > WRITE_LIMIT {
-                let why = "the output takes no samples".to_owned();
-                inner.lose(&why);
+                inner.lose("it does not answer");
                 inner.reel.push_rest(rest);
-                return Err(why);
+                return Err(Refusal::Hangs);
             }
             inner = self
                 .room

@@ -67,6 +67,7 @@ pub fn devices() -> Vec<DeviceLine> {
 #[derive(Debug)]
 pub struct Output {
     feed: Arc<Feed>,
+    reports: mpsc::Sender<Report>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -85,7 +86,7 @@ impl Output {
         };
         let capacity = (u64::from(buffer_ms) * u64::from(RATE) / 1000) as usize;
         let feed = Arc::new(Feed::new(capacity));
-        let outbox = Outbox::new(reports);
+        let outbox = Outbox::new(reports.clone());
         let owner = Parts {
             feed: Arc::clone(&feed),
             volume,
@@ -98,6 +99,7 @@ impl Output {
         }
         Self {
             feed,
+            reports,
             thread: thread.ok(),
         }
     }
@@ -105,7 +107,8 @@ impl Output {
     /// Makes the sink, for `Player::new`: called by the player in its own thread.
     pub fn sink_builder(&self) -> impl FnOnce() -> Box<dyn Sink> + Send + 'static {
         let feed = Arc::clone(&self.feed);
-        move || Box::new(OwnSink { feed })
+        let reports = self.reports.clone();
+        move || Box::new(OwnSink { feed, reports })
     }
 
     /// Takes the player's events, by which the sink knows what it is given. Call it before the
@@ -164,6 +167,7 @@ impl Parts {
                 volume: self.volume,
                 name: device.clone(),
                 outbox: self.outbox,
+                gaps: 0,
             }
             .spawn(),
             config::Output::Pipe { path, format } => {

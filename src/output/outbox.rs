@@ -64,17 +64,18 @@ impl Outbox {
         }
     }
 
-    /// Reports that the loss, if there was one, is over.
-    pub(super) fn back(&mut self) {
-        if self.lost.take().is_some() {
+    /// Reports that the loss is over, if there was one: told from here, or noticed by a writer.
+    pub(super) fn back(&mut self, noticed: bool) {
+        if self.lost.take().is_some() || noticed {
             self.send(Report::Back);
         }
     }
 
-    pub(super) fn xruns(&mut self, count: u64) {
-        if count != self.xruns {
-            self.xruns = count;
-            self.send(Report::Xrun { count });
+    /// Counts on by `more`, and tells the sum when it has changed.
+    pub(super) fn xruns(&mut self, more: u64) {
+        self.xruns += more;
+        if more > 0 {
+            self.send(Report::Xrun { count: self.xruns });
         } else {
             self.flush();
         }
@@ -91,11 +92,11 @@ mod tests {
         let (to, mut from) = mpsc::channel(8);
         let mut outbox = Outbox::new(to);
         let gone = lost("gone", "why", "cure");
-        outbox.back();
+        outbox.back(false);
         outbox.lost(gone.clone());
         outbox.lost(gone.clone());
-        outbox.back();
-        outbox.back();
+        outbox.back(false);
+        outbox.back(false);
         assert_eq!(from.try_recv(), Ok(Report::Lost(gone)));
         assert_eq!(from.try_recv(), Ok(Report::Back));
         assert!(from.try_recv().is_err());
@@ -108,7 +109,7 @@ mod tests {
         outbox.xruns(1);
         outbox.xruns(2);
         assert_eq!(from.try_recv(), Ok(Report::Xrun { count: 1 }));
-        outbox.xruns(2);
-        assert_eq!(from.try_recv(), Ok(Report::Xrun { count: 2 }));
+        outbox.xruns(0);
+        assert_eq!(from.try_recv(), Ok(Report::Xrun { count: 3 }));
     }
 }

@@ -11,10 +11,16 @@ use librespot_playback::{
     decoder::AudioPacket,
 };
 
-use super::feed::Feed;
+use tokio::sync::mpsc;
+
+use super::{
+    feed::{Feed, Refusal},
+    report::{Report, lost},
+};
 
 pub(super) struct OwnSink {
     pub(super) feed: Arc<Feed>,
+    pub(super) reports: mpsc::Sender<Report>,
 }
 
 impl Sink for OwnSink {
@@ -32,7 +38,20 @@ impl Sink for OwnSink {
         let samples = packet
             .samples()
             .map_err(|error| SinkError::OnWrite(error.to_string()))?;
-        self.feed.write(samples).map_err(SinkError::NotConnected)
+        self.feed.write(samples).map_err(|refusal| match refusal {
+            Refusal::Lost(why) => SinkError::NotConnected(why),
+            Refusal::Hangs => {
+                let condition = lost(
+                    "the output does not answer",
+                    "opening it or writing to it has hung for three seconds",
+                    "check the card and the sound server; music goes on when it answers",
+                );
+                let what = condition.what.clone();
+                // With a full queue the engine is busy with earlier reports of the same trouble.
+                let _ = self.reports.try_send(Report::Lost(condition));
+                SinkError::OnWrite(what)
+            }
+        })
     }
 }
 

@@ -46,6 +46,17 @@ const FORMATS: [SampleFormat; 4] = [
 ];
 /// Rates to use when the card does not take 44 100, best first.
 const OTHER_RATES: [u32; 5] = [88_200, 48_000, 96_000, 176_400, 192_000];
+/// Listed by ALSA as devices, though they lead to the default one through a conversion, or nowhere.
+const CONVERTERS: [&str; 8] = [
+    "null",
+    "lavrate",
+    "samplerate",
+    "speexrate",
+    "speex",
+    "upmix",
+    "vdownmix",
+    "oss",
+];
 /// A dead sound server calls back more than a million times a second until the stream is dropped.
 const FAULT_PAUSE: Duration = Duration::from_millis(5);
 
@@ -130,8 +141,9 @@ impl Live {
         self.health.fault.get().cloned()
     }
 
+    /// Underruns since the last time of asking.
     pub(super) fn xruns(&self) -> u64 {
-        self.health.xruns.load(Ordering::Relaxed)
+        self.health.xruns.swap(0, Ordering::Relaxed)
     }
 
     pub(super) fn opened(&self) -> Opened {
@@ -340,7 +352,8 @@ pub(crate) fn devices() -> Vec<DeviceLine> {
     let Ok(all) = host.devices() else {
         return Vec::new();
     };
-    all.filter(|device| device.supports_output())
+    let mut lines = all
+        .filter(|device| device.supports_output())
         .filter_map(|device| {
             let id = device.id().ok()?;
             let description = device.description().ok()?;
@@ -350,8 +363,21 @@ pub(crate) fn devices() -> Vec<DeviceLine> {
                 is_default: Some(&id) == default.as_ref(),
             })
         })
-        .filter(|line| line.name != "null")
-        .collect()
+        .filter(|line| !CONVERTERS.contains(&line.name.as_str()))
+        .collect::<Vec<_>>();
+    if !lines.iter().any(|line| line.is_default) {
+        // Where nobody describes it, it is there all the same.
+        let description = "Default Audio Device".to_owned();
+        lines.insert(
+            0,
+            DeviceLine {
+                name: "default".into(),
+                description,
+                is_default: true,
+            },
+        );
+    }
+    lines
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ const STALLED: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(500);
 /// A card that was lost counts as back when it goes on asking for samples after its buffer is full.
 const PROOF_PULLS: u64 = 12;
-const PROOF_LIMIT: Duration = Duration::from_secs(1);
+const PROOF_LIMIT: Duration = STALLED;
 
 pub(super) struct Owner {
     pub feed: Arc<Feed>,
@@ -42,6 +42,8 @@ pub(super) struct Owner {
     /// As `siskin devices` names it; `None` is the default one.
     pub name: Option<String>,
     pub outbox: Outbox,
+    /// How many of the feed's gaps have been reported.
+    pub gaps: u64,
 }
 
 impl Owner {
@@ -105,15 +107,15 @@ impl Owner {
                 if let Some(trouble) = live.fault() {
                     return Err(trouble.condition(self.name.as_deref()));
                 }
-                if Instant::now() >= deadline {
+                if self.feed.status().closing || Instant::now() >= deadline {
                     return Err(Trouble::Stalled.condition(self.name.as_deref()));
                 }
                 thread::sleep(Duration::from_millis(20));
             }
         }
-        self.feed.opened(live.capacity());
+        let was_lost = self.feed.opened(live.capacity());
         self.outbox.send(Report::Opened(live.opened()));
-        self.outbox.back();
+        self.outbox.back(was_lost);
         Ok(live)
     }
 
@@ -134,7 +136,8 @@ impl Owner {
                 drop(live);
                 return Some(Trouble::Stalled.condition(name));
             }
-            self.outbox.xruns(live.xruns() + status.gaps);
+            self.outbox
+                .xruns(live.xruns() + status.gaps - std::mem::replace(&mut self.gaps, status.gaps));
             let idle = status
                 .idle_since
                 .is_some_and(|since| since.elapsed() > GIVE_BACK);

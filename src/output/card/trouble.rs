@@ -54,6 +54,10 @@ pub(super) fn of_open(error: &cpal::Error) -> Trouble {
             // ALSA hands a sound server's death on as an errno without a kind of its own.
             if why.contains("Connection refused") || why.contains("Connection reset") {
                 Trouble::ServerDown
+            } else if why.contains("I/O error") || why.contains("errno (-5)") {
+                Trouble::Other {
+                    why: "it reports an input/output error".into(),
+                }
             } else {
                 Trouble::Other { why }
             }

@@ -107,9 +107,9 @@ impl Writer {
             let lost = match self.target.open() {
                 Ok(opened) => {
                     retry.reset();
-                    self.feed.opened(0);
+                    let was_lost = self.feed.opened(0);
                     self.outbox.send(Report::Opened(opened));
-                    self.outbox.back();
+                    self.outbox.back(was_lost);
                     self.keep(&mut bytes)
                 }
                 Err(condition) => Some(condition),

@@ -1,1 +1,124 @@
+use std::{io::Read, os::unix::fs::PermissionsExt, path::Path};
 
+use super::*;
+
+fn never() -> bool {
+    false
+}
+
+fn pipe(path: &Path) -> Pipe {
+    Pipe::new(Some(path.to_owned()), 0, SampleFormat::S16)
+}
+
+/// Opens the reading end without waiting for a writer.
+fn reader(path: &Path) -> File {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits() as i32)
+        .open(path)
+        .expect("the FIFO")
+}
+
+#[test]
+fn a_missing_fifo_is_made_and_waits_for_its_reader() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("fifo");
+    let mut pipe = pipe(&path);
+    let condition = pipe.open().expect_err("nobody reads");
+    assert!(condition.what.starts_with("nobody reads the pipe"));
+    let metadata = std::fs::metadata(&path).expect("made");
+    assert!(is_fifo(&metadata));
+    assert_eq!(metadata.permissions().mode() & 0o007, 0);
+    let _reader = reader(&path);
+    let opened = pipe.open().expect("somebody reads");
+    assert_eq!((opened.rate, opened.format.as_str()), (44_100, "S16_LE"));
+}
+
+#[test]
+fn the_next_reader_begins_with_a_whole_frame() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("fifo");
+    let mut pipe = pipe(&path);
+    let _ = pipe.open();
+    let first = reader(&path);
+    pipe.open().expect("somebody reads");
+    // As if the first reader had got one frame and two bytes of the next.
+    pipe.broken = 2;
+    drop(first);
+    let mut bytes = vec![3, 4, 11, 12, 13, 14];
+    let condition = pipe.write(&mut bytes, &never).expect_err("nobody reads");
+    assert!(condition.what.contains("went away"), "{}", condition.what);
+    let mut second = reader(&path);
+    pipe.open().expect("somebody reads again");
+    pipe.write(&mut bytes, &never).expect("written");
+    let mut read = [0; 8];
+    assert_eq!(second.read(&mut read).expect("bytes"), 4);
+    assert_eq!(read[..4], [11, 12, 13, 14]);
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_told_of_and_goes_on_where_it_stopped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("fifo");
+    let mut pipe = pipe(&path);
+    let _ = pipe.open();
+    let mut reader = reader(&path);
+    pipe.open().expect("somebody reads");
+    let source: Vec<u8> = (0..PIPE_SIZE + 4000).map(|n| n as u8).collect();
+    let mut bytes = source.clone();
+    // Ending stands for the two seconds of a real stall.
+    let condition = pipe.write(&mut bytes, &|| true).expect_err("it is full");
+    assert!(condition.what.contains("stopped reading"));
+    assert_eq!(pipe.unread(), (source.len() - bytes.len()) as u64);
+    assert!(pipe.open().is_err(), "still full");
+    let mut read = vec![0; source.len()];
+    let before = source.len() - bytes.len();
+    reader
+        .read_exact(&mut read[..before])
+        .expect("what was written");
+    pipe.open().expect("it reads again");
+    pipe.write(&mut bytes, &never).expect("written");
+    reader.read_exact(&mut read[before..]).expect("the rest");
+    assert!(read == source);
+}
+
+#[test]
+fn a_plain_file_is_appended_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("raw");
+    std::fs::write(&path, [1, 2, 3, 4]).expect("a file");
+    let mut pipe = pipe(&path);
+    pipe.open().expect("a file is fine");
+    pipe.write(&mut vec![5, 6, 7, 8], &never).expect("written");
+    assert_eq!(
+        std::fs::read(&path).expect("the file"),
+        [1, 2, 3, 4, 5, 6, 7, 8]
+    );
+}
+
+#[test]
+fn standard_output_is_that_of_the_named_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("out");
+    let mut child = std::process::Command::new("sleep")
+        .arg("60")
+        .stdout(File::create(&path).expect("a file"))
+        .spawn()
+        .expect("a child");
+    let mut pipe = Pipe::new(None, child.id(), SampleFormat::S16);
+    let opened = pipe.open();
+    let written = pipe.write(&mut vec![1, 2, 3, 4], &never);
+    child.kill().expect("it runs");
+    child.wait().expect("it ran");
+    assert_eq!(opened.expect("open").device, "standard output");
+    written.expect("written");
+    assert_eq!(std::fs::read(&path).expect("the file"), [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_pipe_in_a_folder_that_is_not_there_is_trouble_with_a_cure() {
+    let condition = pipe(Path::new("/nowhere/at/all"))
+        .open()
+        .expect_err("no folder");
+    assert!(condition.what.contains("/nowhere/at/all") && !condition.cure.is_empty());
+}
