@@ -70,14 +70,8 @@ impl Advert {
             progress: None,
             others: None,
         };
-        // Should the rest fail, the thread must not stay behind.
-        match advert.set_up(wanted, services) {
-            Ok(()) => Ok(advert),
-            Err(error) => {
-                let _ = advert.responder.shutdown();
-                Err(error)
-            }
-        }
+        advert.set_up(wanted, services)?;
+        Ok(advert)
     }
 
     fn set_up(&mut self, wanted: &[Wanted], services: Vec<Service>) -> Result<(), Error> {
@@ -213,6 +207,13 @@ impl Advert {
         if let Ok(done) = self.responder.shutdown() {
             let _ = timeout(PATIENCE, done.recv_async()).await;
         }
+    }
+}
+
+impl Drop for Advert {
+    /// The responder's thread would outlive us. (After [`Advert::end`] there is none left to tell.)
+    fn drop(&mut self) {
+        let _ = self.responder.shutdown();
     }
 }
 

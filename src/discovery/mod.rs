@@ -40,6 +40,8 @@ use crate::{
 const REPEAT: Duration = Duration::from_millis(1100);
 /// Between two tries of what did not work: a port that is taken, an announcement that was not sent.
 const RETRY: Duration = Duration::from_secs(3);
+/// An announcement that is never sent is tried less and less often, down to this.
+const RETRY_AT_LEAST: Duration = Duration::from_secs(60);
 /// How long to look for others with our names, and how long to leave it after that.
 const LOOK: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
@@ -95,7 +97,8 @@ pub enum Notice {
         port: u16,
         addresses: Vec<IpAddr>,
     },
-    /// An interface is not used; `reason` follows a colon.
+    /// An interface is not used; `reason` follows a colon. Inner ends of containers are told at
+    /// the start only.
     Skipped {
         interface: String,
         reason: String,
@@ -116,6 +119,8 @@ pub struct Discovery {
     /// By full name.
     clashes: BTreeMap<String, Clash>,
     looking_anew: bool,
+    /// The pause before the next try to announce.
+    patience: Duration,
     repeat_at: Option<Instant>,
     retry_at: Option<Instant>,
     look_at: Option<Instant>,
@@ -148,6 +153,7 @@ impl Discovery {
             told: Told::new(notices),
             clashes: BTreeMap::new(),
             looking_anew: true,
+            patience: RETRY,
             repeat_at: None,
             retry_at: None,
             look_at: None,
@@ -218,6 +224,9 @@ impl Discovery {
         let unchanged = self.announced.0.wanted == selection.wanted && self.announced.1 == services;
         if unchanged && (self.advert.is_some() || services.is_empty()) {
             return;
+        }
+        if !unchanged {
+            self.patience = RETRY;
         }
         self.told.gone(&services);
         let old = self.advert.take();
@@ -291,12 +300,14 @@ impl Discovery {
         if let Some(advert) = self.advert.take() {
             advert.replace().await;
         }
-        self.retry_at = Some(Instant::now() + RETRY);
+        self.retry_at = Some(Instant::now() + self.patience);
+        self.patience = (self.patience * 2).min(RETRY_AT_LEAST);
     }
 
     fn on_heard(&mut self, heard: Heard) {
         match heard {
             Heard::Announced(service) => {
+                self.patience = RETRY;
                 self.told.unsent = None;
                 self.told.not_announced();
                 self.told.announced(service);

@@ -399,3 +399,25 @@ fn an_mdns_port_held_by_another_program_is_a_condition_until_it_is_free() {
         rig.end().await;
     });
 }
+
+#[test]
+fn other_addresses_are_advertised_when_told_to_and_impossible_ones_are_a_condition() {
+    let test = "other_addresses_are_advertised_when_told_to_and_impossible_ones_are_a_condition";
+    in_namespace(test, async {
+        ip(HOME);
+        let advertise = |address: &str| Network {
+            advertise: vec![v4(address).into()],
+            ..Network::default()
+        };
+        let mut phone = Ear::on("eth0", v4("10.1.0.2"));
+        let mut rig = start(&advertise("10.1.0.77")).await;
+        assert_eq!(rig.announced().await.1, [v4("10.1.0.77")]);
+        phone.sees("10.1.0.77").await;
+        rig.end().await;
+
+        let mut rig = start(&advertise("203.0.113.5")).await;
+        let condition = rig.raised(ConditionCode::NotAnnounced).await;
+        assert!(condition.why.contains("network.advertise"), "{condition:?}");
+        rig.end().await;
+    });
+}

@@ -20,7 +20,8 @@ pub struct Told {
     notices: mpsc::Sender<Notice>,
     backlog: VecDeque<Notice>,
     raised: BTreeMap<ConditionCode, Condition>,
-    skipped: BTreeMap<String, String>,
+    /// Reasons by interface; `None` before the first look.
+    skipped: Option<BTreeMap<String, String>>,
     announced: Vec<Service>,
     /// Why an endpoint is not published, as it stands.
     pub unbound: Option<Condition>,
@@ -34,7 +35,7 @@ impl Told {
             notices,
             backlog: VecDeque::new(),
             raised: BTreeMap::new(),
-            skipped: BTreeMap::new(),
+            skipped: None,
             announced: Vec::new(),
             unbound: None,
             unsent: None,
@@ -94,18 +95,30 @@ impl Told {
         self.condition(ConditionCode::NotAnnounced, now);
     }
 
-    /// One notice for each interface whose reason is new.
+    /// One notice for each interface whose reason is new. Those that come and go with containers
+    /// are told at the first look only, or they would fill the log.
     pub fn skipped(&mut self, selection: &Selection) {
-        let before = std::mem::take(&mut self.skipped);
-        for Skipped { name, reason } in &selection.skipped {
-            if before.get(name) != Some(reason) {
+        let before = self.skipped.take();
+        let mut now = BTreeMap::new();
+        for skipped in &selection.skipped {
+            let Skipped {
+                name,
+                reason,
+                minor,
+            } = skipped;
+            let news = match &before {
+                Some(before) => before.get(name) != Some(reason) && !minor,
+                None => true,
+            };
+            if news {
                 self.tell(Notice::Skipped {
                     interface: name.clone(),
                     reason: reason.clone(),
                 });
             }
-            self.skipped.insert(name.clone(), reason.clone());
+            now.insert(name.clone(), reason.clone());
         }
+        self.skipped = Some(now);
     }
 
     /// One notice for each speaker, until something about it changes.
@@ -202,6 +215,7 @@ mod tests {
             skipped: vec![Skipped {
                 name: "docker0".into(),
                 reason: reason.into(),
+                minor: false,
             }],
         }
     }
@@ -235,6 +249,24 @@ mod tests {
                 "no_network"
             ]
         );
+    }
+
+    #[test]
+    fn containers_that_come_and_go_are_not_told_one_by_one() {
+        let (sender, mut notices) = mpsc::channel(16);
+        let mut told = Told::new(sender);
+        let veth = |name: &str| Selection {
+            wanted: Vec::new(),
+            skipped: vec![Skipped {
+                name: name.into(),
+                reason: "it leads into a container".into(),
+                minor: true,
+            }],
+        };
+        told.skipped(&veth("veth1"));
+        assert!(notices.try_recv().is_ok());
+        told.skipped(&veth("veth2"));
+        assert!(notices.try_recv().is_err());
     }
 
     #[tokio::test]

@@ -21,6 +21,8 @@ pub struct Wanted {
 pub struct Skipped {
     pub name: String,
     pub reason: String,
+    /// An inner end of a container or bridge. These come and go with every container.
+    pub minor: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,6 +53,7 @@ pub fn select(interfaces: &[Interface], network: &Network) -> Selection {
             Err(reason) => selection.skipped.push(Skipped {
                 name: interface.name.clone(),
                 reason,
+                minor: interface.kind == Kind::Veth || interface.port_of.is_some(),
             }),
         }
     }
