@@ -121,7 +121,13 @@ impl Network {
 
     /// An interface that swallows everything, as good as a LAN nobody is on.
     pub fn add_dummy(&self, name: &str, cidr: &str) -> Result<(), RigError> {
-        self.ip(&format!("link add {name} type dummy"))?;
+        // Kernels without the dummy driver have cables at least: one with
+        // nobody at its far end does as well.
+        if self.ip(&format!("link add {name} type dummy")).is_err() {
+            let far = format!("{name}-far");
+            self.ip(&format!("link add {name} type veth peer name {far}"))?;
+            self.set_link(&far, true)?;
+        }
         self.add_address(name, cidr)?;
         self.ip(&format!("link set {name} multicast on up"))
             .map(drop)

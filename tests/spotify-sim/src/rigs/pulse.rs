@@ -21,7 +21,9 @@ pub struct PulseServer {
     dir: TempDir,
 }
 
-/// What the speaker's monitor hears, until stopped.
+/// What the speaker's monitor hears, until stopped. The monitor swallows the
+/// first and last parts of a piece that do not fill 10 ms; in between it is
+/// exact.
 #[derive(Debug)]
 pub struct Recording {
     recorder: Child,

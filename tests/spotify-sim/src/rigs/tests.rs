@@ -4,7 +4,7 @@ use std::net::{IpAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mdns_sd::{ServiceDaemon, ServiceInfo};
+use mdns_sd::{ServiceDaemon, ServiceInfo, UnregisterStatus};
 
 use super::*;
 use crate::catalogue::Catalogue;
@@ -201,7 +201,7 @@ fn the_sound_server_is_heard_killed_and_comes_back() {
         listen::align(&recording.so_far(), &wanted).ok()
     });
     let found = found.unwrap();
-    let difference = listen::compare(&recording.stop(), &wanted, found.lag);
+    let difference = listen::compare(&recording.stop(), &wanted[441..40_000], found.lag + 441);
     assert!(difference.max_error < 0.001, "{difference:?}");
     assert!(pulse.pactl("list short sinks").unwrap().contains("speaker"));
     pulse.kill();
@@ -261,27 +261,17 @@ fn a_reader_that_goes_away_breaks_the_pipe_and_may_come_back() {
     fifo.wait_frames(1, LIMIT).unwrap();
 }
 
-fn announce(name: &str, port: u16) -> ServiceDaemon {
+/// The responder and the name to take back.
+fn announce(name: &str, port: u16) -> (ServiceDaemon, String) {
     let daemon = ServiceDaemon::new().unwrap();
     let txt = [("CPath", "/zc"), ("VERSION", "1.0")];
     let info =
         ServiceInfo::new(SERVICE_TYPE, name, "speaker-1.local.", "", port, &txt[..]).unwrap();
-    daemon
-        .register(info.set_requires_probe_off().enable_addr_auto())
-        .unwrap();
-    daemon
-}
-
-/// `set_requires_probe` takes a reference; this reads better above.
-trait WithoutProbe {
-    fn set_requires_probe_off(self) -> Self;
-}
-
-impl WithoutProbe for ServiceInfo {
-    fn set_requires_probe_off(mut self) -> Self {
-        self.set_requires_probe(false);
-        self
-    }
+    let mut info = info.enable_addr_auto();
+    info.set_requires_probe(false);
+    let fullname = info.get_fullname().to_string();
+    daemon.register(info).unwrap();
+    (daemon, fullname)
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -294,7 +284,7 @@ fn runtime() -> tokio::runtime::Runtime {
 #[test]
 fn a_phone_finds_a_speaker_in_a_network_with_only_lo_and_hears_its_goodbye() {
     let _inside = Namespace::enter().unwrap();
-    let speaker = announce("Kitchen, 1.5 m up", 4_711);
+    let (speaker, fullname) = announce("Kitchen, 1.5 m up", 4_711);
     runtime().block_on(async {
         let mut watch = Phone::new("phone").watch().unwrap();
         let found = watch
@@ -303,10 +293,11 @@ fn a_phone_finds_a_speaker_in_a_network_with_only_lo_and_hears_its_goodbye() {
             .unwrap();
         assert_eq!((found.port, found.cpath().as_str()), (4_711, "/zc"));
         assert!(found.address().unwrap().is_ipv4(), "{found:?}");
-        let gone = speaker
-            .unregister(&format!("Kitchen, 1.5 m up.{SERVICE_TYPE}"))
-            .unwrap();
-        gone.recv_async().await.unwrap();
+        let gone = speaker.unregister(&fullname).unwrap();
+        assert!(matches!(
+            gone.recv_async().await.unwrap(),
+            UnregisterStatus::OK
+        ));
         watch.until_gone("Kitchen, 1.5 m up", LIMIT).await.unwrap();
     });
     let _ = speaker.shutdown();
