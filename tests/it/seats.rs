@@ -1,0 +1,189 @@
+//! Who sits at the speaker: guests, takeovers, refusals, and engines that die.
+
+use std::time::{Duration, Instant};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use spotify_sim::{
+    PlayOptions,
+    phone::Login,
+    rigs::{Fifo, FifoFormat, Pace},
+};
+
+use crate::world::{PATIENCE, World, pipe_to, scenario, shows};
+
+const NULL: &str = "[output]\nkind = \"null\"\n";
+
+async fn plays(world: &World, user: &str, album: &str) -> spotify_sim::Controller {
+    let app = world.sign_in(user).await;
+    let context = world.sim.catalogue().titled(album).uri();
+    let reply = app.play(&context, PlayOptions::default()).await.expect("an answer");
+    assert!(reply.success);
+    shows(&app, "a playing track", |state| state.playing).await;
+    app
+}
+
+#[test]
+fn a_second_user_takes_over_and_the_first_can_come_back() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        let kim = plays(&world, "kim", "Tones").await;
+        let alex = plays(&world, "alex", "Staircase").await;
+        kim.wait_until_gone("Kitchen", PATIENCE).await.expect("kim does not see the speaker any more");
+        let found = world.find().await;
+        assert_eq!(world.info(&found).await.active_user, "alex");
+        plays(&world, "kim", "Tones").await;
+        alex.wait_until_gone("Kitchen", PATIENCE).await.expect("nor does alex");
+        assert_eq!(one_engine(&daemon).await.len(), 1);
+    });
+}
+
+#[test]
+fn thirty_switches_in_a_row_leave_one_engine_and_no_leftovers() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        let found = world.find().await;
+        let users = ["kim", "alex", "sam", "noa", "robin"];
+        // Any order will do, as long as it is the same every time.
+        let turns = (0..30).map(|turn| users[(turn * 7 + turn / 5) % users.len()]);
+        let mut last = "";
+        for user in turns {
+            assert_eq!(world.hand_over(&found, user).await, 101, "{user}");
+            last = user;
+        }
+        assert_eq!(world.info(&found).await.active_user, last);
+        world.listed(last).await;
+        for user in users.into_iter().filter(|user| *user != last) {
+            let app = world.sim.controller(user);
+            app.wait_until_gone("Kitchen", PATIENCE).await.unwrap_or_else(|error| panic!("{error}"));
+        }
+        assert_eq!(one_engine(&daemon).await.len(), 1);
+    });
+}
+
+#[test]
+fn a_free_account_is_told_so_and_the_music_of_the_resident_goes_on() {
+    scenario(async |world| {
+        let fifo = Fifo::start(FifoFormat::S16, Pace::RealTime).expect("a FIFO");
+        let mut daemon = world.start_on(&fifo);
+        let kim = plays(&world, "kim", "Staircase").await;
+        let engine = daemon.engines();
+        let found = world.find().await;
+        assert_eq!(world.hand_over(&found, "fred").await, 202);
+        assert_eq!(world.info(&found).await.active_user, "kim");
+        let told = daemon.says("Premium").await;
+        assert!(told.contains("fr***") && !told.contains("fred"), "{told}");
+        assert!(daemon.is_running());
+        assert_eq!(one_engine(&daemon).await, engine);
+        assert!(kim.state().playing);
+        let heard = fifo.capture().len();
+        fifo.wait_frames(heard + 44_100, PATIENCE).expect("the music goes on");
+    });
+}
+
+#[test]
+fn a_wrong_password_is_refused_and_changes_nothing() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        let kim = plays(&world, "kim", "Staircase").await;
+        let engine = daemon.engines();
+        let found = world.find().await;
+        let wrong = Login::password("not the password");
+        assert_eq!(world.hand_over_as(&found, "alex", &wrong).await, 202);
+        assert_eq!(world.info(&found).await.active_user, "kim");
+        assert!(kim.state().playing);
+        assert_eq!(one_engine(&daemon).await, engine);
+    });
+}
+
+#[test]
+fn refused_keys_stop_after_three_tracks_and_become_a_condition() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        let vera = world.sign_in("vera").await;
+        let context = world.sim.catalogue().titled("Tones").uri();
+        vera.play(&context, PlayOptions::default()).await.expect("an answer");
+        daemon.says("keys_refused").await;
+        shows(&vera, "that nothing plays", |state| !state.playing && !state.loading).await;
+        let asked = world.sim.record().count(spotify_sim::Place::AudioKey);
+        assert!((3..=5).contains(&asked), "{asked} keys were asked for");
+        world.sim.users().change("vera", |user| user.audio_keys = true);
+        vera.play(&context, PlayOptions::default()).await.expect("an answer");
+        shows(&vera, "a playing track", |state| state.playing).await;
+        daemon.says("over: keys refused").await;
+    });
+}
+
+#[test]
+fn a_killed_engine_is_followed_by_one_that_plays_on_where_it_was() {
+    scenario(async |world| {
+        let fifo = Fifo::start(FifoFormat::S16, Pace::RealTime).expect("a FIFO");
+        let daemon = world.start(&world.settings(&pipe_to(fifo.path())));
+        let kim = world.sign_in("kim").await;
+        let album = world.sim.catalogue().titled("Staircase").uri();
+        let from = PlayOptions { seek_to: Some(20_000), ..PlayOptions::default() };
+        kim.play(&album, from).await.expect("an answer");
+        shows(&kim, "a playing track", |state| state.playing && state.position_ms > 22_000).await;
+        let before = daemon.engines();
+        let then = kim.state();
+        let killed = Instant::now();
+        kill(Pid::from_raw(before[0] as i32), Signal::SIGKILL).expect("an engine");
+        daemon.says("taking playback up").await;
+        let mark = fifo.capture().len();
+        fifo.wait_frames(mark + 4_410, PATIENCE).expect("sound");
+        let took = killed.elapsed();
+        assert!(took < Duration::from_secs(3), "{took:?}");
+        let now = shows(&kim, "the same track", |state| {
+            state.playing && state.track_uri == then.track_uri && state.context_uri == album
+        })
+        .await;
+        let gone = i64::try_from(killed.elapsed().as_millis()).expect("ms");
+        let drift = now.position_ms - then.position_ms;
+        assert!((-200..=gone + 1_000).contains(&drift), "{drift} ms on after {gone} ms");
+        assert_ne!(one_engine(&daemon).await, before);
+    });
+}
+
+#[test]
+fn the_account_that_is_signed_in_already_is_answered_without_a_break_in_its_music() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        let kim = plays(&world, "kim", "Staircase").await;
+        let engine = daemon.engines();
+        let found = world.find().await;
+        assert_eq!(world.hand_over(&found, "kim").await, 101);
+        assert!(kim.state().playing);
+        assert_eq!(one_engine(&daemon).await, engine);
+    });
+}
+
+#[test]
+fn everybody_is_forgotten_on_demand() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        let kim = plays(&world, "kim", "Tones").await;
+        let found = world.find().await;
+        let answer = world.phone.reset_users(&found).await.expect("an answer");
+        assert_eq!(answer.status(), Some(101));
+        assert_eq!(world.info(&found).await.active_user, "");
+        kim.wait_until_gone("Kitchen", PATIENCE).await.expect("gone from the app");
+        let (status, _) = daemon.stop().await;
+        assert!(status.success());
+        let kept = std::fs::read_dir(world.dir().join("state/accounts")).expect("a folder").count();
+        assert_eq!(kept, 0);
+    });
+}
+
+/// The engines, once those on their way out have left.
+async fn one_engine(daemon: &crate::world::Daemon) -> Vec<u32> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let engines = daemon.engines();
+        if engines.len() == 1 || Instant::now() > until {
+            return engines;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
