@@ -12,7 +12,7 @@ use spotify_sim::{
     rigs::{Fifo, FifoFormat, Pace},
 };
 
-use crate::world::{PATIENCE, World, pipe_to, scenario, shows};
+use crate::world::{PATIENCE, World, hears, pipe_to, scenario, shows};
 
 const NULL: &str = "[output]\nkind = \"null\"\n";
 
@@ -79,7 +79,7 @@ fn a_free_account_is_told_so_and_the_music_of_the_resident_goes_on() {
         assert_eq!(one_engine(&daemon).await, engine);
         assert!(kim.state().playing);
         let heard = fifo.capture().len();
-        fifo.wait_frames(heard + 44_100, PATIENCE).expect("the music goes on");
+        hears(&fifo, heard + 44_100).await;
     });
 }
 
@@ -125,14 +125,15 @@ fn a_killed_engine_is_followed_by_one_that_plays_on_where_it_was() {
         let album = world.sim.catalogue().titled("Staircase").uri();
         let from = PlayOptions { seek_to: Some(20_000), ..PlayOptions::default() };
         kim.play(&album, from).await.expect("an answer");
-        shows(&kim, "a playing track", |state| state.playing && state.position_ms > 22_000).await;
+        shows(&kim, "a playing track", |state| state.playing).await;
+        hears(&fifo, 2 * 44_100).await;
         let before = daemon.engines();
         let then = kim.state();
         let killed = Instant::now();
         kill(Pid::from_raw(before[0] as i32), Signal::SIGKILL).expect("an engine");
         daemon.says("taking playback up").await;
         let mark = fifo.capture().len();
-        fifo.wait_frames(mark + 4_410, PATIENCE).expect("sound");
+        hears(&fifo, mark + 4_410).await;
         let took = killed.elapsed();
         assert!(took < Duration::from_secs(3), "{took:?}");
         let now = shows(&kim, "the same track", |state| {

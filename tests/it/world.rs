@@ -14,7 +14,7 @@ use std::{
 use spotify_sim::{
     AppState, Controller, Sim, SimOptions,
     phone::{Found, Info, Login, Phone},
-    rigs::Namespace,
+    rigs::{Fifo, Namespace},
 };
 
 /// Long enough for a busy machine, short enough for a person who waits.
@@ -111,7 +111,7 @@ impl World {
     }
 
     /// A speaker whose sound goes into a FIFO, at full volume.
-    pub fn start_on(&self, fifo: &spotify_sim::rigs::Fifo) -> Daemon {
+    pub fn start_on(&self, fifo: &Fifo) -> Daemon {
         self.start(&self.settings(&pipe_to(fifo.path())))
     }
 
@@ -178,6 +178,15 @@ pub fn pipe_to(path: &Path) -> String {
 pub async fn shows(app: &Controller, what: &str, wanted: impl Fn(&AppState) -> bool) -> AppState {
     let state = app.wait_until(PATIENCE, |state| wanted(state)).await;
     state.unwrap_or_else(|error| panic!("the app never showed {what}: {error}"))
+}
+
+/// Waits until the FIFO has given `frames` in all, while the simulation goes on.
+pub async fn hears(fifo: &Fifo, frames: usize) {
+    let until = Instant::now() + PATIENCE;
+    while fifo.capture().len() < frames {
+        assert!(Instant::now() < until, "{} of {frames} frames were heard", fifo.capture().len());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// The release binary with the simulation's access-point key in it.
