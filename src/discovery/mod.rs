@@ -195,9 +195,14 @@ impl Discovery {
         let selection = match interfaces::list().await {
             Ok(all) => interfaces::select(&all, &self.network),
             Err(error) => {
-                tracing::warn!(%error, "the network interfaces cannot be read; trying again");
+                // Not being told is no reason to take down what stands: it may be file
+                // descriptors that are short for a moment.
                 self.retry_at = Some(Instant::now() + RETRY);
-                Selection::default()
+                if self.advert.is_none() {
+                    let condition = Some(told::not_listed(&error));
+                    self.told.condition(ConditionCode::NoNetwork, condition);
+                }
+                return;
             }
         };
         self.told.skipped(&selection);
