@@ -29,10 +29,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use told::{Told, name_taken, no_network, not_bound, not_sent};
 
-pub use crate::model::Login;
 use crate::{
     config::Network,
-    model::{Condition, ConditionCode, DeviceId, DeviceType},
+    model::{Condition, ConditionCode, DeviceId, DeviceType, Login},
 };
 
 /// Multicast gets lost on Wi-Fi, so everything is said twice. A little over the second that the

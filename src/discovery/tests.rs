@@ -37,11 +37,13 @@ fn in_namespace(test: &str, body: impl Future<Output = ()>) {
         .env(INSIDE, "1")
         .output()
         .expect("unshare (of util-linux) is installed");
+    let output = String::from_utf8_lossy(&inner.stdout);
     assert!(
-        inner.status.success(),
+        // A name that is not found would pass as well.
+        inner.status.success() && output.contains("1 passed"),
         "in a network namespace (which needs root, or sysctl kernel.unprivileged_userns_clone=1 \
          and, where there is such a key, kernel.apparmor_restrict_unprivileged_userns=0):\n{}{}",
-        String::from_utf8_lossy(&inner.stdout),
+        output,
         String::from_utf8_lossy(&inner.stderr)
     );
 }
@@ -195,7 +197,7 @@ impl Ear {
 
     /// True when nothing at all was announced here for a while.
     async fn hears_nothing(&mut self) -> bool {
-        timeout(Duration::from_secs(3), self.0.heard())
+        timeout(Duration::from_millis(1500), self.0.heard())
             .await
             .is_err()
     }
