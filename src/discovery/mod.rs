@@ -29,10 +29,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use told::{Told, name_taken, no_network, not_bound, not_sent};
 
-pub use crate::model::Login;
 use crate::{
     config::Network,
-    model::{Condition, ConditionCode, DeviceId, DeviceType},
+    model::{Condition, ConditionCode, DeviceId, DeviceType, Login},
 };
 
 /// Multicast gets lost on Wi-Fi, so everything is said twice. A little over the second that the
@@ -195,9 +194,14 @@ impl Discovery {
         let selection = match interfaces::list().await {
             Ok(all) => interfaces::select(&all, &self.network),
             Err(error) => {
-                tracing::warn!(%error, "the network interfaces cannot be read; trying again");
+                // Not being told is no reason to take down what stands: it may be file
+                // descriptors that are short for a moment.
                 self.retry_at = Some(Instant::now() + RETRY);
-                Selection::default()
+                if self.advert.is_none() {
+                    let condition = Some(told::not_listed(&error));
+                    self.told.condition(ConditionCode::NoNetwork, condition);
+                }
+                return;
             }
         };
         self.told.skipped(&selection);

@@ -37,10 +37,13 @@ fn in_namespace(test: &str, body: impl Future<Output = ()>) {
         .env(INSIDE, "1")
         .output()
         .expect("unshare (of util-linux) is installed");
+    let output = String::from_utf8_lossy(&inner.stdout);
     assert!(
-        inner.status.success(),
-        "in a network namespace (this needs root, or kernel.unprivileged_userns_clone=1):\n{}{}",
-        String::from_utf8_lossy(&inner.stdout),
+        // A name that is not found would pass as well.
+        inner.status.success() && output.contains("1 passed"),
+        "in a network namespace (which needs root, or sysctl kernel.unprivileged_userns_clone=1 \
+         and, where there is such a key, kernel.apparmor_restrict_unprivileged_userns=0):\n{}{}",
+        output,
         String::from_utf8_lossy(&inner.stderr)
     );
 }
@@ -194,7 +197,7 @@ impl Ear {
 
     /// True when nothing at all was announced here for a while.
     async fn hears_nothing(&mut self) -> bool {
-        timeout(Duration::from_secs(3), self.0.heard())
+        timeout(Duration::from_millis(1500), self.0.heard())
             .await
             .is_err()
     }
@@ -215,7 +218,7 @@ fn the_card_is_announced_the_bridge_is_not_and_stopping_says_goodbye() {
         let mut rig = start(&Network::default()).await;
         let (port, addresses) = rig.announced().await;
         println!("announced after {:?}", started.elapsed());
-        assert!(started.elapsed() < Duration::from_millis(500));
+        assert!(started.elapsed() < Duration::from_millis(1500));
         assert_eq!(addresses, [v4("10.1.0.2")]);
         phone.sees("10.1.0.2").await;
         assert!(container.hears_nothing().await);

@@ -165,6 +165,15 @@ pub fn no_network(selection: &Selection) -> Option<Condition> {
     ))
 }
 
+pub fn not_listed(error: &std::io::Error) -> Condition {
+    Condition::new(
+        ConditionCode::NoNetwork,
+        "the network interfaces of this machine cannot be read",
+        error.to_string(),
+        "allow the service the address family AF_NETLINK; siskin keeps trying",
+    )
+}
+
 pub fn not_bound(unbound: &[Unbound]) -> Option<Condition> {
     let first = unbound.first()?;
     let (what, why) = (

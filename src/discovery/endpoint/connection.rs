@@ -23,9 +23,12 @@ use super::{
     answer::{self, Status},
     form::{self, Call, Handover},
 };
-use crate::discovery::{
-    Identity, Login, Verdict,
-    blob::{BlobError, Keys, Opened},
+use crate::{
+    discovery::{
+        Identity, Verdict,
+        blob::{BlobError, Keys, Opened},
+    },
+    model::Login,
 };
 
 /// What a stranger may cost us.

@@ -132,6 +132,22 @@ async fn getinfo_shows_who_is_signed_in_as_it_changes() {
 }
 
 #[tokio::test]
+async fn an_active_user_that_is_hidden_is_an_empty_text() {
+    let (asked, _requests) = mpsc::channel(1);
+    let identity = rig(Limits::default()).await.endpoint.identity().clone();
+    let shared = Shared::new(identity, asked, None, Limits::default());
+    let mut endpoint = Endpoint::new(shared, Gate::new(Limits::default()));
+    assert!(endpoint.listen_on(&[HERE]).await.is_empty());
+    let mut stream = TcpStream::connect((HERE, endpoint.port()))
+        .await
+        .expect("it listens");
+    let request = b"GET /?action=getInfo HTTP/1.1\r\nHost: x\r\n\r\n";
+    stream.write_all(request).await.expect("sent");
+    let (_, info) = read_answer(&mut stream).await.expect("an answer");
+    assert_eq!(info["activeUser"], "");
+}
+
+#[tokio::test]
 async fn a_handover_is_answered_when_the_daemon_has_its_verdict() {
     let mut rig = rig(Limits::default()).await;
     let cases = [
