@@ -203,3 +203,6 @@ impl Parts {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod player_tests;

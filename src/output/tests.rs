@@ -106,8 +106,11 @@ fn the_clock_of_a_null_output_follows_real_time_and_stands_still_in_a_pause() {
     let wall = started.elapsed().as_millis() as u32;
     let played = rig.output.clock().now();
     assert!(played.consuming && played.track == Some(3));
-    let drift = (played.position_ms - 60_000).abs_diff(wall);
-    assert!(drift < 60, "{drift} ms beside the wall clock");
+    let gone = played.position_ms - 60_000;
+    assert!(
+        (480..wall + 30).contains(&gone),
+        "{gone} ms after {wall} ms"
+    );
     rig.sink.stop().expect("always stops");
     let paused = rig.output.clock().now();
     assert_eq!(paused.position_ms, 60_600);
@@ -177,6 +180,20 @@ fn a_player_that_is_gone_leaves_no_thread_behind() {
     assert!(started.elapsed() < CLOSE_LIMIT);
 }
 
+/// Pauses and resumes, or seeks, in turn: none of it should click.
+fn gesture(rig: &mut Rig, frame: u64) {
+    if frame.is_multiple_of(2048) {
+        rig.sink.stop().expect("always stops");
+        std::thread::sleep(Duration::from_millis(200));
+        rig.sink.start().expect("always starts");
+    } else {
+        rig.output.feed.note(edge::Edge::Jump {
+            track: 1,
+            position_ms: 1000,
+        });
+    }
+}
+
 /// Plays a tone as a player would: pauses when refused, goes on when the output is back. For a rig
 /// or a real card: `SISKIN_TRY_DEVICE=hw:… SISKIN_TRY_SECONDS=10 cargo test try_a_card -- --ignored --nocapture`
 #[test]
@@ -230,6 +247,9 @@ fn try_a_card() {
         }
         if told.elapsed() > Duration::from_secs(1) {
             told = Instant::now();
+            if var("SISKIN_TRY_GESTURES").is_some() {
+                gesture(&mut rig, frame);
+            }
             let stat = std::fs::read_to_string("/proc/self/stat").expect("/proc");
             let ticks: Vec<&str> = stat.split(' ').skip(13).take(2).collect();
             println!(
@@ -242,4 +262,5 @@ fn try_a_card() {
     rig.sink.stop().expect("always stops");
     println!("stop took {:?}", stopping.elapsed());
     println!("wrote {frame} frames, {:?}", rig.output.clock().now());
+    std::thread::sleep(Duration::from_secs_f64(number("SISKIN_TRY_IDLE", 0.0)));
 }
