@@ -196,3 +196,46 @@ fn the_path_always_begins_with_a_slash() {
         ("/".into(), "/".into(), "/zc".into())
     );
 }
+
+#[tokio::test]
+async fn a_flood_stops_when_the_receiver_has_enough() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hostile = Hostile::new(listener.local_addr().unwrap(), LIMIT);
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut some = vec![0; 10_000];
+        stream.read_exact(&mut some).await.unwrap();
+    });
+    let taken = hostile
+        .flood(b"POST / HTTP/1.1\r\n\r\n", 200_000_000)
+        .await
+        .unwrap();
+    serving.await.unwrap();
+    assert!(
+        taken.closed && taken.sent < 200_000_000,
+        "closed {} after {}",
+        taken.closed,
+        taken.sent
+    );
+}
+
+#[tokio::test]
+async fn a_crowd_holds_its_connections_until_it_is_dropped() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let crowd = Hostile::new(listener.local_addr().unwrap(), LIMIT)
+        .crowd(20)
+        .await;
+    assert_eq!(crowd.len(), 20);
+    let (mut first, _) = listener.accept().await.unwrap();
+    drop(crowd);
+    assert_eq!(first.read(&mut [0; 1]).await.unwrap(), 0);
+}
+
+#[test]
+fn an_address_is_one_that_can_be_called() {
+    let mut found = Found::at("127.0.0.1:80".parse().unwrap(), "/");
+    found.addresses = vec!["fe80::1".parse().unwrap()];
+    assert!(matches!(found.address(), Err(PhoneError::NoAddress(_))));
+    found.addresses.push("10.0.0.7".parse().unwrap());
+    assert_eq!(found.address().unwrap().to_string(), "10.0.0.7:80");
+}

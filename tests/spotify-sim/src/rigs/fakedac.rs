@@ -184,6 +184,22 @@ impl Card {
         whole.lines().filter_map(CardEvent::read).collect()
     }
 
+    /// When a frame of the capture was heard, on the clock of [`monotonic`].
+    /// Frames heard after a stall have a later time than this says.
+    pub fn time_of(&self, frame: u64) -> Option<Duration> {
+        let mut rate = None;
+        let mut begun = None;
+        for event in self.events().into_iter().filter(|e| e.heard <= frame) {
+            match event.what.as_str() {
+                "prepare" => rate = event.number("rate"),
+                "start" => begun = Some((event.at, event.heard)),
+                _ => {}
+            }
+        }
+        let (at, heard) = begun?;
+        Some(at + Duration::from_secs_f64((frame - heard) as f64 / rate? as f64))
+    }
+
     /// How often that event happened.
     pub fn count(&self, what: &str) -> usize {
         self.events().iter().filter(|e| e.what == what).count()
@@ -204,6 +220,12 @@ impl Card {
 }
 
 impl CardEvent {
+    /// A number from the detail, e.g. `rate` or `buffer`.
+    pub fn number(&self, key: &str) -> Option<u64> {
+        let value = |word: &str| word.strip_prefix(key)?.strip_prefix('=')?.parse().ok();
+        self.detail.split(' ').find_map(value)
+    }
+
     fn read(line: &str) -> Option<CardEvent> {
         let mut words = line.splitn(4, ' ');
         Some(CardEvent {
@@ -213,6 +235,12 @@ impl CardEvent {
             detail: words.next().unwrap_or_default().into(),
         })
     }
+}
+
+/// The clock of [`CardEvent::at`], now.
+pub fn monotonic() -> Duration {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+        .map_or(Duration::ZERO, Duration::from)
 }
 
 /// The plugin, compiled once for each version of its source.

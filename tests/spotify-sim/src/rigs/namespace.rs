@@ -11,6 +11,10 @@ use nix::sched::{CloneFlags, setns, unshare};
 
 use super::{RigError, run};
 
+const CURE: &str = "run the tests as root, or inside \
+    `unshare --map-root-user --net sh -c 'ip link set lo up && …'` (where that is refused: sysctl \
+    kernel.unprivileged_userns_clone=1, on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0)";
+
 /// The current thread is inside a network of its own until this is dropped.
 ///
 /// Belongs to the thread: threads, processes and runtimes started from it
@@ -67,9 +71,7 @@ impl Network {
         let made = thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).map_err(|e| RigError::Forbidden {
                 what: "making a network namespace",
-                cure: "run the tests as root, or under `unshare --map-root-user --net` \
-                       (sysctl kernel.unprivileged_userns_clone=1, and on Ubuntu \
-                       kernel.apparmor_restrict_unprivileged_userns=0)",
+                cure: CURE,
                 source: e.into(),
             })?;
             current()
@@ -201,7 +203,7 @@ fn current() -> Result<File, RigError> {
 fn forbidden(e: nix::Error) -> RigError {
     RigError::Forbidden {
         what: "entering a network namespace",
-        cure: "run the tests as root, or under `unshare --map-root-user --net`",
+        cure: CURE,
         source: io::Error::from(e),
     }
 }
