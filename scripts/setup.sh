@@ -46,13 +46,16 @@ if [ -n "$missing" ]; then
         sudo=sudo
     fi
     echo "installing:$missing"
+    # The lists of a fresh machine may be old or empty. Nothing is removed to make room.
     # One list of words on purpose.
     # shellcheck disable=SC2086
     $sudo env DEBIAN_FRONTEND=noninteractive sh -c '
-        apt-get -q install -y --no-install-recommends "$@" 2>/dev/null || {
-            apt-get -q update
-            apt-get -q install -y --no-install-recommends "$@"
-        }' install $missing
+        set -- -q install -y --no-install-recommends --no-remove "$@"
+        apt-get "$@" 2>/dev/null || { apt-get -q update && apt-get "$@"; }' install $missing || {
+        echo "apt could not install:$missing"
+        echo "  help: see what it said above; it may not remove anything by itself"
+        exit 1
+    }
 fi
 
 # The edition and the dependencies need this much.

@@ -30,8 +30,16 @@ pub fn man() -> Vec<u8> {
             Some(run) => run.render_options_section(&mut out),
             None => Ok(()),
         });
-    out.extend_from_slice(REST.as_bytes());
-    out
+    // The commands have no pages of their own to refer to.
+    let mut text = String::from_utf8_lossy(&out).into_owned();
+    for name in command.get_subcommands().map(clap::Command::get_name) {
+        text = text.replace(
+            &format!("siskin\\-{name}(1)"),
+            &format!("\\fBsiskin {name}\\fR"),
+        );
+    }
+    text += REST;
+    text.into_bytes()
 }
 
 const REST: &str = r#".SH FILES
@@ -85,5 +93,9 @@ mod tests {
             assert!(page.contains(word), "no {word} in\n{page}");
         }
         assert!(!page.contains("engine"), "the hidden command shows");
+        assert!(
+            !page.contains("(1)"),
+            "a page is referred to that is not there"
+        );
     }
 }
