@@ -90,16 +90,23 @@ fn check(settings: &Settings, explain: bool) -> ExitCode {
 }
 
 fn devices() -> ExitCode {
+    print(list(&output::devices()).as_bytes())
+}
+
+/// Each card as the line that chooses it, with what it is below.
+fn list(devices: &[output::DeviceLine]) -> String {
+    if devices.is_empty() {
+        return "no sound card was found\n  help: plug one in, or add this user to the group audio\n"
+            .to_owned();
+    }
     let mut text = String::new();
-    for device in output::devices() {
-        let mark = if device.is_default { "  (default)" } else { "" };
-        text += &format!("device = {:?}{mark}\n    {}\n", device.name, device.about);
+    for device in devices {
+        let mark = if device.is_default { "  # default" } else { "" };
+        let quoted = config::quoted(&device.name);
+        let about = device.description.replace('\n', ", ");
+        text += &format!("device = {quoted}{mark}\n    {about}\n");
     }
-    if text.is_empty() {
-        text +=
-            "no sound card was found\n  help: plug one in, or add this user to the group audio\n";
-    }
-    print(text.as_bytes())
+    text
 }
 
 /// The log begins with the first command, which says for whom and how much.
@@ -193,5 +200,19 @@ mod tests {
         let (what, help) = what_and_help(&error.render().to_string());
         assert_eq!(what, "unexpected argument '--naem' found");
         assert_eq!(help, "a similar argument exists: '--name'");
+    }
+
+    #[test]
+    fn a_listed_card_can_be_copied_into_the_configuration() {
+        let card = output::DeviceLine {
+            name: r#"plug:"dac\x""#.into(),
+            description: "USB DAC\nFront".into(),
+            is_default: true,
+        };
+        let text = list(&[card]);
+        let (line, about) = text.split_once('\n').expect("two lines");
+        assert_eq!(line, r#"device = 'plug:"dac\x"'  # default"#);
+        assert_eq!(about, "    USB DAC, Front\n");
+        assert!(list(&[]).contains("help: "));
     }
 }

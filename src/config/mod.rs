@@ -58,3 +58,8 @@ pub fn load(request: &Request, around: &Surroundings) -> Result<Loaded, Problems
         Err(problems)
     }
 }
+
+/// `text` in quotes, as the file wants it.
+pub fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}

@@ -1,16 +1,14 @@
 //! (to be written)
 
-/// One sound card that may be played on.
+/// One output of the settings: a name for `device =`, what it is, and whether it is the default.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Device {
-    /// What to write after `device =`.
+pub struct DeviceLine {
     pub name: String,
-    /// In words.
-    pub about: String,
+    pub description: String,
     pub is_default: bool,
 }
 
-/// Every card there is, without opening any.
-pub fn devices() -> Vec<Device> {
+/// The cards and other ALSA devices that `device =` can name. Opens none of them.
+pub fn devices() -> Vec<DeviceLine> {
     Vec::new()
 }
