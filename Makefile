@@ -2,6 +2,8 @@
 
 PREFIX ?= /usr
 DESTDIR ?=
+# For make run: ARGS="--name Kitchen".
+ARGS ?=
 CARGO ?= cargo
 PEER := $(CURDIR)/target/peer/bin/librespot
 SIM := $(CARGO) run --quiet --release --locked -p spotify-sim --bin spotify-sim --
@@ -27,7 +29,7 @@ build: setup
 	$(CARGO) build --release --locked
 
 run: build
-	target/release/siskin run
+	target/release/siskin run $(ARGS)
 
 # One profile for all: what is tested is what is shipped, and dependencies are built once.
 # Built outside the namespace, which hides nothing a build needs but is none of its business.
