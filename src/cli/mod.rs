@@ -1,1 +1,218 @@
-//! (to be written)
+//! The command line: says what is asked, loads the configuration, hands over.
+//!
+//! Owns the flags, the exit codes and what is printed on standard error before there is a log.
+//! Start at [`main`]. Ending the process is left to `main.rs`.
+
+mod args;
+mod exit;
+mod generate;
+pub mod logging;
+
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::{Parser as _, error::ErrorKind};
+
+use crate::{
+    config::{self, Loaded, Problems, Surroundings},
+    daemon, librespot, output,
+};
+use args::{Cli, Command, Settings};
+
+/// Parses, dispatches, and says how it ended.
+pub fn main() -> ExitCode {
+    // rustls refuses to guess where several providers could be meant. Fails only when there is one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return answered(&error),
+    };
+    match cli.command {
+        Command::Run(settings) => run(&settings),
+        Command::Check { explain, settings } => check(&settings, explain),
+        Command::Devices => devices(),
+        Command::Engine => engine(),
+        Command::Completions { shell } => print(&generate::completions(shell)),
+        Command::Man => print(&generate::man()),
+    }
+}
+
+fn run(settings: &Settings) -> ExitCode {
+    let loaded = match load(settings) {
+        Ok(loaded) => loaded,
+        Err(problems) => return misconfigured(&problems),
+    };
+    logging::start(loaded.config.log, None);
+    // The level follows the file as soon as it is known to be right.
+    let settings = settings.clone();
+    let reload = move || {
+        let config = load(&settings)?.config;
+        logging::set_level(config.log);
+        Ok(config)
+    };
+    // One thread is enough for a daemon that mostly waits; the music has processes of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(why) => {
+            let what = format!("the daemon could not start ({why})");
+            return failed(
+                exit::NOT_NOW,
+                &what,
+                "see whether the machine is out of files",
+            );
+        }
+    };
+    match runtime.block_on(daemon::run(loaded.config, reload)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(exit::NOT_NOW, &in_full(&error), error.help()),
+    }
+}
+
+fn check(settings: &Settings, explain: bool) -> ExitCode {
+    let loaded = match load(settings) {
+        Ok(loaded) => loaded,
+        Err(problems) => return misconfigured(&problems),
+    };
+    let mut text = match &loaded.file {
+        Some(file) => format!("{} is right\n", file.display()),
+        None => "no file, and none is needed: the defaults hold\n".to_owned(),
+    };
+    if explain {
+        text = loaded.explained.to_string();
+    }
+    print(text.as_bytes())
+}
+
+fn devices() -> ExitCode {
+    print(list(&output::devices()).as_bytes())
+}
+
+/// Each card as the line that chooses it, with what it is below.
+fn list(devices: &[output::DeviceLine]) -> String {
+    if devices.is_empty() {
+        return "no sound card was found\n  help: plug one in, or add this user to the group audio\n"
+            .to_owned();
+    }
+    let mut text = String::new();
+    for device in devices {
+        let mark = if device.is_default { "  # default" } else { "" };
+        let quoted = config::quoted(&device.name);
+        let about = device.description.replace('\n', ", ");
+        text += &format!("device = {quoted}{mark}\n    {about}\n");
+    }
+    text
+}
+
+/// The log begins with the first command, which says for whom and how much.
+fn engine() -> ExitCode {
+    librespot::engine_main(|start| logging::start(start.log, Some(&start.speaker.name)))
+}
+
+fn load(settings: &Settings) -> Result<Loaded, Problems> {
+    config::load(&settings.request(), &Surroundings::of_this_process())
+}
+
+fn misconfigured(problems: &Problems) -> ExitCode {
+    tell(problems);
+    ExitCode::from(exit::CONFIG)
+}
+
+fn failed(code: u8, what: &str, help: &str) -> ExitCode {
+    tell(&format_args!("siskin: {what}\n  help: {help}"));
+    ExitCode::from(code)
+}
+
+/// Help and version are answers; anything else is a command line that makes no sense.
+fn answered(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Nobody is left to tell when standard output is closed.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(exit::USAGE)
+        }
+        _ => {
+            let (what, help) = what_and_help(&error.render().to_string());
+            failed(exit::USAGE, &what, &help)
+        }
+    }
+}
+
+/// clap's page of text, in our two lines.
+fn what_and_help(rendered: &str) -> (String, String) {
+    let mut paragraphs = rendered.split("\n\n");
+    let what = paragraphs.next().unwrap_or_default();
+    let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
+    let what = what.strip_prefix("error: ").unwrap_or(&what).to_owned();
+    let tip = rendered
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("tip: "));
+    let help = tip.unwrap_or("siskin --help lists what there is");
+    (what, help.to_owned())
+}
+
+/// An error with everything that led to it.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(why) = source {
+        text += &format!(": {why}");
+        source = why.source();
+    }
+    text
+}
+
+/// On standard error; where that is closed there is nobody to tell.
+fn tell(what: &dyn Display) {
+    let _ = writeln!(io::stderr(), "{what}");
+}
+
+/// On standard output. A reader that leaves early, as `head` does, is no failure.
+fn print(text: &[u8]) -> ExitCode {
+    let mut out = io::stdout();
+    let written = out.write_all(text).and_then(|()| out.flush());
+    match written {
+        Err(why) if why.kind() != io::ErrorKind::BrokenPipe => failed(
+            exit::NOT_NOW,
+            &format!("standard output cannot be written ({why})"),
+            "see where it is led to",
+        ),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_flag_is_told_with_the_nearest_one() {
+        let error = Cli::try_parse_from(["siskin", "run", "--naem", "x"]).expect_err("misspelt");
+        let (what, help) = what_and_help(&error.render().to_string());
+        assert_eq!(what, "unexpected argument '--naem' found");
+        assert_eq!(help, "a similar argument exists: '--name'");
+    }
+
+    #[test]
+    fn a_listed_card_can_be_copied_into_the_configuration() {
+        let card = output::DeviceLine {
+            name: r#"plug:"dac\x""#.into(),
+            description: "USB DAC\nFront".into(),
+            is_default: true,
+        };
+        let text = list(&[card]);
+        let (line, about) = text.split_once('\n').expect("two lines");
+        assert_eq!(line, r#"device = 'plug:"dac\x"'  # default"#);
+        assert_eq!(about, "    USB DAC, Front\n");
+        assert!(list(&[]).contains("help: "));
+    }
+}

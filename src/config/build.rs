@@ -4,10 +4,11 @@ use std::{fmt, path::PathBuf};
 
 use super::{
     check::{self, Kind},
+    clash::{Origins, clashes},
     file::{Section, Table},
     layers::Layers,
     problem::Problem,
-    schema,
+    schema::{self, Scope},
     settings::{Audio, Config, Network, Output, SampleFormat, Speaker, VolumeSettings},
     value::{Fault, Origin, Raw, Value},
 };
@@ -31,9 +32,12 @@ impl fmt::Display for Explained {
             if let Some(speaker) = &group.speaker {
                 writeln!(out, "\n# speaker {speaker}")?;
             }
-            for key in schema::KEYS.iter().map(|key| key.path).chain([schema::ID]) {
-                let entries = group.entries.iter().filter(|(name, _)| *name == key);
-                for (name, value) in entries {
+            let scope = match group.speaker {
+                Some(_) => Scope::Speaker,
+                None => Scope::Top,
+            };
+            for (name, path) in schema::names(scope) {
+                if let Some((_, value)) = group.entries.iter().find(|(known, _)| *known == path) {
                     let setting = format!("{name} = {value}");
                     writeln!(out, "{setting:<40}  # {}", value.origin)?;
                 }
@@ -302,82 +306,5 @@ impl<'a> Lookup<'a> {
                 path => path,
             },
         }
-    }
-}
-
-/// Where the things stand that two speakers must not share.
-struct Origins {
-    section: Option<Origin>,
-    id: Origin,
-    name: Origin,
-    port: Origin,
-    output: Origin,
-}
-
-impl Origins {
-    /// `own`, or the head of the section where the value was not written there.
-    fn place(&self, own: &Origin) -> Origin {
-        match (own, &self.section) {
-            (Origin::Default | Origin::HostName, Some(section)) => section.clone(),
-            _ => own.clone(),
-        }
-    }
-}
-
-fn clashes(speakers: &[Speaker], places: &[Origins], problems: &mut Vec<Problem>) {
-    for (later, (speaker, place)) in speakers.iter().zip(places).enumerate() {
-        for (earlier, other) in speakers[..later].iter().enumerate() {
-            let (one, two) = (earlier + 1, later + 1);
-            let mut clash = |own: &Origin, what: String, help: &str| {
-                problems.push(Problem::new(place.place(own), what, help));
-            };
-            if speaker.id == other.id {
-                let what = format!("speakers {one} and {two} both have the id {:?}", other.id);
-                clash(&place.id, what, "give each speaker an id of its own");
-            }
-            if speaker.name == other.name {
-                let what = format!("speakers {one} and {two} are both called {:?}", other.name);
-                clash(&place.name, what, "give each speaker a name of its own");
-            }
-            if speaker.port == other.port && speaker.port != 0 {
-                let what = format!("speakers {one} and {two} both want port {}", other.port);
-                let help = "give each speaker a port of its own, or none";
-                clash(&place.port, what, help);
-            }
-            if let Some(shared) = shared(&speaker.output, &other.output) {
-                let what = format!("speakers {one} and {two} both play into {shared}");
-                clash(
-                    &place.output,
-                    what,
-                    "give each speaker an output of its own",
-                );
-            }
-        }
-    }
-}
-
-/// What two outputs have in common that only one of them can have.
-fn shared(one: &Output, two: &Output) -> Option<String> {
-    fn file(output: &Output) -> Option<&PathBuf> {
-        match output {
-            Output::Pipe { path, .. } => path.as_ref(),
-            Output::Wav { path, .. } => Some(path),
-            _ => None,
-        }
-    }
-    match (one, two) {
-        (Output::Card { device: a, .. }, Output::Card { device: b, .. }) if a == b => {
-            Some(match a {
-                Some(device) => format!("the card {device:?}"),
-                None => "the default card".to_owned(),
-            })
-        }
-        (Output::Pipe { path: None, .. }, Output::Pipe { path: None, .. }) => {
-            Some("standard output".to_owned())
-        }
-        _ => match (file(one), file(two)) {
-            (Some(a), Some(b)) if a == b => Some(a.display().to_string()),
-            _ => None,
-        },
     }
 }

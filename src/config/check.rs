@@ -201,16 +201,10 @@ pub(super) fn path(given: &Value) -> Result<Option<PathBuf>, Fault> {
 pub(super) fn interfaces(given: &Value) -> Result<Vec<String>, Fault> {
     let help = r#"use names ("eth0"), globs ("wl*") or networks ("192.168.1.0/24")"#;
     each(given, |text| {
-        if text.parse::<IpAddr>().is_ok() {
-            let what = format!("names the address {text}, not a network");
-            return Err(Fault::new(
-                what,
-                "add how many bits count, such as /24 or /32",
-            ));
-        }
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:@+*?".contains(c);
         let named = (1..=INTERFACE_BYTES).contains(&text.len()) && text.chars().all(plain);
-        if named || text.parse::<IpNet>().is_ok() {
+        let net = text.parse::<IpNet>().is_ok() || text.parse::<IpAddr>().is_ok();
+        if named || net {
             Ok(text.to_owned())
         } else {
             let what = format!("names {text:?}, which is no interface, glob or network");

@@ -1,6 +1,6 @@
 //! What a reload has to do: the difference between two configurations, as data.
 
-use super::settings::{Config, LogLevel, Network, Speaker};
+use super::settings::{Config, LogLevel, Network, Speaker, VolumeSettings};
 
 /// One thing that is different now.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,9 @@ pub enum Change {
     },
     Audio(Box<Speaker>),
     Output(Box<Speaker>),
+    /// Where the level begins and whether it is remembered: for the next start.
+    FirstLevel(Box<Speaker>),
+    /// Curve, range or steps.
     Volume(Box<Speaker>),
 }
 
@@ -49,7 +52,7 @@ pub enum Effort {
 impl Change {
     pub fn effort(&self) -> Effort {
         match self {
-            Self::Log(_) => Effort::AtOnce,
+            Self::Log(_) | Self::FirstLevel(_) => Effort::AtOnce,
             Self::Announcement(_) | Self::Port { .. } => Effort::Announce,
             // The engine tells Spotify name, kind and volume steps when it signs in.
             Self::Name { .. }
@@ -145,7 +148,18 @@ fn changed(old: &Speaker, new: &Speaker, changes: &mut Vec<Change>) {
     if *output != old.output {
         changes.push(Change::Output(Box::new(new.clone())));
     }
-    if *volume != old.volume {
+    let VolumeSettings {
+        start,
+        remember,
+        curve,
+        range_db,
+        steps,
+    } = volume;
+    if *start != old.volume.start || *remember != old.volume.remember {
+        changes.push(Change::FirstLevel(Box::new(new.clone())));
+    }
+    let was = (old.volume.curve, old.volume.range_db, old.volume.steps);
+    if (*curve, *range_db, *steps) != was {
         changes.push(Change::Volume(Box::new(new.clone())));
     }
 }
@@ -176,9 +190,11 @@ mod tests {
         new.network.deny = vec!["wg0".into()];
         new.speakers[0].name = "Den".into();
         new.speakers[0].output = Output::Null;
+        new.speakers[0].volume.remember = false;
+        new.speakers[0].volume.steps = 100;
         let efforts: Vec<_> = diff(&config(), &new).iter().map(Change::effort).collect();
         use Effort::{Announce, AtOnce, Engine};
-        assert_eq!(efforts, [AtOnce, Announce, Engine, Engine]);
+        assert_eq!(efforts, [AtOnce, Announce, Engine, Engine, AtOnce, Engine]);
     }
 
     #[test]

@@ -192,12 +192,8 @@ impl Reader<'_> {
 /// What a person who wrote the unknown `name` probably meant.
 fn cure(name: &str, scope: Scope) -> Option<String> {
     let last = name.rsplit('.').next().unwrap_or(name);
-    let elsewhere = schema::names(scope).find_map(|(known, _)| {
-        known
-            .split_once('.')
-            .filter(|(_, key)| *key == last)
-            .map(|(section, key)| (section, key))
-    });
+    let elsewhere = schema::names(scope)
+        .find_map(|(known, _)| known.split_once('.').filter(|(_, key)| *key == last));
     if let Some((section, key)) = elsewhere {
         let section = in_brackets(section, scope);
         return Some(format!("{key} belongs in {section}"));

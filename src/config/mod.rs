@@ -5,10 +5,11 @@
 //! what to do; doing it is the daemon's.
 //!
 //! The way through: [`layers`] gathers what was said, [`file`] reads TOML, [`build`] looks each
-//! key of the [`schema`] up and has [`check`] turn it into a value.
+//! key of the [`schema`] up, has [`check`] turn it into a value, and [`clash`] compares speakers.
 
 mod build;
 mod check;
+mod clash;
 mod diff;
 mod file;
 mod layers;
@@ -56,4 +57,9 @@ pub fn load(request: &Request, around: &Surroundings) -> Result<Loaded, Problems
     } else {
         Err(problems)
     }
+}
+
+/// `text` in quotes, as the file wants it.
+pub fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
 }

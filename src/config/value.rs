@@ -202,9 +202,7 @@ impl fmt::Display for Value {
             Raw::Loose(text) if text.parse::<f64>().is_ok() || text.parse::<bool>().is_ok() => {
                 out.write_str(text)
             }
-            Raw::Loose(text) | Raw::Text(text) => {
-                write!(out, "{}", toml::Value::String(text.clone()))
-            }
+            Raw::Loose(text) | Raw::Text(text) => out.write_str(&super::quoted(text)),
             Raw::Whole(number) => write!(out, "{number}"),
             Raw::Decimal(number) => write!(out, "{number:?}"),
             Raw::Switch(on) => write!(out, "{on}"),

@@ -1,6 +1,9 @@
-//! Behaviour of the real binary, end to end. One file a behaviour.
+//! The behaviour of the real binary, end to end: a file per behaviour.
 
+mod command_line;
 mod handoff;
+mod house;
 mod restart;
 mod seats;
+mod service;
 mod world;

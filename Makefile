@@ -1,0 +1,82 @@
+# siskin: `make run` plays, `make test` proves. `make help` lists the rest.
+
+PREFIX ?= /usr
+DESTDIR ?=
+# For make run: ARGS="--name Kitchen".
+ARGS ?=
+CARGO ?= cargo
+PEER := $(CURDIR)/target/peer/bin/librespot
+SIM := $(CARGO) run --quiet --release --locked -p spotify-sim --bin spotify-sim --
+
+.PHONY: help run build test test-peers bench demo lint install uninstall setup setup-test
+
+help:
+	@echo "make run         install what is missing, build, and start the speaker"
+	@echo "make test        install what is missing, build, and run every test"
+	@echo "make demo        play a tune without account, phone or internet"
+	@echo "make bench       measure against the published librespot 0.8.0"
+	@echo "make test-peers  hold the simulated Spotify to the published librespot (takes minutes)"
+	@echo "make lint        formatting and clippy"
+	@echo "make install     build, then copy to $(PREFIX) (with sudo where not root)"
+
+setup:
+	@scripts/setup.sh
+
+setup-test:
+	@scripts/setup.sh test
+
+build: setup
+	$(CARGO) build --release --locked
+
+run: build
+	target/release/siskin run $(ARGS)
+
+# One profile for all: what is tested is what is shipped, and dependencies are built once.
+# Built outside the namespace, which hides nothing a build needs but is none of its business.
+test: setup-test
+	$(CARGO) test --release --locked --workspace --no-run
+	scripts/as-root.sh $(CARGO) test --release --locked --workspace
+
+$(PEER):
+	$(CARGO) install librespot --version 0.8.0 --locked --root target/peer \
+		--target-dir target/peer/build --no-default-features \
+		--features rustls-tls-native-roots,with-libmdns
+
+test-peers: setup-test $(PEER)
+	$(CARGO) test --release --locked --workspace --no-run
+	SISKIN_PEER=$(PEER) scripts/as-root.sh $(CARGO) test --release --locked --workspace peer
+
+bench: setup-test build $(PEER)
+	$(CARGO) build --quiet --release --locked -p spotify-sim --bin spotify-sim
+	SISKIN_PEER=$(PEER) scripts/as-root.sh $(SIM) bench
+
+demo: build
+	$(SIM) demo
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+install: build
+	@if [ "$$(id -u)" -ne 0 ] && [ -z "$(DESTDIR)" ]; then sudo=sudo; fi; set -ex; \
+	$$sudo install -Dm755 target/release/siskin "$(DESTDIR)$(PREFIX)/bin/siskin"; \
+	target/release/siskin man > target/siskin.1; \
+	$$sudo install -Dm644 target/siskin.1 "$(DESTDIR)$(PREFIX)/share/man/man1/siskin.1"; \
+	target/release/siskin completions bash > target/siskin.bash; \
+	$$sudo install -Dm644 target/siskin.bash \
+		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/siskin"; \
+	$$sudo install -Dm644 config.example.toml \
+		"$(DESTDIR)$(PREFIX)/share/doc/siskin/config.example.toml"; \
+	sed 's#/usr/bin/siskin#$(PREFIX)/bin/siskin#' contrib/systemd/siskin.service \
+		> target/siskin.service; \
+	$$sudo install -Dm644 target/siskin.service \
+		"$(DESTDIR)/usr/lib/systemd/system/siskin.service"
+	@echo "start it now and at every boot: sudo systemctl enable --now siskin"
+
+uninstall:
+	@if [ "$$(id -u)" -ne 0 ] && [ -z "$(DESTDIR)" ]; then sudo=sudo; fi; set -ex; \
+	$$sudo rm -f "$(DESTDIR)$(PREFIX)/bin/siskin" \
+		"$(DESTDIR)$(PREFIX)/share/man/man1/siskin.1" \
+		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/siskin" \
+		"$(DESTDIR)$(PREFIX)/share/doc/siskin/config.example.toml" \
+		"$(DESTDIR)/usr/lib/systemd/system/siskin.service"

@@ -1,0 +1,78 @@
+#!/bin/sh
+# Brings a Debian-like machine to where siskin builds (and with "test": to where its tests run).
+# Installs what is missing, says so first, and does nothing where nothing is missing.
+set -eu
+
+build="gcc libc6-dev pkg-config libasound2-dev ca-certificates"
+tests="alsa-utils libasound2-plugins pulseaudio pulseaudio-utils iproute2 systemd util-linux procps"
+
+packages=$build
+if [ "${1:-build}" = test ]; then
+    packages="$build $tests"
+fi
+
+missing=
+if command -v dpkg-query >/dev/null; then
+    for package in $packages; do
+        state=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
+        case $state in
+        "install ok installed") ;;
+        *) missing="$missing $package" ;;
+        esac
+    done
+else
+    # Not Debian: the two things without which nothing builds.
+    for tool in cc pkg-config; do
+        command -v "$tool" >/dev/null || missing="$missing $tool"
+    done
+    if [ -z "$missing" ] && ! pkg-config --exists alsa; then
+        missing=" alsa-lib (with its headers)"
+    fi
+    if [ -n "$missing" ]; then
+        echo "missing:$missing"
+        echo "  help: install them with this system's package manager, then run make again"
+        exit 1
+    fi
+fi
+
+if [ -n "$missing" ]; then
+    sudo=
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            echo "missing packages:$missing"
+            echo "  help: as root: apt-get install$missing"
+            exit 1
+        fi
+        sudo=sudo
+    fi
+    echo "installing:$missing"
+    # The lists of a fresh machine may be old or empty. Nothing is removed to make room.
+    # One list of words on purpose.
+    # shellcheck disable=SC2086
+    $sudo env DEBIAN_FRONTEND=noninteractive sh -c '
+        set -- -q install -y --no-install-recommends --no-remove "$@"
+        apt-get "$@" 2>/dev/null || { apt-get -q update && apt-get "$@"; }' install $missing || {
+        echo "apt could not install:$missing"
+        echo "  help: see what it said above; it may not remove anything by itself"
+        exit 1
+    }
+fi
+
+# The edition and the dependencies need this much.
+needed=89
+if ! command -v cargo >/dev/null && [ -r "$HOME/.cargo/env" ]; then
+    echo "cargo is installed, but not on the PATH"
+    echo "  help: . ~/.cargo/env"
+    exit 1
+fi
+version=$(cargo --version 2>/dev/null | cut -d' ' -f2 || true)
+minor=$(echo "$version" | cut -d. -f2)
+if [ "${minor:-0}" -lt "$needed" ]; then
+    echo "siskin needs cargo 1.$needed or later; this machine has ${version:-none}"
+    if command -v rustup >/dev/null; then
+        echo "  help: rustup update stable"
+    else
+        echo "  help: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y && . ~/.cargo/env"
+    fi
+    exit 1
+fi

@@ -1,0 +1,207 @@
+//! The command line as clap sees it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::config::{Flag, Request};
+
+/// Ours, and that of the librespot crates; a test holds the latter to `Cargo.toml`.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (librespot 0.8.0)");
+
+/// A Spotify Connect speaker: pick it in the Spotify app and it plays.
+#[derive(Debug, Parser)]
+#[command(
+    name = "siskin",
+    bin_name = "siskin",
+    version = VERSION,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    disable_help_subcommand = true,
+    max_term_width = 80,
+    after_help = "Start with: siskin run. It needs no configuration."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Announce the speaker and play, until told to stop
+    Run(Settings),
+    /// Say whether the configuration is right, and what is wrong with it
+    Check {
+        /// Also print every setting and where it came from
+        #[arg(long)]
+        explain: bool,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// List the sound cards, with what to write after `device =`
+    Devices,
+    /// What the daemon starts to play; of no use by hand
+    #[command(hide = true)]
+    Engine,
+    /// Print completions for a shell
+    Completions { shell: Shell },
+    /// Print the manual page
+    Man,
+}
+
+/// What `run` and `check` take. Everything else stands in the configuration.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_line_help = false)]
+pub struct Settings {
+    /// Read this file instead of looking for one
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What phones show
+    #[arg(short, long)]
+    pub name: Option<String>,
+    /// Sound card, as `siskin devices` lists it
+    #[arg(short, long)]
+    pub device: Option<String>,
+    /// 96, 160 or 320 (kbit/s)
+    #[arg(short, long, value_name = "KBITS")]
+    pub bitrate: Option<String>,
+    /// card, pipe, wav or null
+    #[arg(short, long, value_name = "KIND")]
+    pub output: Option<String>,
+    /// Where pipe and wav write; - is standard output
+    #[arg(long)]
+    pub path: Option<String>,
+    /// Samples of pipe and wav: s16, s24, s24_3, s32, f32
+    #[arg(long)]
+    pub format: Option<String>,
+    /// Use only this interface: name, glob or network; repeatable
+    #[arg(short, long, value_name = "WHICH")]
+    pub interface: Vec<String>,
+    /// TCP port that phones hand accounts over to
+    #[arg(short, long)]
+    pub port: Option<String>,
+    /// Where accounts are kept
+    #[arg(long, value_name = "FOLDER")]
+    pub state_dir: Option<String>,
+    /// HTTP proxy: http://host:port
+    #[arg(long, value_name = "URL")]
+    pub proxy: Option<String>,
+    /// Use only Spotify access points on this port
+    #[arg(long, value_name = "PORT")]
+    pub ap_port: Option<String>,
+    /// error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", conflicts_with_all = ["verbose", "quiet"])]
+    pub log: Option<String>,
+    /// Tell more; -vv tells most
+    #[arg(short, long, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Tell only what is wrong
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+impl Settings {
+    /// As the configuration wants to hear it; the values are checked there.
+    pub fn request(&self) -> Request {
+        let log = match (&self.log, self.verbose, self.quiet) {
+            (Some(level), ..) => Some(("--log", level.as_str())),
+            (None, 0, true) => Some(("--quiet", "warn")),
+            (None, 0, false) => None,
+            (None, 1, _) => Some(("--verbose", "debug")),
+            (None, ..) => Some(("--verbose", "trace")),
+        };
+        let interfaces = self.interface.join(",");
+        let interfaces = (!self.interface.is_empty()).then_some(interfaces);
+        let given = [
+            ("--name", "name", &self.name),
+            ("--device", "output.device", &self.device),
+            ("--bitrate", "audio.bitrate", &self.bitrate),
+            ("--output", "output.kind", &self.output),
+            ("--path", "output.path", &self.path),
+            ("--format", "output.format", &self.format),
+            ("--interface", "network.allow", &interfaces),
+            ("--port", "network.port", &self.port),
+            ("--state-dir", "state_dir", &self.state_dir),
+            ("--proxy", "network.proxy", &self.proxy),
+            ("--ap-port", "network.ap_port", &self.ap_port),
+        ];
+        let given = given.into_iter().filter_map(|(flag, key, value)| {
+            let value = value.clone()?;
+            Some(Flag { flag, key, value })
+        });
+        let log = log.map(|(flag, level)| Flag {
+            flag,
+            key: "log",
+            value: level.to_owned(),
+        });
+        Request {
+            file: self.config.clone(),
+            flags: given.chain(log).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_a_screen() {
+        let mut command = Cli::command();
+        command.build();
+        let subcommands = command.get_subcommands().cloned().collect::<Vec<_>>();
+        for mut command in [vec![command], subcommands].concat() {
+            let help = command.render_help().to_string();
+            let widest = help.lines().map(|line| line.chars().count()).max();
+            assert!(help.lines().count() <= 24, "{help}");
+            assert!(widest <= Some(80), "{help}");
+        }
+    }
+
+    #[test]
+    fn every_flag_sets_a_key_that_there_is() {
+        let all = "siskin run -n a -d b -b 320 -o null --path x --format s16 -i eth0 -i wl* -p 1 \
+                   --state-dir /x --proxy http://x:1 --ap-port 443 -vv";
+        let cli = Cli::try_parse_from(all.split_whitespace()).expect("valid");
+        let Command::Run(settings) = cli.command else {
+            panic!("run");
+        };
+        let flags = settings.request().flags;
+        assert_eq!(flags.len(), 12);
+        let around = crate::config::Surroundings {
+            variables: Vec::new(),
+            host: String::new(),
+            etc: "/nonexistent".into(),
+        };
+        for flag in flags {
+            let shown = flag.value.clone();
+            let request = Request {
+                file: None,
+                flags: vec![flag],
+            };
+            let explained = match crate::config::load(&request, &around) {
+                Ok(loaded) => loaded.explained.to_string(),
+                // A path alone has no meaning, but it was understood.
+                Err(problems) => problems.to_string(),
+            };
+            assert!(explained.contains("--"), "{shown}: {explained}");
+        }
+    }
+
+    #[test]
+    fn the_librespot_release_is_the_one_that_is_built_in() {
+        let manifest = include_str!("../../Cargo.toml");
+        let (_, librespot) = VERSION.split_once("librespot ").expect("named");
+        let librespot = librespot.trim_end_matches(')');
+        let pin = format!("librespot-core = {{ version = \"={librespot}\"");
+        assert!(manifest.contains(&pin));
+    }
+}
