@@ -67,6 +67,35 @@ impl Change {
     }
 }
 
+impl Change {
+    /// The one speaker it is about; `None` when it is about all of them.
+    pub fn speaker(&self) -> Option<&str> {
+        match self {
+            Self::Log(_) | Self::Announcement(_) | Self::WayToSpotify(_) | Self::StateDir => None,
+            Self::Removed { id } | Self::Name { id, .. } | Self::Port { id, .. } => Some(id),
+            Self::Added(speaker)
+            | Self::DeviceType(speaker)
+            | Self::Audio(speaker)
+            | Self::Output(speaker)
+            | Self::FirstLevel(speaker)
+            | Self::Volume(speaker) => Some(&speaker.id),
+        }
+    }
+
+    /// Whether phones see something else now.
+    pub fn is_seen(&self) -> bool {
+        matches!(
+            self,
+            Self::Announcement(_)
+                | Self::Port { .. }
+                | Self::Name { .. }
+                | Self::DeviceType(_)
+                | Self::Added(_)
+                | Self::Removed { .. }
+        )
+    }
+}
+
 /// Everything that differs, what concerns the whole daemon first. Speakers are matched by id.
 pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     let mut changes = Vec::new();

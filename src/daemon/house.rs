@@ -13,10 +13,10 @@ use tracing::{error, warn};
 use super::board::Place;
 use crate::{
     accounts::{Damage, Store},
-    config::{self, Config},
+    config::{self, Change, Config, Effort, diff},
     discovery::{Discovery, Identity, Notice, Request, Speaker as Shown, Verdict},
     model::{Condition, ConditionCode, DeviceId},
-    speaker::{Knock, News, Settings, Speaker},
+    speaker::{Knock, NewSettings, News, Settings, Speaker},
 };
 
 /// Logins that may wait for a speaker. The endpoint bounds them as well.
@@ -32,10 +32,29 @@ const SPEAKER_LIMIT: Duration = Duration::from_millis(3_500);
 struct Running {
     settings: Settings,
     knocks: mpsc::Sender<Knock>,
-    changes: mpsc::Sender<Settings>,
+    changes: mpsc::Sender<NewSettings>,
     active_user: watch::Sender<Option<String>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
+}
+
+impl Running {
+    fn change(&mut self, speaker: config::Speaker, config: &Config, renew: bool) {
+        self.settings = Settings {
+            device: self.settings.device.clone(),
+            speaker,
+            network: config.network.clone(),
+            log: config.log,
+        };
+        // Never waited for: the speaker may be waiting to tell us something.
+        let new = NewSettings {
+            settings: self.settings.clone(),
+            renew,
+        };
+        if self.changes.try_send(new).is_err() {
+            warn!("a speaker is too busy for its new settings; reload again");
+        }
+    }
 }
 
 /// The announcement and the endpoints, while they run.
@@ -92,21 +111,46 @@ impl House {
 
     /// Takes a new configuration over: only what differs is touched. Returns who is gone.
     pub async fn change(&mut self, new: Config) -> Vec<Place> {
-        let shown = |config: &Config| {
-            let speakers = config
-                .speakers
-                .iter()
-                .map(|s| (s.id.clone(), s.name.clone(), s.device_type, s.port));
-            (config.network.clone(), speakers.collect::<Vec<_>>())
-        };
-        let appearance_differs = shown(&self.config) != shown(&new);
-        if appearance_differs {
+        let changes = diff(&self.config, &new);
+        if changes
+            .iter()
+            .any(|change| change.effort() == Effort::Daemon)
+        {
+            warn!("another state directory holds from the next start on");
+        }
+        let seen = changes.iter().any(Change::is_seen);
+        if seen {
             self.vanish().await;
         }
+        let gone = self.dismiss(&new).await;
+        self.config = new;
+        for speaker in self.config.speakers.clone() {
+            match self.speakers.get_mut(speaker.id.as_str()) {
+                Some(running) => {
+                    let concerns =
+                        |change: &&Change| change.speaker().is_none_or(|id| id == speaker.id);
+                    let renew = changes
+                        .iter()
+                        .filter(concerns)
+                        .any(|change| change.effort() == Effort::Engine);
+                    running.change(speaker.clone(), &self.config, renew);
+                }
+                None => self.start(speaker),
+            }
+        }
+        if seen {
+            self.appear().await;
+        }
+        gone
+    }
+
+    /// Ends the speakers that the new configuration does not have.
+    async fn dismiss(&mut self, new: &Config) -> Vec<Place> {
+        let known = |id: &str| new.speakers.iter().any(|speaker| speaker.id == id);
         let gone: Vec<Place> = self
             .speakers
             .keys()
-            .filter(|id| !new.speakers.iter().any(|speaker| *speaker.id == ***id))
+            .filter(|id| !known(id))
             .cloned()
             .collect();
         for id in &gone {
@@ -114,27 +158,6 @@ impl House {
                 running.stop.cancel();
                 await_end(running.task, SPEAKER_LIMIT, "a removed speaker").await;
             }
-        }
-        self.config = new;
-        for speaker in self.config.speakers.clone() {
-            match self.speakers.get_mut(speaker.id.as_str()) {
-                Some(running) => {
-                    running.settings = Settings {
-                        device: running.settings.device.clone(),
-                        speaker,
-                        network: self.config.network.clone(),
-                        log: self.config.log,
-                    };
-                    // Never waited for: the speaker may be waiting to tell us something.
-                    if running.changes.try_send(running.settings.clone()).is_err() {
-                        warn!("a speaker is too busy for its new settings; reload again");
-                    }
-                }
-                None => self.start(speaker),
-            }
-        }
-        if appearance_differs {
-            self.appear().await;
         }
         gone
     }

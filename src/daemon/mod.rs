@@ -20,11 +20,11 @@ use tokio::{
     sync::mpsc,
     time::{Interval, interval},
 };
-use tracing::{error, info};
+use tracing::info;
 
 use crate::{
     accounts::{Store, StoreError},
-    config::Config,
+    config::{Config, Problems},
     discovery::Notice,
     model::{Condition, ConditionCode},
     speaker::News,
@@ -59,7 +59,7 @@ impl StartError {
 /// When another daemon uses the same state, or the process lacks what it cannot do without.
 pub async fn run(
     config: Config,
-    reload: impl Fn() -> Result<Config, String>,
+    reload: impl Fn() -> Result<Config, Problems>,
 ) -> Result<(), StartError> {
     let mut signals = Signals::listen()?;
     let mut service = Service::default();
@@ -138,22 +138,20 @@ fn introduce(house: &House, board: &mut Board) {
 async fn take_over(
     house: &mut House,
     board: &mut Board,
-    reload: &impl Fn() -> Result<Config, String>,
+    reload: &impl Fn() -> Result<Config, Problems>,
 ) {
     let place: Place = HOUSE.into();
-    let rejected = |why: String| {
-        let what = "the changed configuration was not taken over; the old one stays in force";
-        Condition::new(
-            ConditionCode::ConfigRejected,
-            what,
-            why,
-            "correct it, then reload again",
-        )
-    };
     match reload() {
-        Err(why) => {
-            error!("{why}");
-            board.raise(&place, rejected(why), unix_ms());
+        Err(problems) => {
+            let why = problems
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; ");
+            let what = "the changed configuration was not taken over; the old one stays in force";
+            let cure = "correct the file, then reload again";
+            let condition = Condition::new(ConditionCode::ConfigRejected, what, why, cure);
+            board.raise(&place, condition, unix_ms());
         }
         Ok(config) => {
             for id in house.change(config).await {

@@ -68,6 +68,13 @@ pub struct Settings {
     pub log: config::LogLevel,
 }
 
+/// Settings that hold from now on, and whether the engine must be started anew for them.
+#[derive(Debug)]
+pub struct NewSettings {
+    pub settings: Settings,
+    pub renew: bool,
+}
+
 pub struct Speaker {
     settings: Settings,
     /// `None` when nothing can be kept on this machine.
@@ -122,7 +129,7 @@ impl Speaker {
     pub async fn run(
         mut self,
         mut knocks: mpsc::Receiver<Knock>,
-        mut changes: mpsc::Receiver<Settings>,
+        mut changes: mpsc::Receiver<NewSettings>,
         stop: CancellationToken,
     ) {
         let last = self.recall().await;
@@ -132,7 +139,7 @@ impl Speaker {
                 () = stop.cancelled() => break,
                 Some((seat, heard)) = self.heard.recv() => self.heard(seat, heard).await,
                 Some(knock) = knocks.recv() => self.knock(knock).await,
-                Some(settings) = changes.recv() => self.change(settings).await,
+                Some(new) = changes.recv() => self.change(new).await,
                 Some(Ok(timer)) = self.timers.join_next() => self.step(Input::Timer(timer)).await,
                 Some(_) = self.leaving.join_next() => {}
                 () = at(self.keep_level_at) => self.keep_level().await,
@@ -202,10 +209,9 @@ impl Speaker {
         self.step(input).await;
     }
 
-    async fn change(&mut self, settings: Settings) {
-        let quiet = settings == self.settings;
-        self.settings = settings;
-        if !quiet {
+    async fn change(&mut self, new: NewSettings) {
+        self.settings = new.settings;
+        if new.renew {
             self.step(Input::Renew).await;
         }
     }

@@ -15,21 +15,31 @@ fn after_a_restart_the_account_is_signed_in_without_a_phone() {
         let found = world.find().await;
         let app = world.sign_in("kim").await;
         let album = world.sim.catalogue().titled("Tones").uri();
-        app.play(&album, PlayOptions::default()).await.expect("an answer");
+        app.play(&album, PlayOptions::default())
+            .await
+            .expect("an answer");
         shows(&app, "a playing track", |state| state.playing).await;
         let level = 20_000;
         app.volume(level).await.expect("an answer");
         shows(&app, "the new level", |state| state.volume == Some(level)).await;
         let (status, log) = daemon.stop().await;
         assert!(status.success(), "{status}");
-        app.wait_until_gone("Kitchen", PATIENCE).await.expect("gone from the app");
+        app.wait_until_gone("Kitchen", PATIENCE)
+            .await
+            .expect("gone from the app");
         assert!(log.len() <= 20, "{} lines:\n{}", log.len(), log.join("\n"));
 
         let again = world.start(&world.settings(NULL));
         let app = world.listed("kim").await;
-        let shown = app.wait_for_device("Kitchen", PATIENCE).await.expect("listed");
+        let shown = app
+            .wait_for_device("Kitchen", PATIENCE)
+            .await
+            .expect("listed");
         assert_eq!(shown.id, world.info(&world.find().await).await.device_id);
-        assert_eq!(shown.volume, level, "the level of before, from the first moment");
+        assert_eq!(
+            shown.volume, level,
+            "the level of before, from the first moment"
+        );
         assert_eq!(world.find().await.instance, found.instance);
         drop(again);
     });
@@ -43,19 +53,29 @@ fn what_is_kept_is_the_lasting_credential_for_its_owner_only() {
         let info = world.info(&found).await;
         let kim = world.sim.users().get("kim").expect("a user");
         let login = spotify_sim::phone::Login::password(&kim.password);
-        let answer = world.phone.add_user(&found, &info, "kim", &login).await.expect("an answer");
+        let answer = world
+            .phone
+            .add_user(&found, &info, "kim", &login)
+            .await
+            .expect("an answer");
         assert_eq!(answer.status(), Some(101));
         world.listed("kim").await;
         let (_, log) = daemon.stop().await;
         let kept = fs::read_dir(world.dir().join("state/accounts")).expect("a folder");
         let files: Vec<_> = kept.map(|file| file.expect("a file").path()).collect();
         assert_eq!(files.len(), 1, "{files:?}");
-        let mode = fs::metadata(&files[0]).expect("its mode").permissions().mode();
+        let mode = fs::metadata(&files[0])
+            .expect("its mode")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         let text = fs::read_to_string(&files[0]).expect("text");
         assert!(!text.contains(&kim.password));
         let log = log.join("\n");
-        assert!(!log.contains("kim") && !log.contains(&kim.password), "{log}");
+        assert!(
+            !log.contains("kim") && !log.contains(&kim.password),
+            "{log}"
+        );
     });
 }
 
@@ -66,7 +86,11 @@ fn a_damaged_account_is_set_aside_and_the_speaker_waits_for_a_phone() {
         world.sign_in("kim").await;
         daemon.stop().await;
         let accounts = world.dir().join("state/accounts");
-        let file = fs::read_dir(&accounts).expect("a folder").next().expect("one").expect("a file");
+        let file = fs::read_dir(&accounts)
+            .expect("a folder")
+            .next()
+            .expect("one")
+            .expect("a file");
         fs::write(file.path(), b"\0\0\0").expect("damaged");
         let daemon = world.start(&world.settings(NULL));
         daemon.says("set aside").await;
@@ -82,7 +106,7 @@ fn a_second_daemon_on_the_same_state_is_refused_with_a_clear_message() {
         world.find().await;
         let mut second = world.start(&world.settings(NULL));
         let status = second.ended(PATIENCE).await;
-        assert_eq!(status.code(), Some(78));
+        assert_eq!(status.code(), Some(75));
         let said = second.says("already uses the state").await;
         assert!(said.contains("state"), "{said}");
         drop(first);

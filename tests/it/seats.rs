@@ -19,7 +19,10 @@ const NULL: &str = "[output]\nkind = \"null\"\n";
 async fn plays(world: &World, user: &str, album: &str) -> spotify_sim::Controller {
     let app = world.sign_in(user).await;
     let context = world.sim.catalogue().titled(album).uri();
-    let reply = app.play(&context, PlayOptions::default()).await.expect("an answer");
+    let reply = app
+        .play(&context, PlayOptions::default())
+        .await
+        .expect("an answer");
     assert!(reply.success);
     shows(&app, "a playing track", |state| state.playing).await;
     app
@@ -31,11 +34,15 @@ fn a_second_user_takes_over_and_the_first_can_come_back() {
         let daemon = world.start(&world.settings(NULL));
         let kim = plays(&world, "kim", "Tones").await;
         let alex = plays(&world, "alex", "Staircase").await;
-        kim.wait_until_gone("Kitchen", PATIENCE).await.expect("kim does not see the speaker any more");
+        kim.wait_until_gone("Kitchen", PATIENCE)
+            .await
+            .expect("kim does not see the speaker any more");
         let found = world.find().await;
         assert_eq!(world.info(&found).await.active_user, "alex");
         plays(&world, "kim", "Tones").await;
-        alex.wait_until_gone("Kitchen", PATIENCE).await.expect("nor does alex");
+        alex.wait_until_gone("Kitchen", PATIENCE)
+            .await
+            .expect("nor does alex");
         assert_eq!(one_engine(&daemon).await.len(), 1);
     });
 }
@@ -57,7 +64,9 @@ fn thirty_switches_in_a_row_leave_one_engine_and_no_leftovers() {
         world.listed(last).await;
         for user in users.into_iter().filter(|user| *user != last) {
             let app = world.sim.controller(user);
-            app.wait_until_gone("Kitchen", PATIENCE).await.unwrap_or_else(|error| panic!("{error}"));
+            app.wait_until_gone("Kitchen", PATIENCE)
+                .await
+                .unwrap_or_else(|error| panic!("{error}"));
         }
         assert_eq!(one_engine(&daemon).await.len(), 1);
     });
@@ -104,13 +113,23 @@ fn refused_keys_stop_after_three_tracks_and_become_a_condition() {
         let daemon = world.start(&world.settings(NULL));
         let vera = world.sign_in("vera").await;
         let context = world.sim.catalogue().titled("Tones").uri();
-        vera.play(&context, PlayOptions::default()).await.expect("an answer");
+        vera.play(&context, PlayOptions::default())
+            .await
+            .expect("an answer");
         daemon.says("keys_refused").await;
-        shows(&vera, "that nothing plays", |state| !state.playing && !state.loading).await;
+        shows(&vera, "that nothing plays", |state| {
+            !state.playing && !state.loading
+        })
+        .await;
         let asked = world.sim.record().count(spotify_sim::Place::AudioKey);
         assert!((3..=5).contains(&asked), "{asked} keys were asked for");
-        world.sim.users().change("vera", |user| user.audio_keys = true);
-        vera.play(&context, PlayOptions::default()).await.expect("an answer");
+        world
+            .sim
+            .users()
+            .change("vera", |user| user.audio_keys = true);
+        vera.play(&context, PlayOptions::default())
+            .await
+            .expect("an answer");
         shows(&vera, "a playing track", |state| state.playing).await;
         daemon.says("over: keys refused").await;
     });
@@ -123,7 +142,10 @@ fn a_killed_engine_is_followed_by_one_that_plays_on_where_it_was() {
         let daemon = world.start(&world.settings(&pipe_to(fifo.path())));
         let kim = world.sign_in("kim").await;
         let album = world.sim.catalogue().titled("Staircase").uri();
-        let from = PlayOptions { seek_to: Some(20_000), ..PlayOptions::default() };
+        let from = PlayOptions {
+            seek_to: Some(20_000),
+            ..PlayOptions::default()
+        };
         kim.play(&album, from).await.expect("an answer");
         shows(&kim, "a playing track", |state| state.playing).await;
         hears(&fifo, 2 * 44_100).await;
@@ -142,7 +164,10 @@ fn a_killed_engine_is_followed_by_one_that_plays_on_where_it_was() {
         .await;
         let gone = i64::try_from(killed.elapsed().as_millis()).expect("ms");
         let drift = now.position_ms - then.position_ms;
-        assert!((-200..=gone + 1_000).contains(&drift), "{drift} ms on after {gone} ms");
+        assert!(
+            (-200..=gone + 1_000).contains(&drift),
+            "{drift} ms on after {gone} ms"
+        );
         assert_ne!(one_engine(&daemon).await, before);
     });
 }
@@ -169,10 +194,14 @@ fn everybody_is_forgotten_on_demand() {
         let answer = world.phone.reset_users(&found).await.expect("an answer");
         assert_eq!(answer.status(), Some(101));
         assert_eq!(world.info(&found).await.active_user, "");
-        kim.wait_until_gone("Kitchen", PATIENCE).await.expect("gone from the app");
+        kim.wait_until_gone("Kitchen", PATIENCE)
+            .await
+            .expect("gone from the app");
         let (status, _) = daemon.stop().await;
         assert!(status.success());
-        let kept = std::fs::read_dir(world.dir().join("state/accounts")).expect("a folder").count();
+        let kept = std::fs::read_dir(world.dir().join("state/accounts"))
+            .expect("a folder")
+            .count();
         assert_eq!(kept, 0);
     });
 }

@@ -184,7 +184,11 @@ pub async fn shows(app: &Controller, what: &str, wanted: impl Fn(&AppState) -> b
 pub async fn hears(fifo: &Fifo, frames: usize) {
     let until = Instant::now() + PATIENCE;
     while fifo.capture().len() < frames {
-        assert!(Instant::now() < until, "{} of {frames} frames were heard", fifo.capture().len());
+        assert!(
+            Instant::now() < until,
+            "{} of {frames} frames were heard",
+            fifo.capture().len()
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
