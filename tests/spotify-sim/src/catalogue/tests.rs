@@ -13,7 +13,8 @@ use symphonia::default::{codecs::VorbisDecoder, formats::OggReader};
 use super::*;
 use symphonia::core::codecs::Decoder;
 
-fn decode(file: &[u8]) -> Vec<[f32; 2]> {
+/// What a player hands on, by way of an independent decoder.
+pub(crate) fn decode(file: &[u8]) -> Vec<[f32; 2]> {
     let source = MediaSourceStream::new(
         Box::new(Cursor::new(file[SERVICE_PAGE_LEN..].to_vec())),
         Default::default(),

@@ -1,5 +1,6 @@
 use super::*;
-use crate::catalogue::{Catalogue, Song};
+use crate::catalogue::tests::decode;
+use crate::catalogue::{Catalogue, Quality, Song};
 
 const TENTH: usize = 4_410;
 
@@ -285,4 +286,43 @@ fn a_wave_that_touches_full_scale_is_not_clipped_but_one_beyond_is() {
         .map(|f| f.map(|s| (s * 1.2).clamp(-1.0, 1.0)))
         .collect();
     assert!(clipped(&cut) > 1_000);
+}
+
+#[test]
+fn all_of_it_holds_for_music_that_went_through_the_codec() {
+    let catalogue = Catalogue::standard();
+    for quality in [Quality::Kbps96, Quality::Kbps320] {
+        let track = |title: &str, number: usize| catalogue.titled(title).tracks[number].clone();
+        let played = |title, number| decode(&track(title, number).plain_file(quality));
+        for number in [0, 5] {
+            let music = played("Short", number);
+            assert_eq!(clicks(&music, 0.01), [], "{quality:?}");
+            let heard = which_track(&music[80_000..84_410], &catalogue).unwrap();
+            assert_eq!(heard.uri(), track("Short", number).uri());
+            assert_eq!(
+                align(&music, &track("Short", number).samples())
+                    .unwrap()
+                    .lag,
+                0
+            );
+        }
+        let music = played("Staircase", 0);
+        for at in [100_000, 2_000_000, 3_800_000] {
+            let position = position_of(&music[at..at + TENTH]).unwrap();
+            let wanted = (at + TENTH / 2) as f64 / 44_100.0;
+            assert!(
+                (position - wanted).abs() < 0.005,
+                "{quality:?} {wanted} heard as {position}"
+            );
+        }
+        let (first, second) = (track("Halves", 0).samples(), track("Halves", 1).samples());
+        let music = [played("Halves", 0), played("Halves", 1)].concat();
+        let met = joint(&music, &first, &second).unwrap();
+        assert_eq!(
+            (met.expected, met.added),
+            (first.len() as i64, 0),
+            "{quality:?}"
+        );
+        assert_eq!(clicks(&music, 0.02), [], "{quality:?}");
+    }
 }

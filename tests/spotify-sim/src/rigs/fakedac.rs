@@ -214,8 +214,14 @@ impl Card {
 
     /// Waits until that event has happened `times` times; blocks the thread.
     pub fn wait_event(&self, what: &str, times: usize, limit: Duration) -> Result<(), RigError> {
-        let wanted = format!("\"{what}\" {times} times (so far: {:?})", self.events());
-        wait_until(&wanted, limit, || (self.count(what) >= times).then_some(()))
+        let seen = || (self.count(what) >= times).then_some(());
+        wait_until(&format!("\"{what}\" {times} times"), limit, seen).map_err(|_| RigError::Slow {
+            what: format!(
+                "\"{what}\" {times} times (the card's diary: {:?})",
+                self.events()
+            ),
+            limit,
+        })
     }
 }
 

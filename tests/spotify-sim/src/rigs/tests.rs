@@ -174,11 +174,13 @@ fn a_stalled_card_hangs_without_an_error_and_goes_on_where_it_was() {
     let child = aplay(&dac.alsa_config(), "usbdac", &s16(44_100));
     dac.usbdac().wait_heard(5_000, LIMIT).unwrap();
     dac.set(State::Stall);
-    // Two looks with time between: the clock must stand.
-    std::thread::sleep(Duration::from_millis(50));
-    let stood_at = dac.usbdac().heard();
-    std::thread::sleep(Duration::from_millis(200));
-    assert_eq!(dac.usbdac().heard(), stood_at);
+    wait_until("a clock that stands still", LIMIT, || {
+        let stood_at = dac.usbdac().heard();
+        std::thread::sleep(Duration::from_millis(200));
+        (dac.usbdac().heard() == stood_at).then_some(())
+    })
+    .unwrap();
+    assert!(dac.usbdac().heard() < 40_000, "it never stood still");
     dac.set(State::Ok);
     assert!(child.wait_with_output().unwrap().status.success());
     assert_eq!(dac.capture()[..44_100], listen::from_s16(&s16(44_100)));
@@ -233,17 +235,17 @@ fn a_paced_reader_takes_a_second_for_a_second() {
 fn a_stuck_reader_lets_the_pipe_fill_and_a_fast_one_empties_it() {
     let fifo = Fifo::start(FifoFormat::S16, Pace::Stuck).unwrap();
     let mut pipe = OpenOptions::new().write(true).open(fifo.path()).unwrap();
-    let music = s16(22_050);
+    let music = s16(220_500);
     let writer = std::thread::spawn(move || pipe.write_all(&music));
     std::thread::sleep(Duration::from_millis(50));
     assert!(!writer.is_finished());
     assert_eq!(fifo.capture().len(), 0);
     let begun = Instant::now();
     fifo.set_pace(Pace::Unpaced);
-    fifo.wait_frames(22_050, LIMIT).unwrap();
+    fifo.wait_frames(220_500, LIMIT).unwrap();
     writer.join().unwrap().unwrap();
     assert!(
-        begun.elapsed() < Duration::from_millis(400),
+        begun.elapsed() < Duration::from_secs(4),
         "{:?}",
         begun.elapsed()
     );
