@@ -13,7 +13,7 @@ use http_body_util::{StreamBody, combinators::BoxBody};
 use hyper::{
     Method, Response, StatusCode,
     body::Frame,
-    header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderValue},
+    header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue},
 };
 use librespot_protocol::storage_resolve::{
     StorageResolveResponse, storage_resolve_response::Result as Resolved,
@@ -28,6 +28,13 @@ use crate::{
 pub(crate) const STORAGE: &str = "/storage-resolve/files/audio/interactive/";
 /// In the path of every audio file, after the name of the server.
 pub(crate) const AUDIO: &str = "/audio/";
+
+/// In the path of every cover.
+pub(crate) const IMAGE: &str = "/image/";
+
+/// One grey pixel: every album has the same cover.
+const COVER: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x80\x80\x80\xff\xff\xff,\
+    \x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
 
 /// The same for every file of the service.
 const IV: [u8; 16] = [
@@ -91,6 +98,14 @@ pub(crate) async fn audio(shared: &Arc<Shared>, ask: &Ask) -> Answer {
         headers.insert(CONTENT_RANGE, range);
     }
     headers.insert(CONTENT_LENGTH, length.into());
+    answer
+}
+
+pub(crate) fn image() -> Answer {
+    let mut answer = http::ok(COVER);
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("image/gif"));
     answer
 }
 

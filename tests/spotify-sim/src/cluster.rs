@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Mutex,
+    time::Instant,
 };
 
 use librespot_protocol::{
@@ -40,6 +41,8 @@ pub(crate) struct State {
     /// Offered to a device that arrives while nothing is active.
     pub transfer_data: Vec<u8>,
     changed_at: i64,
+    /// When a cluster was last pushed, by the active device that it named.
+    pushed: BTreeMap<Option<String>, Instant>,
     /// All that was put, oldest first, with the device's id.
     pub puts: Vec<(String, PutStateRequest)>,
 }
@@ -127,6 +130,19 @@ impl State {
         members
             .find(|(_, member)| member.connection.as_deref() == Some(connection))
             .map(|(id, _)| id.clone())
+    }
+
+    pub fn note_push(&mut self) {
+        self.pushed.insert(self.active.clone(), Instant::now());
+    }
+
+    /// When others were last told that somebody else, or nobody, is active.
+    pub fn told_inactive(&self, device: &str) -> Option<Instant> {
+        let others = self
+            .pushed
+            .iter()
+            .filter(|(active, _)| active.as_deref() != Some(device));
+        others.map(|(_, at)| *at).max()
     }
 
     fn note(&mut self, news: bool, now: i64) -> bool {

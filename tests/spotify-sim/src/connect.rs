@@ -10,12 +10,14 @@ use protobuf::{EnumOrUnknown, Message};
 
 use crate::{
     cluster::State,
+    controller::Controller,
     faults::Place,
     http::{self, Answer, Ask},
     shared::{Shared, now_ms, random_text},
 };
 
 pub(crate) const DEVICES: &str = "/connect-state/v1/devices/";
+pub(crate) const TRANSFER: &str = "/connect-state/v1/connect/transfer/from/";
 const CLUSTER: &str = "hm://connect-state/v1/cluster";
 
 pub(crate) fn answer(shared: &Arc<Shared>, ask: &Ask) -> Answer {
@@ -59,6 +61,29 @@ pub(crate) fn answer(shared: &Arc<Shared>, ask: &Ask) -> Answer {
         }
         _ => http::status(StatusCode::NOT_FOUND),
     }
+}
+
+/// A device asks that playback move, as `POST …/from/{id}/to/{id}`; the two
+/// are the same when it wants what the active device has.
+pub(crate) async fn transfer(shared: &Arc<Shared>, ask: &Ask) -> Answer {
+    let to = ask.path.rsplit('/').next().unwrap_or_default();
+    let Some(user) = &ask.user else {
+        return http::status(StatusCode::UNAUTHORIZED);
+    };
+    shared.record.add(
+        Place::ConnectState,
+        Some(user),
+        ask.device.as_deref(),
+        format!("transfer to {to}"),
+    );
+    let moved = Controller::new(shared.clone(), user)
+        .transfer_here(to)
+        .await;
+    http::status(match moved {
+        Ok(reply) if reply.success => StatusCode::OK,
+        Ok(_) => StatusCode::BAD_GATEWAY,
+        Err(_) => StatusCode::NOT_FOUND,
+    })
 }
 
 fn put(shared: &Arc<Shared>, ask: &Ask, user: &str, device: &str) -> Answer {
@@ -132,9 +157,10 @@ pub(crate) fn tell(
     news: bool,
 ) {
     if news {
-        let cluster = shared
-            .clusters
-            .with(user, |state: &mut State| state.to_proto(now_ms()));
+        let cluster = shared.clusters.with(user, |state: &mut State| {
+            state.note_push();
+            state.to_proto(now_ms())
+        });
         let update = ClusterUpdate {
             cluster: Some(cluster).into(),
             update_reason: EnumOrUnknown::new(reason),

@@ -47,6 +47,7 @@ struct Open {
     messages: mpsc::Sender<Message>,
     replies: Arc<Replies>,
     hang_up: CancellationToken,
+    mute: CancellationToken,
 }
 
 /// The open dealer sockets by their connection id.
@@ -71,6 +72,15 @@ impl Dealers {
             .values()
             .filter(|link| user.is_none_or(|user| user == link.user));
         ended.map(|link| link.hang_up.cancel()).count()
+    }
+
+    /// Makes the sockets there are half-open: nothing is read or written on
+    /// them any more. Returns how many.
+    pub fn mute_all(&self) -> usize {
+        lock(&self.open)
+            .values()
+            .map(|link| link.mute.cancel())
+            .count()
     }
 
     /// How many sockets are open.
@@ -229,13 +239,14 @@ async fn socket(shared: &Arc<Shared>, stream: Upgraded, user: &str, device: &str
     // Like the real ones: base64, so that the id needs escaping in an address.
     let connection = format!("{}==", BASE64_STANDARD.encode(random_text()));
     let (sender, mut messages) = mpsc::channel(OUTBOX);
-    let hang_up = CancellationToken::new();
+    let (hang_up, mute) = (CancellationToken::new(), CancellationToken::new());
     let replies = Arc::new(Replies::default());
     let open = Open {
         user: user.to_owned(),
         messages: sender,
         replies: replies.clone(),
         hang_up: hang_up.clone(),
+        mute: mute.clone(),
     };
     lock(&shared.dealers.open).insert(connection.clone(), open);
     let leave = Leave {
@@ -254,6 +265,10 @@ async fn socket(shared: &Arc<Shared>, stream: Upgraded, user: &str, device: &str
     loop {
         tokio::select! {
             () = hang_up.cancelled() => break,
+            () = mute.cancelled() => {
+                hang_up.cancelled().await;
+                break;
+            }
             Some(message) = messages.recv() => {
                 if socket.send(message).await.is_err() {
                     break;
@@ -261,10 +276,10 @@ async fn socket(shared: &Arc<Shared>, stream: Upgraded, user: &str, device: &str
             }
             heard = socket.next() => match heard {
                 Some(Ok(Message::Text(text))) => {
-                    if let Some(answer) = hear(&replies, &text) {
-                        if socket.send(Message::text(answer)).await.is_err() {
-                            break;
-                        }
+                    if let Some(answer) = hear(&replies, &text)
+                        && socket.send(Message::text(answer)).await.is_err()
+                    {
+                        break;
                     }
                 }
                 Some(Ok(Message::Close(_)) | Err(_)) | None => break,

@@ -68,6 +68,24 @@ pub enum Then {
     LoginError(i32),
 }
 
+/// Codes for [`Then::LoginError`] at the access point.
+pub mod access_point_error {
+    pub const TRY_ANOTHER: i32 = 2;
+    pub const TRAVEL_RESTRICTION: i32 = 9;
+    pub const PREMIUM_REQUIRED: i32 = 11;
+    pub const BAD_CREDENTIALS: i32 = 12;
+    pub const COULD_NOT_VALIDATE: i32 = 13;
+}
+
+/// Codes for [`Then::LoginError`] at login5.
+pub mod login5_error {
+    pub const INVALID_CREDENTIALS: i32 = 1;
+    pub const BAD_REQUEST: i32 = 2;
+    pub const TIMEOUT: i32 = 4;
+    pub const TOO_MANY_ATTEMPTS: i32 = 6;
+    pub const TRY_AGAIN_LATER: i32 = 8;
+}
+
 /// One fault, built as `Fault::on(Place::Cdn).times(2).then(Then::Drop)`.
 #[derive(Clone, Debug)]
 pub struct Fault {

@@ -121,7 +121,9 @@ fn place(ask: &Ask) -> Place {
         "/v3/login" => Place::Login5,
         "/" if ask.query.contains("type=") => Place::ApResolve,
         "/extended-metadata/v0/extended-metadata" => Place::Metadata,
-        _ if path.starts_with(connect::DEVICES) => Place::ConnectState,
+        _ if path.starts_with(connect::DEVICES) || path.starts_with(connect::TRANSFER) => {
+            Place::ConnectState
+        }
         _ if path.starts_with(metadata::CONTEXT) => Place::Context,
         _ if path.starts_with(cdn::STORAGE) => Place::Storage,
         _ if path.contains(cdn::AUDIO) => Place::Cdn,
@@ -142,11 +144,15 @@ async fn proceed(shared: &Arc<Shared>, place: Place, ask: Ask) -> Answer {
         Place::ClientToken => tokens::client_token(shared, &ask),
         Place::Login5 => tokens::login5(shared, &ask),
         Place::ApResolve => tokens::resolve(shared),
+        Place::ConnectState if ask.rest(connect::TRANSFER).is_some() => {
+            connect::transfer(shared, &ask).await
+        }
         Place::ConnectState => connect::answer(shared, &ask),
         Place::Context => metadata::context(shared, &ask),
         Place::Metadata => metadata::extended(shared, &ask),
         Place::Storage => cdn::storage(shared, &ask),
         Place::Cdn => cdn::audio(shared, &ask).await,
+        _ if ask.path.starts_with(cdn::IMAGE) => cdn::image(),
         // Statistics, which nobody here reads.
         _ if ask.method == Method::POST => status(StatusCode::OK),
         _ => status(StatusCode::NOT_FOUND),

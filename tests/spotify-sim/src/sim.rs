@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use librespot_protocol::connect::PutStateRequest;
+use librespot_protocol::{
+    connect::PutStateRequest,
+    user_attributes::{MutatedField, UserAttributesMutation},
+};
 use tempfile::TempDir;
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -42,6 +45,11 @@ pub struct SimOptions {
     pub cdn_rate: Option<u64>,
     /// How long a device stays listed after its dealer socket ended.
     pub grace: Duration,
+    /// How long a command that starts playback waits after a cluster in which
+    /// the device is not active. Some receivers keep the two in separate
+    /// queues and would stop at once if they took the command first; a
+    /// listener's finger is never that fast.
+    pub settle: Duration,
     /// How long client and access tokens live.
     pub token_life: Duration,
     /// How long links to audio files live. Receivers may drop links with
@@ -60,6 +68,7 @@ impl Default for SimOptions {
             delay: Duration::ZERO,
             cdn_rate: None,
             grace: Duration::from_secs(2),
+            settle: Duration::from_millis(250),
             token_life: Duration::from_secs(3600),
             link_life: Duration::from_secs(24 * 3600),
             ping_pause: accesspoint::PING_PAUSE,
@@ -114,6 +123,7 @@ impl Sim {
             listening: Mutex::new(None),
         };
         sim.listen(gate);
+        tokio::task::spawn_blocking(accesspoint::prepare);
         Ok(sim)
     }
 
@@ -213,6 +223,24 @@ impl Sim {
         }
     }
 
+    /// Turns an attribute of an account that is "0" or "1" to the other, such
+    /// as `autoplay` or `filter-explicit-content`, and tells its receivers
+    /// that it has changed.
+    #[track_caller]
+    pub fn toggle_attribute(&self, user: &str, name: &str) {
+        self.shared.users.change(user, |user| {
+            let value = user.attributes.entry(name.to_owned()).or_default();
+            *value = if value == "1" { "0" } else { "1" }.to_owned();
+        });
+        let mut mutation = UserAttributesMutation::new();
+        mutation.fields.push(MutatedField {
+            name: name.to_owned(),
+            ..Default::default()
+        });
+        let uri = "spotify:user:attributes:mutated";
+        self.shared.dealers.push_message(user, None, uri, &mutation);
+    }
+
     /// Ends all access point links. Returns how many there were.
     pub fn drop_access_points(&self) -> usize {
         self.shared.links.drop_of(None)
@@ -231,6 +259,17 @@ impl Sim {
     /// Ends all dealer sockets. Returns how many there were.
     pub fn drop_dealers(&self) -> usize {
         self.shared.dealers.drop_of(None)
+    }
+
+    /// Makes the access point links there are half-open: they stay, and
+    /// nothing is read or written on them any more. New ones work.
+    pub fn mute_access_points(&self) -> usize {
+        self.shared.links.mute_all()
+    }
+
+    /// Makes the dealer sockets there are half-open.
+    pub fn mute_dealers(&self) -> usize {
+        self.shared.dealers.mute_all()
     }
 
     /// How many dealer sockets are open.

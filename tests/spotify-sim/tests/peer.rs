@@ -233,7 +233,7 @@ async fn a_receiver_signs_in_is_listed_and_plays_an_album_to_the_last_sample() {
     let heard = peer.frames();
     assert_eq!(heard.len() as u64, frames);
     let fidelity = fidelity(&heard, album);
-    println!("{fidelity:.1} dB");
+    println!("{fidelity:.1} dB\n{}", sim.record().last(1000));
     assert!(fidelity > 20.0, "{fidelity} dB");
     sim.stop().await;
 }
@@ -299,10 +299,10 @@ async fn a_receiver_does_what_the_app_asks() {
             .is_some_and(|device| device.name == "alex's phone")
     );
     assert!(app.transfer_here("Peer").await.unwrap().success);
-    let state = app.wait_until(LIMIT, |state| state.playing).await.unwrap();
+    let whole = |state: &spotify_sim::AppState| state.playing && state.queued == [queued.clone()];
+    let state = app.wait_until(LIMIT, whole).await.unwrap();
     assert_eq!(state.track_uri, uri(1));
     assert!(state.active.is_some_and(|device| device.name == "Peer"));
-    assert_eq!(state.queued, [queued]);
 
     let playlist = &sim.catalogue().playlists[0];
     assert!(

@@ -97,6 +97,10 @@ pub(super) async fn serve(
         };
         let answer = tokio::select! {
             () = open.hang_up.cancelled() => break Ok(()),
+            () = open.mute.cancelled() => {
+                open.hang_up.cancelled().await;
+                break Ok(());
+            }
             end = &mut reading => break end,
             Some(packet) = open.packets.recv() => Some(packet),
             Some((command, payload)) = arriving.recv() => link.answer(command, &payload).await,

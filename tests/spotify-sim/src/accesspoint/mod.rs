@@ -5,6 +5,8 @@ mod cipher;
 mod hello;
 mod link;
 mod signature;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
@@ -34,6 +36,7 @@ struct Open {
     device: String,
     packets: mpsc::Sender<Packet>,
     hang_up: CancellationToken,
+    mute: CancellationToken,
 }
 
 /// The links that are signed in.
@@ -49,18 +52,20 @@ struct Registered<'a> {
     id: u64,
     packets: mpsc::Receiver<Packet>,
     hang_up: CancellationToken,
+    mute: CancellationToken,
 }
 
 impl Links {
     fn register(&self, user: &str, device: &str) -> Registered<'_> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, packets) = mpsc::channel(OUTBOX);
-        let hang_up = CancellationToken::new();
+        let (hang_up, mute) = (CancellationToken::new(), CancellationToken::new());
         let open = Open {
             user: user.to_owned(),
             device: device.to_owned(),
             packets: sender,
             hang_up: hang_up.clone(),
+            mute: mute.clone(),
         };
         lock(&self.open).insert(id, open);
         Registered {
@@ -68,6 +73,7 @@ impl Links {
             id,
             packets,
             hang_up,
+            mute,
         }
     }
 
@@ -78,6 +84,15 @@ impl Links {
             .values()
             .filter(|link| user.is_none_or(|user| user == link.user));
         ended.map(|link| link.hang_up.cancel()).count()
+    }
+
+    /// Makes the links there are half-open: nothing is read or written on
+    /// them any more. Returns how many.
+    pub fn mute_all(&self) -> usize {
+        lock(&self.open)
+            .values()
+            .map(|link| link.mute.cancel())
+            .count()
     }
 
     /// Sends a packet on the links of a user.
@@ -109,6 +124,11 @@ pub(crate) async fn serve(shared: &Arc<Shared>, mut stream: TcpStream) -> io::Re
         return Ok(());
     };
     link::serve(shared, stream, ciphers).await
+}
+
+/// Makes ready what takes long, before the first receiver waits for it.
+pub(crate) fn prepare() {
+    signature::Signed::get();
 }
 
 /// The packet that tells a receiver what its account is worth.

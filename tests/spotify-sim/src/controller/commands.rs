@@ -223,6 +223,10 @@ impl Controller {
     /// A command that makes the device the active one.
     pub(super) async fn start(&self, command: Value, what: &str) -> Result<Reply, ControlError> {
         let (device, _) = self.target()?;
+        if let Some(told) = self.look(|state| state.told_inactive(&device)) {
+            let options = &self.shared.options;
+            tokio::time::sleep_until((told + options.settle + options.delay).into()).await;
+        }
         // Active before any cluster is pushed, or the device would read there
         // that it is not and stop at once.
         let before = self.look(|state| {
