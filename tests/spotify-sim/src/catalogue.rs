@@ -224,4 +224,4 @@ fn first16(long: [u8; 20]) -> [u8; 16] {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -69,7 +69,7 @@ fn seek_table(pages: &[(usize, u64)], samples: u64, size: usize) -> Vec<u8> {
 }
 
 /// For each page: the byte after it, and the samples finished by then.
-fn granules(ogg: &[u8]) -> Vec<(usize, u64)> {
+pub(super) fn granules(ogg: &[u8]) -> Vec<(usize, u64)> {
     let mut pages = Vec::new();
     let mut at = 0;
     while let Some(header) = ogg.get(at..at + 27) {
@@ -116,4 +116,9 @@ pub(super) fn checksum(page: &[u8]) -> u32 {
             }
         })
     })
+}
+
+#[cfg(test)]
+pub(super) fn steps() -> std::collections::HashMap<u8, u32> {
+    STEPS.into_iter().collect()
 }

@@ -8,6 +8,9 @@ pub const SAMPLE_RATE: u32 = 44_100;
 const RATE: f64 = SAMPLE_RATE as f64;
 /// −6 dBFS and a little less: room for what a lossy codec adds.
 const LEVEL: f64 = 0.45;
+const SWEEP_FROM_HZ: f64 = 200.0;
+/// 4.9 octaves in 12 seconds.
+const SWEEP_RATE: f64 = 4.9 * std::f64::consts::LN_2 / 12.0;
 /// Long enough that a tone starts and ends without a click.
 const FADE_FRAMES: u64 = 441;
 
@@ -46,6 +49,14 @@ impl Song {
     pub const STAIRCASE_START_HZ: f64 = 300.0;
     pub const STAIRCASE_HZ_PER_S: f64 = 50.0;
     pub const FULL_SCALE_HZ: f64 = 997.0;
+
+    /// After these "Long Road" begins again.
+    pub const ROAD_LOOP_FRAMES: u64 = 12 * SAMPLE_RATE as u64;
+
+    /// Left pitch of the sweep at one of its frames.
+    pub fn sweep_hz(frame: u64) -> f64 {
+        SWEEP_FROM_HZ * (SWEEP_RATE * frame as f64 / RATE).exp()
+    }
 
     /// The `n`th pair of tones. Left pitches lie in 300–1800 Hz, right ones
     /// in 2000–4400 Hz, so swapped channels are noticed too.
@@ -140,11 +151,7 @@ fn edges(frame: u64, frames: u64) -> f64 {
 
 /// 200 Hz to 6 kHz, evenly per octave; the right channel runs a fifth below.
 fn sweep(frame: u64) -> [f64; 2] {
-    const FROM_HZ: f64 = 200.0;
-    const OCTAVES: f64 = 4.9;
-    let seconds = Song::SWEEP_FRAMES as f64 / RATE;
-    let rate = OCTAVES * std::f64::consts::LN_2 / seconds;
-    let turns = FROM_HZ / rate * ((rate * frame as f64 / RATE).exp() - 1.0);
+    let turns = SWEEP_FROM_HZ / SWEEP_RATE * ((SWEEP_RATE * frame as f64 / RATE).exp() - 1.0);
     let level = LEVEL * edges(frame, Song::SWEEP_FRAMES);
     let voice = |turns: f64| level * (TAU * turns.fract()).sin();
     [voice(turns), voice(turns / 1.5)]

@@ -13,7 +13,8 @@ use symphonia::default::{codecs::VorbisDecoder, formats::OggReader};
 use super::*;
 use symphonia::core::codecs::Decoder;
 
-fn decode(file: &[u8]) -> Vec<[f32; 2]> {
+/// What a player hands on, by way of an independent decoder.
+pub(crate) fn decode(file: &[u8]) -> Vec<[f32; 2]> {
     let source = MediaSourceStream::new(
         Box::new(Cursor::new(file[SERVICE_PAGE_LEN..].to_vec())),
         Default::default(),
@@ -181,4 +182,38 @@ fn a_file_on_disk_is_used_again() {
     let track = Catalogue::standard().titled("Short").tracks[2].clone();
     let first = file::load_or_make(&track, Quality::Kbps96);
     assert!(first == file::load_or_make(&track, Quality::Kbps96));
+}
+
+#[test]
+fn the_seek_table_leads_close_to_a_place_and_never_behind_it() {
+    let track = Catalogue::standard().titled("Long").tracks[0].clone();
+    let file = track.plain_file(Quality::Kbps160);
+    let steps = service_page::steps();
+    let pages = service_page::granules(&file[SERVICE_PAGE_LEN..]);
+    let size = file.len() - SERVICE_PAGE_LEN;
+    let mut share = 0u64;
+    for (k, index) in (1u64..).zip(&file[41..141]) {
+        share += u64::from(steps[index]);
+        let byte = share as usize * size / 65_536;
+        let there = pages
+            .iter()
+            .rfind(|(end, _)| *end <= byte)
+            .map_or(0, |(_, granule)| *granule);
+        let wanted = track.frames() * k / 100;
+        assert!(
+            there <= wanted,
+            "entry {k} lands at {there}, behind {wanted}"
+        );
+        assert!(
+            wanted - there < track.frames() / 20,
+            "entry {k} lands at {there}, far before {wanted}"
+        );
+    }
+}
+
+#[test]
+fn the_long_track_costs_about_as_many_bits_as_music() {
+    let track = Catalogue::standard().titled("Long").tracks[0].clone();
+    let kbps = track.plain_file(Quality::Kbps160).len() as u64 * 8 / u64::from(track.duration_ms());
+    assert!((110..=220).contains(&kbps), "{kbps} kbit/s");
 }
