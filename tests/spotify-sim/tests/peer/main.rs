@@ -7,6 +7,7 @@
 //! SISKIN_PEER=~/.cargo/bin/librespot cargo test -p spotify-sim --test peer
 //! ```
 
+mod handoff;
 mod receiver;
 
 use std::time::Duration;
@@ -267,5 +268,39 @@ async fn a_service_that_went_dark_comes_back_on_the_same_port() {
     sim.come_back().await.unwrap();
     // librespot tries the dealer again every ten seconds.
     app.wait_for_device("Peer", LIMIT).await.unwrap();
+    sim.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_goes_on_by_itself_with_what_a_phone_left() {
+    let sim = Sim::start(SimOptions::default()).await.unwrap();
+    let app = sim.controller("kim");
+    let stairs = album(&sim, "Staircase");
+    app.play_on_phone(&stairs.uri(), 0, 30_000).await.unwrap();
+    app.leave_playback();
+    let Some(_peer) = Peer::start(&sim, "kim", 1) else {
+        return;
+    };
+    let state = app.wait_until(LIMIT, |state| state.playing).await.unwrap();
+    assert!(state.position_ms >= 30_000, "{state:?}");
+    sim.stop().await;
+}
+
+#[tokio::test]
+async fn a_half_open_dealer_is_noticed_by_the_receiver() {
+    let sim = Sim::start(SimOptions::default()).await.unwrap();
+    let Some(_peer) = Peer::start(&sim, "alex", 1) else {
+        return;
+    };
+    sim.controller("alex")
+        .wait_for_device("Peer", LIMIT)
+        .await
+        .unwrap();
+    let mark = sim.record().mark();
+    assert_eq!((sim.mute_dealers(), sim.mute_access_points()), (1, 1));
+    // It pings every thirty seconds and waits three for the pong.
+    let patience = Duration::from_secs(60);
+    let again = |entry: &spotify_sim::Entry| entry.place == Place::Dealer && entry.text == "open";
+    sim.record().wait_for(patience, mark, again).await.unwrap();
     sim.stop().await;
 }

@@ -49,17 +49,20 @@ pub struct Peer {
 impl Peer {
     /// `pace` is how many times faster than a sound card the pipe is read.
     pub fn start(sim: &Sim, user: &str, pace: usize) -> Option<Self> {
+        Self::run(sim, Some(user), pace)
+    }
+
+    /// The same with nobody signed in: it waits for a phone.
+    pub fn discoverable(sim: &Sim) -> Option<Self> {
+        Self::run(sim, None, 1)
+    }
+
+    fn run(sim: &Sim, user: Option<&str>, pace: usize) -> Option<Self> {
         let binary = binary()?;
         let folder = tempfile::tempdir().unwrap();
-        let credential = sim.users().get(user).unwrap().stored_credential();
-        let credentials = serde_json::json!({
-            "username": user, "auth_type": 1, "auth_data": BASE64_STANDARD.encode(credential),
-        });
-        fs::write(
-            folder.path().join("credentials.json"),
-            credentials.to_string(),
-        )
-        .unwrap();
+        if let Some(user) = user {
+            sign_in(sim, user, folder.path());
+        }
         let pipe = folder.path().join("pcm");
         assert!(
             Command::new("mkfifo")
@@ -74,12 +77,7 @@ impl Peer {
         let log = File::create(folder.path().join("log")).unwrap();
         let child = Command::new(binary)
             .envs(sim.env())
-            .args([
-                "--name",
-                "Peer",
-                "--disable-discovery",
-                "--disable-audio-cache",
-            ])
+            .args(["--name", "Peer", "--disable-audio-cache"])
             .args(["--backend", "pipe", "--format", "S16", "--dither", "none"])
             .args(["--initial-volume", "100", "--verbose"])
             .args([
@@ -92,6 +90,7 @@ impl Peer {
             .arg(folder.path())
             .arg("--device")
             .arg(&pipe)
+            .args(user.map(|_| "--disable-discovery"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -147,6 +146,15 @@ impl Drop for Peer {
             );
         }
     }
+}
+
+/// Leaves a stored credential where the receiver looks for one.
+fn sign_in(sim: &Sim, user: &str, folder: &Path) {
+    let credential = sim.users().get(user).unwrap().stored_credential();
+    let credentials = serde_json::json!({
+        "username": user, "auth_type": 1, "auth_data": BASE64_STANDARD.encode(credential),
+    });
+    fs::write(folder.join("credentials.json"), credentials.to_string()).unwrap();
 }
 
 /// Reads the pipe until told not to. Keeps a writing end, so that the pipe
