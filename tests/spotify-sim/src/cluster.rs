@@ -102,6 +102,7 @@ impl State {
     pub fn activate(&mut self, device: &str, now: i64) {
         self.active = Some(device.to_owned());
         self.active_since = now;
+        self.transfer_data.clear();
         self.changed_at = now;
     }
 

@@ -3,7 +3,9 @@
 //!
 //! [`Sim`] is the back end: access point, tokens, dealer, connect-state,
 //! metadata and audio, all behind one port. [`Controller`] is what the
-//! Spotify app does through the cloud. [`catalogue`] makes the music.
+//! Spotify app does through the cloud, [`phone`] what it does on the local
+//! network. [`catalogue`] makes the music, [`listen`] judges what came out of
+//! the speaker, [`rigs`] are networks, sound cards and pipes made to order.
 //!
 //! Nothing here is needed by siskin itself, and nothing here talks to the
 //! internet.
@@ -11,6 +13,9 @@
 #![forbid(unsafe_code)]
 
 pub mod catalogue;
+pub mod listen;
+pub mod phone;
+pub mod rigs;
 
 pub mod controller;
 pub mod faults;
