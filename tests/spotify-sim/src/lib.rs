@@ -20,10 +20,7 @@ pub mod rigs;
 pub mod controller;
 pub mod faults;
 pub mod key;
-pub mod listen;
-pub mod phone;
 pub mod record;
-pub mod rigs;
 pub mod users;
 
 mod accesspoint;
