@@ -150,13 +150,9 @@ impl Controller {
     fn take_over(&self, change: impl FnOnce(&mut PlayerState)) -> Option<String> {
         let before = self.look(|state| {
             let info = self.phone_info();
-            state.members.insert(
-                self.phone.clone(),
-                Member {
-                    info,
-                    connection: None,
-                },
-            );
+            state
+                .members
+                .insert(self.phone.clone(), Member::new(info, None));
             let before = state.active.clone();
             state.activate(&self.phone, now_ms());
             change(&mut state.player);

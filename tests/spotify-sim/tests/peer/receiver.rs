@@ -9,7 +9,7 @@ use std::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -29,9 +29,18 @@ fn binary() -> Option<PathBuf> {
         .get_or_init(|| {
             let peer = PathBuf::from(std::env::var_os("SISKIN_PEER")?);
             let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-            let swapped = folder.join(format!("peer-{}", std::process::id()));
-            let how = swap_key(&peer, &swapped).unwrap();
-            println!("key swapped: {how}");
+            // Named after its origin, so that one copy serves all runs.
+            let origin = fs::metadata(&peer).unwrap();
+            let changed = origin
+                .modified()
+                .unwrap()
+                .duration_since(UNIX_EPOCH)
+                .unwrap();
+            let changed = changed.as_secs();
+            let swapped = folder.join(format!("peer-{}-{changed}", origin.len()));
+            if !swapped.exists() {
+                println!("key swapped: {}", swap_key(&peer, &swapped).unwrap());
+            }
             Some(swapped)
         })
         .clone()
