@@ -258,7 +258,8 @@ impl Stage<'_> {
         if self.player.is_invalid() {
             return Err(Failure::Lost("the player thread ended".into()));
         }
-        Ok(false)
+        // While music plays its place is told anew, so that it can be taken up exactly there.
+        Ok(self.follower.playback.state == PlayState::Playing)
     }
 
     async fn command(&mut self, command: Command) -> bool {

@@ -3,6 +3,7 @@
 mod command_line;
 mod handoff;
 mod house;
+mod pipe;
 mod restart;
 mod seats;
 mod service;
