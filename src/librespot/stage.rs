@@ -204,7 +204,7 @@ struct Stage<'a> {
     clock: Clock,
     follower: Follower,
     breaker: Breaker,
-    /// The card went away while music played, and nobody has touched anything since.
+    /// The player paused for want of an output, and nobody has touched anything since.
     waiting: bool,
     device: String,
 }
@@ -328,11 +328,17 @@ impl Stage<'_> {
                     self.reporter.report(&Event::Raised { condition });
                 }
             }
-            PlayerEvent::Loading { .. } => {
-                self.waiting = false;
-                if self.breaker.loading(Instant::now()) == Advice::Stop {
-                    self.player.stop();
+            PlayerEvent::Paused { .. } if self.clock.refused() => {
+                self.waiting = true;
+                // We were busy, and the output is back already.
+                if !self.clock.is_lost() {
+                    self.go_on();
                 }
+            }
+            // Every order to load says so first; one that finds its track preloaded says only this.
+            PlayerEvent::PlayRequestIdChanged { .. } => self.waiting = false,
+            PlayerEvent::Loading { .. } if self.breaker.loading(Instant::now()) == Advice::Stop => {
+                self.player.stop();
             }
             PlayerEvent::Playing { .. } if self.breaker.playing() => {
                 for code in [ConditionCode::KeysRefused, ConditionCode::TracksFail] {
@@ -358,21 +364,23 @@ impl Stage<'_> {
                     code: ConditionCode::OutputLost,
                 });
             }
-            Report::Lost(condition) => {
-                self.waiting |= self.follower.playback.state == PlayState::Playing;
-                self.reporter.report(&Event::Raised { condition });
-            }
+            Report::Lost(condition) => self.reporter.report(&Event::Raised { condition }),
             Report::Back => {
                 self.reporter.report(&Event::Cleared {
                     code: ConditionCode::OutputLost,
                 });
-                if std::mem::take(&mut self.waiting) {
-                    let _ = self.spirc.play();
-                }
+                self.go_on();
             }
             Report::Xrun { count } => debug!("the sound card ran dry ({count} times so far)"),
         }
         false
+    }
+
+    /// There is an output again: plays, if it was the want of one that paused.
+    fn go_on(&mut self) {
+        if std::mem::take(&mut self.waiting) {
+            let _ = self.spirc.play();
+        }
     }
 
     fn level(&mut self, volume: Volume) -> bool {
