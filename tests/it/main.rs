@@ -3,7 +3,10 @@
 mod command_line;
 mod handoff;
 mod house;
+mod lan;
+mod network;
 mod restart;
 mod seats;
 mod service;
 mod world;
+mod zeroconf;
