@@ -267,8 +267,7 @@ fn assert_unbroken(world: &World, capture: &[[f32; 2]]) {
     let runs = listen::playing(&capture[begin..]);
     assert_eq!(runs.len(), 1, "the music broke off: {runs:?}");
     let difference = listen::compare(capture, &track.samples(), at.lag);
-    println!("XX {difference:?} {at:?}");
-    assert!(difference.rms_error < 0.02, "{difference:?}");
+    assert!(difference.rms_error < 0.005, "{difference:?}");
 }
 
 /// Requests that are too slow, too large, or none at all, all at once. Each has to be over within
