@@ -43,6 +43,9 @@ const SESSION_CHECK: Duration = Duration::from_secs(5);
 /// How long an answer to "are you alive" may take over the access-point link.
 const CHECK_LIMIT: Duration = Duration::from_millis(1_200);
 
+/// How long the ring and the card may take to play out.
+const FADE_LIMIT: Duration = Duration::from_millis(400);
+
 /// How long leaving the phone's picker may take.
 const LEAVE_LIMIT: Duration = Duration::from_millis(1_800);
 
@@ -115,15 +118,24 @@ pub async fn play(
         () = &mut task => Err(Failure::Lost("connect-state ended".into())),
     };
     if end.is_ok() {
-        // Pausing first lets the last samples fade; then the device leaves the picker.
+        // Pauses, which lets the last samples fade; then the device leaves the picker.
         let _ = spirc.shutdown();
-        if timeout(LEAVE_LIMIT, &mut task).await.is_err() {
+        let leaving = timeout(LEAVE_LIMIT, &mut task);
+        if tokio::join!(leaving, hand_back(output)).0.is_err() {
             warn!("Spotify did not take the goodbye within {LEAVE_LIMIT:?}");
         }
     }
-    // Waits for the device; nothing else is left to do here.
-    let _ = tokio::task::spawn_blocking(move || output.close()).await;
     end
+}
+
+/// Lets go of the card once the music has faded, without waiting for Spotify: the next account may
+/// be about to play on it. (Dropping the output does the same, at once.)
+async fn hand_back(output: Output) {
+    let until = Instant::now() + FADE_LIMIT;
+    while output.clock().now().consuming && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let _ = tokio::task::spawn_blocking(move || output.close()).await;
 }
 
 /// Without a certificate authority librespot panics at its first request.

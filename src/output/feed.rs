@@ -56,6 +56,8 @@ struct Inner {
     idle_since: Instant,
     pulls: u64,
     last_pull: Instant,
+    /// The owner takes samples itself, and wants to know when there are some.
+    hungry: bool,
     closing: bool,
 }
 
@@ -99,6 +101,7 @@ impl Feed {
                 idle_since: now,
                 pulls: 0,
                 last_pull: now,
+                hungry: false,
                 closing: false,
             }),
             room: Condvar::new(),
@@ -150,7 +153,9 @@ impl Feed {
             }
             let count = inner.reel.push(rest);
             rest = &rest[count..];
-            self.work.notify_all();
+            if inner.hungry || inner.link != Link::Open {
+                self.work.notify_all();
+            }
             if rest.is_empty() {
                 return Ok(());
             }
@@ -266,6 +271,12 @@ impl Feed {
                     .unwrap_or_else(PoisonError::into_inner),
             };
         }
+    }
+
+    /// Waits for samples, for an owner that takes them itself.
+    pub(super) fn wait_for_music(&self, deadline: Option<Instant>) -> Status {
+        self.lock().hungry = true;
+        self.wait(deadline, |status| status.closing || status.ready)
     }
 
     /// Wakes the device's owner, from whatever thread noticed something.
