@@ -97,7 +97,7 @@ fn two_speakers_play_for_two_people_at_the_same_time() {
 fn each_speaker_signs_its_own_account_in_again() {
     scenario(async |world| {
         let null = "[speaker.output]\nkind = \"null\"\n";
-        let section = |name: &str| format!("[[speaker]]\nid = \"{name}\"\nname = \"{name}\"\n{null}");
+        let section = |name: &str| format!("[[speaker]]\nid = \"{}\"\nname = \"{name}\"\n{null}", name.to_lowercase());
         let settings = world.settings(&format!("{}{}", section("Kitchen"), section("Bath")));
         let daemon = world.start(&settings);
         plays(&world, "kim", "Kitchen", "Tones").await;
