@@ -121,7 +121,9 @@ pub async fn play(
             warn!("Spotify did not take the goodbye within {LEAVE_LIMIT:?}");
         }
     }
-    // Waits for the device; nothing else is left to do here.
+    // The player takes this in its own time; after a lost session nobody has told it yet.
+    player.stop();
+    // Waits for the player and the device; nothing else is left to do here.
     let _ = tokio::task::spawn_blocking(move || output.close()).await;
     end
 }
