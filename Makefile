@@ -31,11 +31,13 @@ build: setup
 run: build
 	target/release/siskin run $(ARGS)
 
-# One profile for all: what is tested is what is shipped, and dependencies are built once.
+# What is tested is the very binary that is shipped; the tests around it need no link-time
+# optimisation, which would take longer than running them.
 # Built outside the namespace, which hides nothing a build needs but is none of its business.
 test: setup-test
-	$(CARGO) test --release --locked --workspace --no-run
-	scripts/as-root.sh $(CARGO) test --release --locked --workspace
+	$(CARGO) build --release --locked
+	$(CARGO) test --locked --workspace --no-run
+	scripts/as-root.sh $(CARGO) test --locked --workspace
 
 $(PEER):
 	$(CARGO) install librespot --version 0.8.0 --locked --root target/peer \
@@ -43,8 +45,8 @@ $(PEER):
 		--features rustls-tls-native-roots,with-libmdns
 
 test-peers: setup-test $(PEER)
-	$(CARGO) test --release --locked --workspace --no-run
-	SISKIN_PEER=$(PEER) scripts/as-root.sh $(CARGO) test --release --locked --workspace peer
+	$(CARGO) test --locked --workspace --no-run
+	SISKIN_PEER=$(PEER) scripts/as-root.sh $(CARGO) test --locked --workspace peer
 
 bench: setup-test build $(PEER)
 	$(CARGO) build --quiet --release --locked -p spotify-sim --bin spotify-sim

@@ -39,7 +39,7 @@ pub(super) const KEYS: &[Key] = &[
     whole_daemon("state_dir", r#""""#),
     whole_daemon("log", r#""info""#),
     both("audio.bitrate", "320"),
-    both("audio.normalisation", r#""auto""#),
+    both("audio.normalisation", r#""off""#),
     both("audio.normalisation_method", r#""basic""#),
     both("audio.pregain_db", "0.0"),
     both("audio.gapless", "true"),

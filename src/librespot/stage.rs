@@ -115,17 +115,24 @@ pub async fn play(
         () = &mut task => Err(Failure::Lost("connect-state ended".into())),
     };
     if end.is_ok() {
-        // Pausing first lets the last samples fade; then the device leaves the picker.
+        // Pauses, which lets the last samples fade; then the device leaves the picker.
         let _ = spirc.shutdown();
-        if timeout(LEAVE_LIMIT, &mut task).await.is_err() {
+        let leaving = timeout(LEAVE_LIMIT, &mut task);
+        if tokio::join!(leaving, hand_back(output)).0.is_err() {
             warn!("Spotify did not take the goodbye within {LEAVE_LIMIT:?}");
         }
+    } else {
+        // Nobody else tells the player when the session is gone.
+        player.stop();
+        hand_back(output).await;
     }
-    // The player takes this in its own time; after a lost session nobody has told it yet.
-    player.stop();
-    // Waits for the player and the device; nothing else is left to do here.
-    let _ = tokio::task::spawn_blocking(move || output.close()).await;
     end
+}
+
+/// Lets go of the card once the music has faded, without waiting for Spotify: the next account may
+/// be about to play on it. (Dropping the output does the same, at once.)
+async fn hand_back(output: Output) {
+    let _ = tokio::task::spawn_blocking(move || output.close()).await;
 }
 
 /// Without a certificate authority librespot panics at its first request.

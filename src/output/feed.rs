@@ -58,6 +58,8 @@ struct Inner {
     idle_since: Instant,
     pulls: u64,
     last_pull: Instant,
+    /// The owner takes samples itself, and wants to know when there are some.
+    hungry: bool,
     closing: bool,
 }
 
@@ -102,6 +104,7 @@ impl Feed {
                 idle_since: now,
                 pulls: 0,
                 last_pull: now,
+                hungry: false,
                 closing: false,
             }),
             room: Condvar::new(),
@@ -151,7 +154,9 @@ impl Feed {
             }
             let count = inner.reel.push(rest);
             rest = &rest[count..];
-            self.work.notify_all();
+            if inner.hungry || inner.link != Link::Open {
+                self.work.notify_all();
+            }
             if rest.is_empty() {
                 return Ok(());
             }
@@ -286,6 +291,12 @@ impl Feed {
                     .unwrap_or_else(PoisonError::into_inner),
             };
         }
+    }
+
+    /// Waits for samples, for an owner that takes them itself.
+    pub(super) fn wait_for_music(&self, deadline: Option<Instant>) -> Status {
+        self.lock().hungry = true;
+        self.wait(deadline, |status| status.closing || status.ready)
     }
 
     /// Wakes the device's owner, from whatever thread noticed something.

@@ -19,7 +19,7 @@ fn a_writer_waits_for_room_and_goes_on_when_there_is_some() {
     let mut taken = 0;
     let mut out = vec![0.0; 2048];
     while taken < CAPACITY {
-        feed.wait(None, |status| status.ready);
+        feed.wait_for_music(None);
         taken += feed.pull(&mut out, Pace::Patient, 0);
         if taken >= CAPACITY * 2 {
             break;
@@ -57,7 +57,7 @@ fn a_writer_is_woken_by_a_loss() {
         let feed = Arc::clone(&feed);
         thread::spawn(move || feed.write(&ones(CAPACITY * 2)))
     };
-    feed.wait(None, |status| status.ready);
+    feed.wait_for_music(None);
     feed.lose("unplugged");
     assert_eq!(
         writer.join().expect("no panic"),

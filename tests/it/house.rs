@@ -56,7 +56,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("clap_mangen", &["cli"]),
     ("tracing_subscriber", &["cli/logging"]),
     ("tracing_journald", &["cli/logging"]),
-    ("tracing_log", &["cli/logging"]),
+    ("tracing_log", &["cli/logging", "librespot/telltale"]),
     ("toml", &["config"]),
     ("sd_notify", &["daemon"]),
 ];

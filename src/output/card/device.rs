@@ -91,13 +91,16 @@ impl Live {
         name: Option<&str>,
     ) -> Result<Self, Trouble> {
         let host = host()?;
-        let device = find(&host, name)?;
-        let ranges: Vec<_> = device
-            .supported_output_configs()
-            .map_err(|error| of_open(&error))?
-            .collect();
-        let shape = choose(&ranges).ok_or_else(|| Trouble::Refused {
-            why: describe(&ranges),
+        let (device, shape) = find(&host, name).and_then(shaped).or_else(|trouble| {
+            match (&trouble, name.and_then(converting)) {
+                // Many USB cards take nothing but 24 bits in three bytes, which cpal does not
+                // have. ALSA's own conversion from 32 bits leaves all of those bits alone.
+                (Trouble::Refused { .. }, Some(name)) => {
+                    let device = find(&host, Some(&name)).map_err(|_| trouble)?;
+                    shaped(device)
+                }
+                _ => Err(trouble),
+            }
         })?;
         let health = Arc::new(Health::default());
         let sink = build(&device, shape, &health, feed)?;
@@ -168,6 +171,23 @@ fn find(host: &Host, name: Option<&str>) -> Result<Device, Trouble> {
     let id = name.strip_prefix("alsa:").unwrap_or(name);
     host.device_by_id(&DeviceId::new(HostId::Alsa, id))
         .ok_or(Trouble::Missing)
+}
+
+/// The device of the same card with ALSA's conversions.
+fn converting(name: &str) -> Option<String> {
+    let rest = name.strip_prefix("alsa:").unwrap_or(name);
+    Some(format!("plughw:{}", rest.strip_prefix("hw:")?))
+}
+
+fn shaped(device: Device) -> Result<(Device, Shape), Trouble> {
+    let ranges: Vec<_> = device
+        .supported_output_configs()
+        .map_err(|error| of_open(&error))?
+        .collect();
+    let shape = choose(&ranges).ok_or_else(|| Trouble::Refused {
+        why: describe(&ranges),
+    })?;
+    Ok((device, shape))
 }
 
 /// The best of what a card takes; `None` when there is nothing with two channels or more.
@@ -424,6 +444,14 @@ mod tests {
         let ranges = [range(1, 8000, 8000, SampleFormat::I16)];
         assert_eq!(choose(&ranges), None);
         assert_eq!(describe(&ranges), "it takes only 1 channel(s) of i16");
+    }
+
+    #[test]
+    fn only_a_raw_card_has_a_converting_one_beside_it() {
+        let converting = |name| converting(name).unwrap_or_default();
+        assert_eq!(converting("hw:CARD=DAC,DEV=0"), "plughw:CARD=DAC,DEV=0");
+        assert_eq!(converting("default"), "");
+        assert_eq!(converting("plughw:CARD=DAC,DEV=0"), "");
     }
 
     #[test]

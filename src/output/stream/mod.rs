@@ -148,9 +148,7 @@ impl Writer {
             }
             let running = self.feed.status().running;
             let look = running.then(|| Instant::now() + LOOK);
-            let status = self
-                .feed
-                .wait(look, |status| status.closing || status.ready);
+            let status = self.feed.wait_for_music(look);
             self.outbox.flush();
             if status.closing {
                 return None;

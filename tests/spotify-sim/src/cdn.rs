@@ -22,7 +22,7 @@ use protobuf::EnumOrUnknown;
 
 use crate::{
     http::{self, Answer, Ask},
-    shared::{Shared, now_ms, unhex},
+    shared::{Shared, now_ms},
 };
 
 pub(crate) const STORAGE: &str = "/storage-resolve/files/audio/interactive/";
@@ -45,7 +45,7 @@ const IV: [u8; 16] = [
 const CHUNK: usize = 4 * 1024;
 
 pub(crate) fn storage(shared: &Shared, ask: &Ask) -> Answer {
-    let id = ask.rest(STORAGE).and_then(unhex::<20>);
+    let id = ask.rest(STORAGE).and_then(file_id);
     let Some(id) = id.filter(|id| shared.catalogue.by_file_id(*id).is_some()) else {
         return http::status(StatusCode::NOT_FOUND);
     };
@@ -69,7 +69,7 @@ pub(crate) fn storage(shared: &Shared, ask: &Ask) -> Answer {
 }
 
 pub(crate) async fn audio(shared: &Arc<Shared>, ask: &Ask) -> Answer {
-    let id = ask.path.rsplit('/').next().and_then(unhex::<20>);
+    let id = ask.path.rsplit('/').next().and_then(file_id);
     let Some((track, quality)) = id.and_then(|id| shared.catalogue.by_file_id(id)) else {
         return http::status(StatusCode::NOT_FOUND);
     };
@@ -99,6 +99,12 @@ pub(crate) async fn audio(shared: &Arc<Shared>, ask: &Ask) -> Answer {
     }
     headers.insert(CONTENT_LENGTH, length.into());
     answer
+}
+
+fn file_id(hexadecimal: &str) -> Option<[u8; 20]> {
+    let mut id = [0; 20];
+    hex::decode_to_slice(hexadecimal, &mut id).ok()?;
+    Some(id)
 }
 
 pub(crate) fn image() -> Answer {

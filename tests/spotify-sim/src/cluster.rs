@@ -26,6 +26,18 @@ pub(crate) struct Member {
     pub info: DeviceInfo,
     /// Its dealer socket; `None` for a device that only pretends.
     pub connection: Option<String>,
+    /// When it was last pushed a cluster in which it is not active.
+    pub told_inactive: Option<Instant>,
+}
+
+impl Member {
+    pub fn new(info: DeviceInfo, connection: Option<String>) -> Self {
+        Self {
+            info,
+            connection,
+            told_inactive: None,
+        }
+    }
 }
 
 /// The cluster of one user.
@@ -41,8 +53,6 @@ pub(crate) struct State {
     /// Offered to a device that arrives while nothing is active.
     pub transfer_data: Vec<u8>,
     changed_at: i64,
-    /// When a cluster was last pushed, by the active device that it named.
-    pushed: BTreeMap<Option<String>, Instant>,
     /// All that was put, oldest first, with the device's id.
     pub puts: Vec<(String, PutStateRequest)>,
 }
@@ -66,8 +76,12 @@ impl State {
             .get(device)
             .is_none_or(|member| member.info != info);
         let connection = connection.map(str::to_owned);
-        self.members
-            .insert(device.to_owned(), Member { info, connection });
+        let mut member = Member::new(info, connection);
+        member.told_inactive = self
+            .members
+            .get(device)
+            .and_then(|member| member.told_inactive);
+        self.members.insert(device.to_owned(), member);
 
         let is_active = self.active.as_deref() == Some(device);
         if request.is_active && !is_active && self.may_claim(request) {
@@ -102,6 +116,7 @@ impl State {
     pub fn activate(&mut self, device: &str, now: i64) {
         self.active = Some(device.to_owned());
         self.active_since = now;
+        self.transfer_data.clear();
         self.changed_at = now;
     }
 
@@ -132,17 +147,13 @@ impl State {
             .map(|(id, _)| id.clone())
     }
 
-    pub fn note_push(&mut self) {
-        self.pushed.insert(self.active.clone(), Instant::now());
-    }
-
-    /// When others were last told that somebody else, or nobody, is active.
-    pub fn told_inactive(&self, device: &str) -> Option<Instant> {
-        let others = self
-            .pushed
-            .iter()
-            .filter(|(active, _)| active.as_deref() != Some(device));
-        others.map(|(_, at)| *at).max()
+    /// A cluster is about to be pushed to all devices but `skipped`.
+    pub fn note_push(&mut self, skipped: Option<&str>) {
+        for (id, member) in &mut self.members {
+            if Some(id) != self.active.as_ref() && Some(id.as_str()) != skipped {
+                member.told_inactive = Some(Instant::now());
+            }
+        }
     }
 
     fn note(&mut self, news: bool, now: i64) -> bool {

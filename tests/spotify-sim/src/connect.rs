@@ -11,6 +11,7 @@ use protobuf::{EnumOrUnknown, Message};
 use crate::{
     cluster::State,
     controller::Controller,
+    dealer::To,
     faults::Place,
     http::{self, Answer, Ask},
     shared::{Shared, now_ms, random_text},
@@ -148,7 +149,9 @@ fn cluster(shared: &Shared, user: &str) -> Answer {
 }
 
 /// Lets those who wait look again and, if it is news, pushes the cluster to
-/// all devices of the user, also to the one that changed it.
+/// all devices of the user, also to the one that changed it. Only a new
+/// device is left out: it has the cluster as the answer to its own word, and
+/// may have begun to play on the strength of it.
 pub(crate) fn tell(
     shared: &Shared,
     user: &str,
@@ -157,9 +160,12 @@ pub(crate) fn tell(
     news: bool,
 ) {
     if news {
-        let cluster = shared.clusters.with(user, |state: &mut State| {
-            state.note_push();
-            state.to_proto(now_ms())
+        let is_new = reason == ClusterUpdateReason::NEW_DEVICE_APPEARED;
+        let (cluster, skipped) = shared.clusters.with(user, |state: &mut State| {
+            state.note_push(is_new.then_some(device));
+            let skipped = state.members.get(device).filter(|_| is_new);
+            let skipped = skipped.and_then(|member| member.connection.clone());
+            (state.to_proto(now_ms()), skipped)
         });
         let update = ClusterUpdate {
             cluster: Some(cluster).into(),
@@ -168,7 +174,8 @@ pub(crate) fn tell(
             devices_that_changed: vec![device.to_owned()],
             ..Default::default()
         };
-        shared.dealers.push_message(user, None, CLUSTER, &update);
+        let to = skipped.as_deref().map_or(To::All, To::AllBut);
+        shared.dealers.push(user, to, CLUSTER, &update);
     }
     shared.clusters.changed();
 }

@@ -50,6 +50,14 @@ struct Open {
     mute: CancellationToken,
 }
 
+/// Which of a user's sockets a message is for, by connection id.
+#[derive(Clone, Copy)]
+pub(crate) enum To<'a> {
+    All,
+    One(&'a str),
+    AllBut(&'a str),
+}
+
 /// The open dealer sockets by their connection id.
 #[derive(Default)]
 pub(crate) struct Dealers {
@@ -88,31 +96,27 @@ impl Dealers {
         lock(&self.open).len()
     }
 
-    /// Pushes a protobuf message to one connection, or to all of the user.
-    pub fn push(&self, user: &str, connection: Option<&str>, uri: &str, body: &[u8]) {
+    /// Pushes a message to sockets of a user.
+    pub fn push(&self, user: &str, to: To<'_>, uri: &str, message: &impl protobuf::Message) {
+        let Ok(body) = message.write_to_bytes() else {
+            return;
+        };
         let text = json!({
             "type": "message",
             "uri": uri,
             "headers": { "Content-Type": "application/octet-stream", "Transfer-Encoding": "gzip" },
-            "payloads": [BASE64_STANDARD.encode(gzip(body))],
+            "payloads": [BASE64_STANDARD.encode(gzip(&body))],
         });
         for (id, link) in lock(&self.open).iter() {
-            if link.user == user && connection.is_none_or(|wanted| wanted == id) {
+            let meant = match to {
+                To::All => true,
+                To::One(wanted) => wanted == id,
+                To::AllBut(skipped) => skipped != id,
+            };
+            if link.user == user && meant {
                 // A receiver that reads nothing loses it.
                 let _ = link.messages.try_send(Message::text(text.to_string()));
             }
-        }
-    }
-
-    pub fn push_message(
-        &self,
-        user: &str,
-        connection: Option<&str>,
-        uri: &str,
-        message: &impl protobuf::Message,
-    ) {
-        if let Ok(body) = message.write_to_bytes() {
-            self.push(user, connection, uri, &body);
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{accesspoint, faults::Place, http, shared::Shared};
+use crate::{accesspoint, faults::Place, http, record::PROXY, shared::Shared};
 
 /// More than any client's CONNECT request.
 const MAX_HEAD: usize = 8 * 1024;
@@ -101,7 +101,7 @@ async fn route(shared: &Arc<Shared>, mut stream: TcpStream) -> io::Result<()> {
         let target = tunnel(&mut stream).await?;
         shared
             .record
-            .add(Place::Other, None, None, format!("proxy to {target}"));
+            .add(Place::Other, None, None, format!("{PROXY}{target}"));
         first = peek(&stream).await?;
     }
     match first {

@@ -3,7 +3,27 @@
 //!
 //! [`Sim`] is the back end: access point, tokens, dealer, connect-state,
 //! metadata and audio, all behind one port. [`Controller`] is what the
-//! Spotify app does through the cloud. [`catalogue`] makes the music.
+//! Spotify app does through the cloud, [`phone`] what it does on the local
+//! network. [`catalogue`] makes the music, [`listen`] judges what came out of
+//! the speaker, [`rigs`] are networks, sound cards and pipes made to order.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use spotify_sim::{Fault, Place, PlayOptions, Sim, SimOptions, Then};
+//!
+//! let sim = Sim::start(SimOptions::default()).await?;
+//! // Start a receiver with `sim.env()`, `sim.proxy_url()`, `sim.port()` and
+//! // the key of `key::swap_key`, and sign it in; then:
+//! let limit = Duration::from_secs(10);
+//! let app = sim.controller("kim");
+//! app.wait_for_device("Kitchen", limit).await?;
+//! sim.faults().add(Fault::on(Place::Storage).times(2).then(Then::Status(503, None)));
+//! let album = sim.catalogue().titled("Tones");
+//! assert!(app.play(&album.uri(), PlayOptions::default()).await?.success);
+//! app.wait_until(limit, |state| state.playing).await?;
+//! # Ok(()) }
+//! ```
 //!
 //! Nothing here is needed by siskin itself, and nothing here talks to the
 //! internet.
@@ -11,14 +31,14 @@
 #![forbid(unsafe_code)]
 
 pub mod catalogue;
+pub mod listen;
+pub mod phone;
+pub mod rigs;
 
 pub mod controller;
 pub mod faults;
 pub mod key;
-pub mod listen;
-pub mod phone;
 pub mod record;
-pub mod rigs;
 pub mod users;
 
 mod accesspoint;

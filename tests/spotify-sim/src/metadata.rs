@@ -16,7 +16,7 @@ use sha1::{Digest, Sha1};
 use crate::{
     catalogue::{Quality, Track},
     http::{self, Answer, Ask},
-    shared::{Shared, hex},
+    shared::Shared,
 };
 
 pub(crate) const CONTEXT: &str = "/context-resolve/v1/";
@@ -89,7 +89,7 @@ pub(crate) fn uid(context: &str, track: &Track) -> String {
         .chain_update(context)
         .chain_update(track.gid)
         .finalize();
-    hex(&digest[..8])
+    hex::encode(&digest[..8])
 }
 
 pub(crate) fn extended(shared: &Shared, ask: &Ask) -> Answer {

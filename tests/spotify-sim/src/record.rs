@@ -16,6 +16,9 @@ use crate::{faults::Place, shared::lock};
 /// the memory. The oldest entries go first.
 const KEPT: usize = 20_000;
 
+/// How the entry of a proxy request begins.
+pub(crate) const PROXY: &str = "proxy to ";
+
 /// One exchange.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -132,15 +135,18 @@ impl Record {
             .count()
     }
 
-    /// The newest entries as lines, for a failure report.
+    /// The newest entries as lines, for a failure report. What merely passed
+    /// through the proxy on its way to an entry of its own is left out.
     pub fn last(&self, count: usize) -> String {
         let book = lock(&self.book);
-        let skip = book.entries.len().saturating_sub(count);
-        book.entries
+        let told = book
+            .entries
             .iter()
-            .skip(skip)
-            .map(|entry| format!("{entry}\n"))
-            .collect()
+            .rev()
+            .filter(|entry| !entry.text.starts_with(PROXY));
+        let mut lines: Vec<_> = told.take(count).map(|entry| format!("{entry}\n")).collect();
+        lines.reverse();
+        lines.concat()
     }
 
     /// Waits for an entry after `mark` that `wanted` accepts.

@@ -20,7 +20,7 @@ use crate::{
     catalogue::Catalogue,
     cluster::Clusters,
     controller::Controller,
-    dealer::Dealers,
+    dealer::{Dealers, To},
     faults::Faults,
     gate::Gate,
     line::Line,
@@ -238,7 +238,7 @@ impl Sim {
             ..Default::default()
         });
         let uri = "spotify:user:attributes:mutated";
-        self.shared.dealers.push_message(user, None, uri, &mutation);
+        self.shared.dealers.push(user, To::All, uri, &mutation);
     }
 
     /// Ends all access point links. Returns how many there were.

@@ -17,7 +17,7 @@ use tokio::{
 use super::{Packet, cipher::Half, hello::Ciphers, product_packet};
 use crate::{
     faults::{Place, Then},
-    shared::{Shared, hex, now_ms},
+    shared::{Shared, now_ms},
     users::User,
 };
 
@@ -227,7 +227,10 @@ impl Link<'_> {
         let file: [u8; 20] = payload.get(..20)?.try_into().ok()?;
         let track = payload.get(20..36)?;
         let sequence = payload.get(36..40)?.to_vec();
-        self.note(Place::AudioKey, &format!("key of file {}", hex(&file)));
+        self.note(
+            Place::AudioKey,
+            &format!("key of file {}", hex::encode(file)),
+        );
         let refused = [sequence.as_slice(), &[0, 1]].concat();
         let user = self.shared.users.get(&self.user.name);
         let key = self

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{ControlError, Controller};
 use crate::{
     connect,
+    dealer::To,
     faults::Place,
     metadata,
     shared::{now_ms, random_text},
@@ -202,7 +203,7 @@ impl Controller {
         let uri = "hm://connect-state/v1/connect/volume";
         self.shared
             .dealers
-            .push_message(&self.user, Some(&connection), uri, &command);
+            .push(&self.user, To::One(&connection), uri, &command);
         let near = |shown: u16| shown.abs_diff(volume) <= u16::MAX / 100;
         let shown = self.watch(self.limit, || {
             let devices = self.devices();
@@ -223,7 +224,7 @@ impl Controller {
     /// A command that makes the device the active one.
     pub(super) async fn start(&self, command: Value, what: &str) -> Result<Reply, ControlError> {
         let (device, _) = self.target()?;
-        if let Some(told) = self.look(|state| state.told_inactive(&device)) {
+        if let Some(told) = self.look(|state| state.members.get(&device)?.told_inactive) {
             let options = &self.shared.options;
             tokio::time::sleep_until((told + options.settle + options.delay).into()).await;
         }

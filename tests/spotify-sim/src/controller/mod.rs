@@ -11,7 +11,7 @@ use sha1::{Digest, Sha1};
 
 use crate::{
     cluster::State,
-    shared::{Shared, hex, now_ms},
+    shared::{Shared, now_ms},
 };
 
 pub use commands::{PlayOptions, Reply};
@@ -40,7 +40,7 @@ pub struct ControlError(String);
 
 impl Controller {
     pub(crate) fn new(shared: Arc<Shared>, user: &str) -> Self {
-        let phone = hex(&Sha1::digest(format!("phone of {user}")));
+        let phone = hex::encode(Sha1::digest(format!("phone of {user}")));
         Self {
             shared,
             user: user.to_owned(),

@@ -133,26 +133,26 @@ impl Controller {
             .await
     }
 
-    /// Leaves what played last on offer: a receiver that arrives while
-    /// nothing is active goes on with it by itself.
-    pub fn offer_playback(&self) {
+    /// The phone goes away and leaves what plays on offer: a receiver that
+    /// arrives while nothing is active goes on with it by itself.
+    pub fn leave_playback(&self) {
         self.look(|state| {
-            let data = transfer_state(state, now_ms()).write_to_bytes();
+            let now = now_ms();
+            let data = transfer_state(state, now).write_to_bytes();
+            state.remove(&self.phone, now);
             state.transfer_data = data.unwrap_or_default();
         });
+        let reason = ClusterUpdateReason::DEVICES_DISAPPEARED;
+        connect::tell(&self.shared, &self.user, &self.phone, reason, true);
     }
 
     /// Makes the phone the active device; returns the one before.
     fn take_over(&self, change: impl FnOnce(&mut PlayerState)) -> Option<String> {
         let before = self.look(|state| {
             let info = self.phone_info();
-            state.members.insert(
-                self.phone.clone(),
-                Member {
-                    info,
-                    connection: None,
-                },
-            );
+            state
+                .members
+                .insert(self.phone.clone(), Member::new(info, None));
             let before = state.active.clone();
             state.activate(&self.phone, now_ms());
             change(&mut state.player);

@@ -7,168 +7,15 @@
 //! SISKIN_PEER=~/.cargo/bin/librespot cargo test -p spotify-sim --test peer
 //! ```
 
-use std::{
-    fs::{self, File},
-    io::Read,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{
-        Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+mod handoff;
+mod receiver;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use spotify_sim::{
-    Fault, Place, PlayOptions, Sim, SimOptions, Then, catalogue::Album, key::swap_key,
-};
-use tempfile::TempDir;
+use std::time::Duration;
+
+use receiver::Peer;
+use spotify_sim::{Fault, Place, PlayOptions, Sim, SimOptions, Then, catalogue::Album};
 
 const LIMIT: Duration = Duration::from_secs(20);
-
-/// Bytes per second of what a receiver writes: 44.1 kHz, stereo, 16 bits.
-const PCM_RATE: usize = 44_100 * 4;
-
-/// The receiver with the simulation's key in it; `None` when none was given.
-fn binary() -> Option<PathBuf> {
-    static SWAPPED: OnceLock<Option<PathBuf>> = OnceLock::new();
-    SWAPPED
-        .get_or_init(|| {
-            let peer = PathBuf::from(std::env::var_os("SISKIN_PEER")?);
-            let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-            let swapped = folder.join(format!("peer-{}", std::process::id()));
-            let how = swap_key(&peer, &swapped).unwrap();
-            println!("key swapped: {how}");
-            Some(swapped)
-        })
-        .clone()
-}
-
-/// A running receiver, signed in as a user by a stored credential. Its sound
-/// goes through a pipe that is read at the speed of a sound card.
-struct Peer {
-    child: Child,
-    folder: TempDir,
-    heard: Arc<Mutex<Vec<u8>>>,
-    deaf: Arc<AtomicBool>,
-}
-
-impl Peer {
-    /// `pace` is how many times faster than a sound card the pipe is read.
-    fn start(sim: &Sim, user: &str, pace: usize) -> Option<Self> {
-        let binary = binary()?;
-        let folder = tempfile::tempdir().unwrap();
-        let credential = sim.users().get(user).unwrap().stored_credential();
-        let credentials = serde_json::json!({
-            "username": user, "auth_type": 1, "auth_data": BASE64_STANDARD.encode(credential),
-        });
-        fs::write(
-            folder.path().join("credentials.json"),
-            credentials.to_string(),
-        )
-        .unwrap();
-        let pipe = folder.path().join("pcm");
-        assert!(
-            Command::new("mkfifo")
-                .arg(&pipe)
-                .status()
-                .unwrap()
-                .success()
-        );
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let deaf = Arc::new(AtomicBool::new(false));
-        listen(&pipe, pace, heard.clone(), deaf.clone());
-        let log = File::create(folder.path().join("log")).unwrap();
-        let child = Command::new(binary)
-            .envs(sim.env())
-            .args([
-                "--name",
-                "Peer",
-                "--disable-discovery",
-                "--disable-audio-cache",
-            ])
-            .args(["--backend", "pipe", "--format", "S16", "--dither", "none"])
-            .args(["--initial-volume", "100", "--verbose"])
-            .args([
-                "--proxy",
-                &sim.proxy_url(),
-                "--ap-port",
-                &sim.port().to_string(),
-            ])
-            .arg("--cache")
-            .arg(folder.path())
-            .arg("--device")
-            .arg(&pipe)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Some(Self {
-            child,
-            folder,
-            heard,
-            deaf,
-        })
-    }
-
-    /// The whole frames that came out, as left and right.
-    fn frames(&self) -> Vec<[i16; 2]> {
-        let heard = self.heard.lock().unwrap();
-        let sample = |bytes: &[u8]| i16::from_le_bytes([bytes[0], bytes[1]]);
-        heard
-            .chunks_exact(4)
-            .map(|frame| [sample(frame), sample(&frame[2..])])
-            .collect()
-    }
-
-    async fn wait_for_frames(&self, count: usize) {
-        let until = Instant::now() + LIMIT;
-        while self.heard.lock().unwrap().len() < count * 4 {
-            assert!(
-                Instant::now() < until,
-                "only {} of {count} frames",
-                self.frames().len()
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        self.deaf.store(true, Ordering::Relaxed);
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            let lines: Vec<_> = log.lines().collect();
-            println!(
-                "the receiver said:\n{}",
-                lines[lines.len().saturating_sub(60)..].join("\n")
-            );
-        }
-    }
-}
-
-/// Reads the pipe until told not to. Keeps a writing end, so that the pipe
-/// does not end between two tracks.
-fn listen(pipe: &Path, pace: usize, heard: Arc<Mutex<Vec<u8>>>, deaf: Arc<AtomicBool>) {
-    let mut pipe = File::options().read(true).write(true).open(pipe).unwrap();
-    std::thread::spawn(move || {
-        let mut buffer = vec![0; PCM_RATE / 50];
-        while !deaf.load(Ordering::Relaxed) {
-            let since = Instant::now();
-            let Ok(count) = pipe.read(&mut buffer) else {
-                return;
-            };
-            heard.lock().unwrap().extend(&buffer[..count]);
-            let lasts = Duration::from_secs_f64(count as f64 / (PCM_RATE * pace) as f64);
-            std::thread::sleep(lasts.saturating_sub(since.elapsed()));
-        }
-    });
-}
 
 fn album<'a>(sim: &'a Sim, title: &str) -> &'a Album {
     sim.catalogue().titled(title)
@@ -390,11 +237,9 @@ async fn what_is_refused_for_good_shows_in_the_record() {
     sim.record().wait_for(LIMIT, 0, key).await.unwrap();
 
     // A receiver that ends without a word leaves the list after the grace.
-    vera.child.kill().unwrap();
+    vera.kill();
     app.wait_until_gone("Peer", LIMIT).await.unwrap();
 
-    sim.users().revoke("kim");
-    let stale = sim.users();
     let mark = sim.record().mark();
     let Some(_fred) = Peer::start(&sim, "fred", 1) else {
         return;
@@ -402,7 +247,6 @@ async fn what_is_refused_for_good_shows_in_the_record() {
     let login = |entry: &spotify_sim::Entry| entry.place == Place::ApLogin;
     let entry = sim.record().wait_for(LIMIT, mark, login).await.unwrap();
     assert_eq!(entry.user.as_deref(), Some("fred"));
-    assert!(stale.get("kim").is_some());
     sim.stop().await;
 }
 
@@ -424,5 +268,39 @@ async fn a_service_that_went_dark_comes_back_on_the_same_port() {
     sim.come_back().await.unwrap();
     // librespot tries the dealer again every ten seconds.
     app.wait_for_device("Peer", LIMIT).await.unwrap();
+    sim.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_goes_on_by_itself_with_what_a_phone_left() {
+    let sim = Sim::start(SimOptions::default()).await.unwrap();
+    let app = sim.controller("kim");
+    let stairs = album(&sim, "Staircase");
+    app.play_on_phone(&stairs.uri(), 0, 30_000).await.unwrap();
+    app.leave_playback();
+    let Some(_peer) = Peer::start(&sim, "kim", 1) else {
+        return;
+    };
+    let state = app.wait_until(LIMIT, |state| state.playing).await.unwrap();
+    assert!(state.position_ms >= 30_000, "{state:?}");
+    sim.stop().await;
+}
+
+#[tokio::test]
+async fn a_half_open_dealer_is_noticed_by_the_receiver() {
+    let sim = Sim::start(SimOptions::default()).await.unwrap();
+    let Some(_peer) = Peer::start(&sim, "alex", 1) else {
+        return;
+    };
+    sim.controller("alex")
+        .wait_for_device("Peer", LIMIT)
+        .await
+        .unwrap();
+    let mark = sim.record().mark();
+    assert_eq!((sim.mute_dealers(), sim.mute_access_points()), (1, 1));
+    // It pings every thirty seconds and waits three for the pong.
+    let patience = Duration::from_secs(60);
+    let again = |entry: &spotify_sim::Entry| entry.place == Place::Dealer && entry.text == "open";
+    sim.record().wait_for(patience, mark, again).await.unwrap();
     sim.stop().await;
 }
