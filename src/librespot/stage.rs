@@ -101,6 +101,7 @@ pub async fn play(
         follower: Follower::new(start.volume),
         breaker: Breaker::default(),
         waiting: false,
+        by_album: false,
         device: start.device.as_str().to_owned(),
     };
     let inputs = Inputs {
@@ -203,6 +204,8 @@ struct Stage<'a> {
     breaker: Breaker,
     /// The card went away while music played, and nobody has touched anything since.
     waiting: bool,
+    /// Whether "auto" normalisation takes the album's gain now.
+    by_album: bool,
     device: String,
 }
 
@@ -243,6 +246,7 @@ impl Stage<'_> {
                 _ = check.tick() => self.check()?,
             };
             if changed {
+                self.choose_gain();
                 self.publish();
             }
         }
@@ -395,6 +399,15 @@ impl Stage<'_> {
             .player_state
             .as_ref()
             .is_some_and(|player| self.follower.cluster(player))
+    }
+
+    /// What "auto" normalisation goes by; librespot leaves it to us. Holds from the next track that
+    /// begins: a context is known here before its first track is loaded.
+    fn choose_gain(&mut self) {
+        let by_album = self.follower.plays_album_in_order();
+        if std::mem::replace(&mut self.by_album, by_album) != by_album {
+            self.player.set_auto_normalise_as_album(by_album);
+        }
     }
 
     fn publish(&mut self) {
