@@ -43,9 +43,6 @@ const SESSION_CHECK: Duration = Duration::from_secs(5);
 /// How long an answer to "are you alive" may take over the access-point link.
 const CHECK_LIMIT: Duration = Duration::from_millis(1_200);
 
-/// How long the ring and the card may take to play out.
-const FADE_LIMIT: Duration = Duration::from_millis(400);
-
 /// How long leaving the phone's picker may take.
 const LEAVE_LIMIT: Duration = Duration::from_millis(1_800);
 
@@ -104,6 +101,7 @@ pub async fn play(
         follower: Follower::new(start.volume),
         breaker: Breaker::default(),
         waiting: false,
+        by_album: false,
         device: start.device.as_str().to_owned(),
     };
     let inputs = Inputs {
@@ -124,6 +122,10 @@ pub async fn play(
         if tokio::join!(leaving, hand_back(output)).0.is_err() {
             warn!("Spotify did not take the goodbye within {LEAVE_LIMIT:?}");
         }
+    } else {
+        // Nobody else tells the player when the session is gone.
+        player.stop();
+        hand_back(output).await;
     }
     end
 }
@@ -131,10 +133,6 @@ pub async fn play(
 /// Lets go of the card once the music has faded, without waiting for Spotify: the next account may
 /// be about to play on it. (Dropping the output does the same, at once.)
 async fn hand_back(output: Output) {
-    let until = Instant::now() + FADE_LIMIT;
-    while output.clock().now().consuming && Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
     let _ = tokio::task::spawn_blocking(move || output.close()).await;
 }
 
@@ -206,6 +204,8 @@ struct Stage<'a> {
     breaker: Breaker,
     /// The player paused for want of an output, and nobody has touched anything since.
     waiting: bool,
+    /// Whether "auto" normalisation takes the album's gain now.
+    by_album: bool,
     device: String,
 }
 
@@ -246,6 +246,7 @@ impl Stage<'_> {
                 _ = check.tick() => self.check()?,
             };
             if changed {
+                self.choose_gain();
                 self.publish();
             }
         }
@@ -407,6 +408,15 @@ impl Stage<'_> {
             .player_state
             .as_ref()
             .is_some_and(|player| self.follower.cluster(player))
+    }
+
+    /// What "auto" normalisation goes by; librespot leaves it to us. Holds from the next track that
+    /// begins: a context is known here before its first track is loaded.
+    fn choose_gain(&mut self) {
+        let by_album = self.follower.plays_album_in_order();
+        if std::mem::replace(&mut self.by_album, by_album) != by_album {
+            self.player.set_auto_normalise_as_album(by_album);
+        }
     }
 
     fn publish(&mut self) {
