@@ -1,9 +1,12 @@
 //! SIGHUP: a changed configuration is taken over, or refused as a whole.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use nix::sys::signal::Signal;
-use spotify_sim::phone::Found;
+use spotify_sim::{
+    Fault, Place, Then,
+    phone::{Found, Login},
+};
 
 use crate::{
     lan::{NULL, fifo, one_engine, plays, sees, until},
@@ -36,7 +39,10 @@ fn a_wrong_file_is_refused_with_its_reasons_and_the_old_settings_stay() {
         // A file that is gone is no different.
         fs::remove_file(&file).expect("removed");
         daemon.signal(Signal::SIGHUP);
-        until("both reasons", PATIENCE, || crate::lan::count(&daemon, "config_rejected") == 2).await;
+        until("both reasons", PATIENCE, || {
+            crate::lan::count(&daemon, "config_rejected") == 2
+        })
+        .await;
         assert!(daemon.is_running());
 
         // The old file again: nothing has changed, and nothing happens.
@@ -60,10 +66,18 @@ fn a_new_name_is_seen_everywhere_and_the_music_goes_on() {
         let before = world.info(&old).await;
         let was = app.state();
 
-        reload(&world, &daemon, &world.settings(&on).replace("Kitchen", "Parlour"));
+        reload(
+            &world,
+            &daemon,
+            &world.settings(&on).replace("Kitchen", "Parlour"),
+        );
         let new = sees(&mut watch, |found| found.instance.starts_with("Parlour")).await;
-        let listed = watch.gather(std::time::Duration::from_secs(1)).await;
-        let names = |all: &[Found]| all.iter().map(|found| found.instance.clone()).collect::<Vec<_>>();
+        let listed = watch.gather(Duration::from_secs(1)).await;
+        let names = |all: &[Found]| {
+            all.iter()
+                .map(|found| found.instance.clone())
+                .collect::<Vec<_>>()
+        };
         assert!(!names(&listed).contains(&old.instance), "{listed:?}");
         let info = world.info(&new).await;
         assert_eq!(info.remote_name, "Parlour");
@@ -79,11 +93,18 @@ fn a_new_name_is_seen_everywhere_and_the_music_goes_on() {
         hears(&fifo, heard + 44_100).await;
         let now = shows(&app, "the track of before", |state| state.playing).await;
         assert_eq!(now.track_uri, was.track_uri);
-        assert!(now.position_ms >= was.position_ms, "{} {}", now.position_ms, was.position_ms);
+        assert!(
+            now.position_ms >= was.position_ms,
+            "{} {}",
+            now.position_ms,
+            was.position_ms
+        );
         assert_eq!(world.info(&new).await.active_user, "kim");
         one_engine(&daemon).await;
         // Still listed when the old engine has taken its leave.
-        app.wait_for_device("Parlour", PATIENCE).await.unwrap_or_else(|error| panic!("{error}"));
+        app.wait_for_device("Parlour", PATIENCE)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
     });
 }
 
@@ -106,7 +127,11 @@ fn another_output_takes_the_music_over_where_it_is() {
         let begin = begin.expect("the staircase");
         assert!(begin > 1.5, "it began at {begin} s, before it was left");
         hears(&second, 3 * 44_100).await;
-        assert_eq!(first.capture().len(), silent, "the old output still gets sound");
+        assert_eq!(
+            first.capture().len(),
+            silent,
+            "the old output still gets sound"
+        );
         one_engine(&daemon).await;
     });
 }
@@ -125,5 +150,33 @@ fn what_only_phones_see_changes_without_touching_the_music() {
         assert_eq!(world.info(&found).await.active_user, "");
         assert_eq!(one_engine(&daemon).await, engine);
         assert!(app.state().playing);
+    });
+}
+
+#[test]
+fn somebody_who_is_signing_in_during_a_reload_gets_the_new_settings() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        let found = world.find().await;
+        let late = Then::Delay(Duration::from_secs(2));
+        world.sim.faults().add(Fault::on(Place::ApLogin).then(late));
+        let info = world.info(&found).await;
+        let kim = world.sim.users().get("kim").expect("a user");
+        let login = Login::stored(&kim.stored_credential());
+        // The phone may lose its connection; what it asked for happens all the same.
+        let asked = world.phone.add_user(&found, &info, "kim", &login);
+        let (_, ()) = tokio::join!(asked, async {
+            let record = world.sim.record();
+            let knocked = record.wait_for(PATIENCE, 0, |entry| entry.place == Place::ApLogin);
+            knocked.await.unwrap_or_else(|error| panic!("{error}"));
+            let renamed = world.settings(NULL).replace("Kitchen", "Parlour");
+            reload(&world, &daemon, &renamed);
+        });
+        let app = world.sim.controller("kim");
+        let shown = app.wait_for_device("Parlour", PATIENCE).await;
+        let shown = shown.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(shown.id, info.device_id);
+        one_engine(&daemon).await;
+        assert_eq!(app.devices().len(), 1);
     });
 }

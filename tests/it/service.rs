@@ -75,7 +75,10 @@ impl Told {
             let mut datagram = vec![0; 4096];
             while let Ok(length) = socket.recv(&mut datagram).await {
                 let text = String::from_utf8_lossy(&datagram[..length]).into_owned();
-                into.0.lock().expect("alone").push(text.trim_end().to_owned());
+                into.0
+                    .lock()
+                    .expect("alone")
+                    .push(text.trim_end().to_owned());
             }
         });
         told
@@ -86,7 +89,10 @@ impl Told {
     }
 
     fn count(&self, words: &str) -> usize {
-        self.all().iter().filter(|line| line.contains(words)).count()
+        self.all()
+            .iter()
+            .filter(|line| line.contains(words))
+            .count()
     }
 
     async fn wait_for(&self, words: &str) {
@@ -115,26 +121,48 @@ fn systemd_is_told_what_the_daemon_does() {
         let engine = one_engine(&daemon).await;
         let environment = fs::read_to_string(format!("/proc/{engine}/environ")).expect("readable");
         for private in ["NOTIFY_SOCKET", "WATCHDOG"] {
-            assert!(!environment.contains(private), "the engine inherited {private}");
+            assert!(
+                !environment.contains(private),
+                "the engine inherited {private}"
+            );
         }
         // Twice within its limit, also when there is no news.
         let begun = told.count("WATCHDOG=1");
         tokio::time::sleep(Duration::from_secs(1)).await;
         let alive = told.count("WATCHDOG=1") - begun;
-        assert!((4..=6).contains(&alive), "{alive} signs of life in a second");
+        assert!(
+            (4..=6).contains(&alive),
+            "{alive} signs of life in a second"
+        );
         // Trouble is told before anything else.
         world.sim.go_dark().await;
         told.wait_for("STATUS=Spotify cannot be reached").await;
         world.sim.come_back().await.expect("the port is free");
         daemon.says("over: spotify unreachable").await;
+        // Each in one line, as a second one would be another message.
+        let file = world.dir().join("config.toml");
+        fs::write(file, "nmae = 1\nbitrate = \"READY=1\"\n").expect("written");
+        daemon.signal(Signal::SIGHUP);
+        told.wait_for("STATUS=the changed configuration was not taken over")
+            .await;
         let (status, _) = daemon.stop().await;
         assert!(status.success());
         told.wait_for("STOPPING=1").await;
         let all = told.all();
+        assert!(all.iter().all(|line| !line.contains('\n')), "{all:?}");
         let at = |words: &str| all.iter().position(|line| line.contains(words));
-        assert_eq!(told.count("READY=1"), 1, "{all:?}");
+        assert_eq!(
+            all.iter().filter(|line| *line == "READY=1").count(),
+            1,
+            "{all:?}"
+        );
         assert!(at("READY=1") < at("STATUS=Kitchen: playing"), "{all:?}");
-        assert_eq!(all.iter().filter(|line| line.contains("STOPPING=1")).count(), 1);
+        assert_eq!(
+            all.iter()
+                .filter(|line| line.contains("STOPPING=1"))
+                .count(),
+            1
+        );
     });
 }
 
@@ -171,12 +199,18 @@ fn an_order_to_stop_ends_the_music_softly_and_leaves_nothing_behind() {
             assert_eq!(status.code(), Some(0), "{signal}");
             assert!(!lives(engine));
             let limit = Duration::from_secs(2);
-            watch.until_gone(&found.instance, limit).await.expect("a goodbye");
+            watch
+                .until_gone(&found.instance, limit)
+                .await
+                .expect("a goodbye");
             let gone = app.wait_until_gone("Kitchen", limit).await;
             gone.unwrap_or_else(|error| panic!("{error}"));
             let capture = fifo.capture();
             let last = capture.last().expect("music");
-            assert!(last[0].abs() < 0.01 && last[1].abs() < 0.01, "it ends in a click: {last:?}");
+            assert!(
+                last[0].abs() < 0.01 && last[1].abs() < 0.01,
+                "it ends in a click: {last:?}"
+            );
             let cut = spotify_sim::listen::clicks(&capture[capture.len() - 22_050..], 0.02);
             assert_eq!(cut.len(), 0, "{cut:?}");
         });
@@ -247,6 +281,11 @@ fn standard_input_and_output_are_left_alone() {
 
 /// Whether the process runs. One that has ended and waits to be reaped does not.
 fn lives(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(") ").next().unwrap_or_default().starts_with('Z'))
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(") ")
+            .next()
+            .unwrap_or_default()
+            .starts_with('Z')
+    })
 }

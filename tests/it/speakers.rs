@@ -87,7 +87,10 @@ fn two_speakers_play_for_two_people_at_the_same_time() {
         let back = find(&world, "Bath").await;
         assert_eq!(world.info(&back).await.device_id, two.device_id);
         let shown = alex.wait_for_device("Bath", PATIENCE).await;
-        assert_eq!(shown.unwrap_or_else(|error| panic!("{error}")).id, two.device_id);
+        assert_eq!(
+            shown.unwrap_or_else(|error| panic!("{error}")).id,
+            two.device_id
+        );
         let (status, _) = daemon.stop().await;
         assert!(status.success());
     });
@@ -97,7 +100,12 @@ fn two_speakers_play_for_two_people_at_the_same_time() {
 fn each_speaker_signs_its_own_account_in_again() {
     scenario(async |world| {
         let null = "[speaker.output]\nkind = \"null\"\n";
-        let section = |name: &str| format!("[[speaker]]\nid = \"{}\"\nname = \"{name}\"\n{null}", name.to_lowercase());
+        let section = |name: &str| {
+            format!(
+                "[[speaker]]\nid = \"{}\"\nname = \"{name}\"\n{null}",
+                name.to_lowercase()
+            )
+        };
         let settings = world.settings(&format!("{}{}", section("Kitchen"), section("Bath")));
         let daemon = world.start(&settings);
         plays(&world, "kim", "Kitchen", "Tones").await;

@@ -25,7 +25,11 @@ fn without_certificates_a_handover_is_refused_and_works_once_they_are_there() {
         assert!(told.contains("ca-certificates"), "no cure in {told}");
         fs::write(&bundle, "").expect("an empty bundle");
         assert_eq!(world.hand_over(&found, "kim").await, 202);
-        assert_eq!(world.sim.record().all().len(), 0, "nothing was asked unsafely");
+        assert_eq!(
+            world.sim.record().all().len(),
+            0,
+            "nothing was asked unsafely"
+        );
         assert!(daemon.is_running());
         fs::copy(world.sim.ca_file(), &bundle).expect("a good bundle");
         assert_eq!(world.hand_over(&found, "kim").await, 101);
@@ -98,7 +102,10 @@ fn music_goes_on_where_it_was_after_the_access_point_is_lost() {
         let took = lost.elapsed();
         println!("two seconds of music were heard {took:?} after the loss");
         assert!(took < Duration::from_secs(6), "{took:?}");
-        world.sim.record().assert_order(mark, &[Place::ApLogin, Place::ConnectState]);
+        world
+            .sim
+            .record()
+            .assert_order(mark, &[Place::ApLogin, Place::ConnectState]);
         assert_ne!(one_engine(&daemon).await, engine);
 
         let now = shows(&app, "the same track", |state| state.playing).await;
@@ -111,7 +118,10 @@ fn music_goes_on_where_it_was_after_the_access_point_is_lost() {
         let back = window(capture.len() - 8_820).expect("the staircase after");
         let played = (capture.len() - heard) as f64 / 44_100.0;
         let drift = back - left - played;
-        assert!(drift.abs() < 1.0, "{drift} s off: {left} then {back} after {played}");
+        assert!(
+            drift.abs() < 1.0,
+            "{drift} s off: {left} then {back} after {played}"
+        );
         daemon.says("over: spotify unreachable").await;
     });
 }
@@ -126,7 +136,11 @@ fn music_goes_on_after_an_outage_of_all_of_spotify() {
         world.sim.go_dark().await;
         daemon.says("spotify_unreachable").await;
         assert_eq!(world.info(&found).await.active_user, "");
-        assert_eq!(world.hand_over(&found, "alex").await, 202, "nobody can be signed in now");
+        assert_eq!(
+            world.hand_over(&found, "alex").await,
+            202,
+            "nobody can be signed in now"
+        );
         until("the engines end", PATIENCE, || daemon.engines().is_empty()).await;
         world.sim.come_back().await.expect("the port is free");
         daemon.says("taking playback up").await;
