@@ -43,9 +43,6 @@ const SESSION_CHECK: Duration = Duration::from_secs(5);
 /// How long an answer to "are you alive" may take over the access-point link.
 const CHECK_LIMIT: Duration = Duration::from_millis(1_200);
 
-/// How long the ring and the card may take to play out.
-const FADE_LIMIT: Duration = Duration::from_millis(400);
-
 /// How long leaving the phone's picker may take.
 const LEAVE_LIMIT: Duration = Duration::from_millis(1_800);
 
@@ -104,6 +101,7 @@ pub async fn play(
         follower: Follower::new(start.volume),
         breaker: Breaker::default(),
         waiting: false,
+        by_album: false,
         device: start.device.as_str().to_owned(),
     };
     let inputs = Inputs {
@@ -124,6 +122,10 @@ pub async fn play(
         if tokio::join!(leaving, hand_back(output)).0.is_err() {
             warn!("Spotify did not take the goodbye within {LEAVE_LIMIT:?}");
         }
+    } else {
+        // Nobody else tells the player when the session is gone.
+        player.stop();
+        hand_back(output).await;
     }
     end
 }
@@ -131,10 +133,6 @@ pub async fn play(
 /// Lets go of the card once the music has faded, without waiting for Spotify: the next account may
 /// be about to play on it. (Dropping the output does the same, at once.)
 async fn hand_back(output: Output) {
-    let until = Instant::now() + FADE_LIMIT;
-    while output.clock().now().consuming && Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
     let _ = tokio::task::spawn_blocking(move || output.close()).await;
 }
 
@@ -204,8 +202,10 @@ struct Stage<'a> {
     clock: Clock,
     follower: Follower,
     breaker: Breaker,
-    /// The card went away while music played, and nobody has touched anything since.
+    /// The player paused for want of an output, and nobody has touched anything since.
     waiting: bool,
+    /// Whether "auto" normalisation takes the album's gain now.
+    by_album: bool,
     device: String,
 }
 
@@ -246,6 +246,7 @@ impl Stage<'_> {
                 _ = check.tick() => self.check()?,
             };
             if changed {
+                self.choose_gain();
                 self.publish();
             }
         }
@@ -258,7 +259,8 @@ impl Stage<'_> {
         if self.player.is_invalid() {
             return Err(Failure::Lost("the player thread ended".into()));
         }
-        Ok(false)
+        // While music plays its place is told anew, so that it can be taken up exactly there.
+        Ok(self.follower.playback.state == PlayState::Playing)
     }
 
     async fn command(&mut self, command: Command) -> bool {
@@ -327,11 +329,17 @@ impl Stage<'_> {
                     self.reporter.report(&Event::Raised { condition });
                 }
             }
-            PlayerEvent::Loading { .. } => {
-                self.waiting = false;
-                if self.breaker.loading(Instant::now()) == Advice::Stop {
-                    self.player.stop();
+            PlayerEvent::Paused { .. } if self.clock.refused() => {
+                self.waiting = true;
+                // We were busy, and the output is back already.
+                if !self.clock.is_lost() {
+                    self.go_on();
                 }
+            }
+            // Every order to load says so first; one that finds its track preloaded says only this.
+            PlayerEvent::PlayRequestIdChanged { .. } => self.waiting = false,
+            PlayerEvent::Loading { .. } if self.breaker.loading(Instant::now()) == Advice::Stop => {
+                self.player.stop();
             }
             PlayerEvent::Playing { .. } if self.breaker.playing() => {
                 for code in [ConditionCode::KeysRefused, ConditionCode::TracksFail] {
@@ -357,21 +365,23 @@ impl Stage<'_> {
                     code: ConditionCode::OutputLost,
                 });
             }
-            Report::Lost(condition) => {
-                self.waiting |= self.follower.playback.state == PlayState::Playing;
-                self.reporter.report(&Event::Raised { condition });
-            }
+            Report::Lost(condition) => self.reporter.report(&Event::Raised { condition }),
             Report::Back => {
                 self.reporter.report(&Event::Cleared {
                     code: ConditionCode::OutputLost,
                 });
-                if std::mem::take(&mut self.waiting) {
-                    let _ = self.spirc.play();
-                }
+                self.go_on();
             }
             Report::Xrun { count } => debug!("the sound card ran dry ({count} times so far)"),
         }
         false
+    }
+
+    /// There is an output again: plays, if it was the want of one that paused.
+    fn go_on(&mut self) {
+        if std::mem::take(&mut self.waiting) {
+            let _ = self.spirc.play();
+        }
     }
 
     fn level(&mut self, volume: Volume) -> bool {
@@ -398,6 +408,15 @@ impl Stage<'_> {
             .player_state
             .as_ref()
             .is_some_and(|player| self.follower.cluster(player))
+    }
+
+    /// What "auto" normalisation goes by; librespot leaves it to us. Holds from the next track that
+    /// begins: a context is known here before its first track is loaded.
+    fn choose_gain(&mut self) {
+        let by_album = self.follower.plays_album_in_order();
+        if std::mem::replace(&mut self.by_album, by_album) != by_album {
+            self.player.set_auto_normalise_as_album(by_album);
+        }
     }
 
     fn publish(&mut self) {

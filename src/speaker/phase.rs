@@ -283,6 +283,7 @@ impl Seats {
         }
         out.push(Action::ActiveUser(None));
         out.extend(trouble::OF_ACCOUNTS.map(Action::Clear));
+        out.extend(trouble::OF_ENGINE.map(Action::Clear));
         out.push(Action::Answer { ticket, ok: true });
     }
 
@@ -384,6 +385,8 @@ impl Seats {
         });
         out.push(Action::ActiveUser(Some(login.user.clone())));
         out.extend(trouble::OF_ACCOUNTS.map(Action::Clear));
+        // What the engine before this one had to tell.
+        out.extend(trouble::OF_ENGINE.map(Action::Clear));
         if let Some(then) = resume.clone() {
             out.push(Action::Tell {
                 seat,

@@ -91,6 +91,8 @@ fn a_guest_becomes_the_resident_only_when_ready_and_then_the_old_one_leaves() {
         ok: true
     }));
     assert!(out.contains(&Action::ActiveUser(Some("alex".into()))));
+    // What kim's engine said of the card is nobody's knowledge any more.
+    assert!(out.contains(&Action::Clear(ConditionCode::OutputLost)));
     assert!(is_seated(&seats, "alex", 2));
 }
 
@@ -363,6 +365,7 @@ fn forgetting_everybody_ends_the_music_and_leaves_nobody() {
     let out = seats.step(Input::ResetUsers { ticket: 3 }, NOW);
     assert!(out.contains(&Action::Retire { seat: 1 }));
     assert!(out.contains(&Action::Forget { user: "kim".into() }));
+    assert!(out.contains(&Action::Clear(ConditionCode::OutputLost)));
     assert!(out.contains(&Action::Answer {
         ticket: 3,
         ok: true
