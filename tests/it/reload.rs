@@ -1,9 +1,12 @@
 //! SIGHUP: a changed configuration is taken over, or refused as a whole.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use nix::sys::signal::Signal;
-use spotify_sim::phone::Found;
+use spotify_sim::{
+    Fault, Place, Then,
+    phone::{Found, Login},
+};
 
 use crate::{
     lan::{NULL, fifo, one_engine, plays, sees, until},
@@ -69,7 +72,7 @@ fn a_new_name_is_seen_everywhere_and_the_music_goes_on() {
             &world.settings(&on).replace("Kitchen", "Parlour"),
         );
         let new = sees(&mut watch, |found| found.instance.starts_with("Parlour")).await;
-        let listed = watch.gather(std::time::Duration::from_secs(1)).await;
+        let listed = watch.gather(Duration::from_secs(1)).await;
         let names = |all: &[Found]| {
             all.iter()
                 .map(|found| found.instance.clone())
@@ -147,5 +150,33 @@ fn what_only_phones_see_changes_without_touching_the_music() {
         assert_eq!(world.info(&found).await.active_user, "");
         assert_eq!(one_engine(&daemon).await, engine);
         assert!(app.state().playing);
+    });
+}
+
+#[test]
+fn somebody_who_is_signing_in_during_a_reload_gets_the_new_settings() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        let found = world.find().await;
+        let late = Then::Delay(Duration::from_secs(2));
+        world.sim.faults().add(Fault::on(Place::ApLogin).then(late));
+        let info = world.info(&found).await;
+        let kim = world.sim.users().get("kim").expect("a user");
+        let login = Login::stored(&kim.stored_credential());
+        // The phone may lose its connection; what it asked for happens all the same.
+        let asked = world.phone.add_user(&found, &info, "kim", &login);
+        let (_, ()) = tokio::join!(asked, async {
+            let record = world.sim.record();
+            let knocked = record.wait_for(PATIENCE, 0, |entry| entry.place == Place::ApLogin);
+            knocked.await.unwrap_or_else(|error| panic!("{error}"));
+            let renamed = world.settings(NULL).replace("Kitchen", "Parlour");
+            reload(&world, &daemon, &renamed);
+        });
+        let app = world.sim.controller("kim");
+        let shown = app.wait_for_device("Parlour", PATIENCE).await;
+        let shown = shown.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(shown.id, info.device_id);
+        one_engine(&daemon).await;
+        assert_eq!(app.devices().len(), 1);
     });
 }
