@@ -11,6 +11,8 @@ pub struct Follower {
     pub playback: Playback,
     /// The request that is current; events of earlier ones come late and are not about now.
     request: Option<u64>,
+    /// Whether what was resolved last is an album. What connect-state shows may be older than that.
+    album: bool,
 }
 
 impl Follower {
@@ -18,6 +20,7 @@ impl Follower {
         Self {
             playback: Playback::silent(volume),
             request: None,
+            album: false,
         }
     }
 
@@ -78,12 +81,20 @@ impl Follower {
 
     /// The context that a command led to.
     pub fn context(&mut self, uri: String) -> bool {
-        let news = self.playback.context.as_ref() != Some(&uri);
+        let album = uri.starts_with("spotify:album:");
+        let news = self.playback.context.as_ref() != Some(&uri) || album != self.album;
+        self.album = album;
         if news {
             self.playback.index = None;
             self.playback.context = Some(uri);
         }
         news
+    }
+
+    /// Whether an album plays in its own order, where the gain of the album is better than each
+    /// track's own: quiet tracks stay quieter than loud ones.
+    pub fn plays_album_in_order(&self) -> bool {
+        self.album && !self.playback.shuffle
     }
 
     /// Takes what connect-state shows about us while we are the active device.
@@ -178,6 +189,19 @@ mod tests {
         assert!(follower.event(&gone, 9));
         assert_eq!(follower.playback.state, PlayState::Stopped);
         assert!(!follower.playback.active);
+    }
+
+    #[test]
+    fn an_album_in_its_own_order_is_told_from_everything_else() {
+        let mut follower = Follower::new(Volume::FULL);
+        assert!(!follower.plays_album_in_order());
+        follower.context("spotify:album:1".into());
+        assert!(follower.plays_album_in_order());
+        follower.event(&PlayerEvent::ShuffleChanged { shuffle: true }, 0);
+        assert!(!follower.plays_album_in_order());
+        follower.event(&PlayerEvent::ShuffleChanged { shuffle: false }, 0);
+        follower.context("spotify:playlist:1".into());
+        assert!(!follower.plays_album_in_order());
     }
 
     #[test]

@@ -52,6 +52,8 @@ struct Inner {
     wanted: bool,
     /// Between `start` and `stop` of the sink.
     running: bool,
+    /// The last `stop` of the sink has come to its end, or there was no `start`.
+    resting: bool,
     /// Nothing is to be heard since then.
     idle_since: Instant,
     pulls: u64,
@@ -100,6 +102,7 @@ impl Feed {
                 link: Link::Closed,
                 wanted: false,
                 running: false,
+                resting: true,
                 idle_since: now,
                 pulls: 0,
                 last_pull: now,
@@ -133,8 +136,7 @@ impl Feed {
 
     pub(super) fn start(&self) {
         let mut inner = self.lock();
-        inner.running = true;
-        inner.wanted = true;
+        inner.begin();
         drop(inner);
         self.work.notify_all();
     }
@@ -143,8 +145,7 @@ impl Feed {
     /// fit is kept for when it is back, so the music goes on where it broke off.
     pub(super) fn write(&self, samples: &[f64]) -> Result<(), Refusal> {
         let mut inner = self.lock();
-        inner.running = true;
-        inner.wanted = true;
+        inner.begin();
         let mut rest = samples;
         let mut progress = (Instant::now(), inner.reel.taken());
         loop {
@@ -182,6 +183,12 @@ impl Feed {
 
     /// Blocks until everything written has been heard, but never longer than that should take.
     pub(super) fn stop(&self) {
+        self.drain();
+        self.lock().resting = true;
+        self.room.notify_all();
+    }
+
+    fn drain(&self) {
         let mut inner = self.lock();
         inner.running = false;
         inner.idle_since = Instant::now();
@@ -211,6 +218,19 @@ impl Feed {
             inner = self.wait_for_room(inner, duration_of(left) + Duration::from_millis(1));
         }
         inner.idle_since = Instant::now();
+    }
+
+    /// Waits until the player has stopped and its last sample was heard.
+    pub(super) fn rest(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let mut inner = self.lock();
+        while !inner.resting && inner.link == Link::Open {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            inner = self.wait_for_room(inner, left);
+        }
     }
 
     fn wait_for_room<'a>(
@@ -362,6 +382,12 @@ impl Inner {
                 }
             }
         }
+    }
+
+    fn begin(&mut self) {
+        self.running = true;
+        self.wanted = true;
+        self.resting = false;
     }
 
     fn lose(&mut self, why: &str) {

@@ -48,7 +48,9 @@ use stream::{Null, Pipe, Target, Wav, Writer};
 /// What waits before a pipe or a file. A card has its own setting.
 const STREAM_BUFFER_MS: u32 = 80;
 /// The longest wait for the device's thread at the end; a device that hangs is left behind.
-const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+const CLOSE_LIMIT: Duration = Duration::from_millis(600);
+/// A player that was told to stop needs the length of the queue to fade out.
+const REST_LIMIT: Duration = Duration::from_millis(400);
 
 /// One output of the settings: a name for `device =`, what it is, and whether it is the default.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,9 +125,10 @@ impl Output {
         }
     }
 
-    /// Closes the device and completes a file. Blocks for a second at most; call it after the
-    /// player was paused or dropped, or the last 100 ms are cut off.
+    /// Closes the device and completes a file. Blocks for a second at most. Tell the player to stop
+    /// before: what it has written is let out and fades.
     pub fn close(mut self) {
+        self.feed.rest(REST_LIMIT);
         self.end();
     }
 

@@ -537,6 +537,11 @@ impl Seats {
     }
 
     fn renew(&mut self, now: Now, out: &mut Vec<Action>) {
+        // Whoever is at the door was let in by the old settings; he would bring them along.
+        if let Some(guest) = self.guest.take() {
+            out.push(Action::Kill { seat: guest.seat });
+            self.admit(guest.ticket, guest.login, out);
+        }
         match std::mem::take(&mut self.resident) {
             Resident::Seated {
                 seat,

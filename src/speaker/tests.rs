@@ -391,3 +391,31 @@ fn a_guest_whose_sign_in_hangs_is_answered_before_the_phone_gives_up() {
     assert!(out.contains(&Action::Kill { seat: 2 }));
     assert!(is_seated(&seats, "kim", 1));
 }
+
+#[test]
+fn new_settings_hold_for_a_guest_who_is_still_at_the_door() {
+    let mut seats = seated("kim");
+    seats.step(
+        Input::AddUser {
+            ticket: 7,
+            login: login("alex"),
+        },
+        NOW,
+    );
+    let out = seats.step(Input::Renew, NOW);
+    assert_eq!(out[0], Action::Kill { seat: 2 });
+    assert!(matches!(&out[1], Action::Spawn { seat: 3, login } if login.user == "alex"));
+    assert!(out.contains(&Action::Retire { seat: 1 }));
+    let out = seats.step(
+        Input::Engine {
+            seat: 3,
+            event: ready("alex"),
+        },
+        NOW,
+    );
+    assert!(out.contains(&Action::Answer {
+        ticket: 7,
+        ok: true
+    }));
+    assert!(is_seated(&seats, "alex", 3));
+}

@@ -2,9 +2,20 @@
 
 mod card;
 mod command_line;
+mod control;
+mod gapless;
 mod handoff;
 mod house;
+mod lan;
+mod network;
+mod pipe;
+mod quality;
+mod reload;
 mod restart;
 mod seats;
 mod service;
+mod speakers;
+mod tape;
+mod trouble;
 mod world;
+mod zeroconf;
