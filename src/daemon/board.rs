@@ -64,15 +64,16 @@ impl Board {
         self.speakers.remove(place);
     }
 
-    /// One line for whoever asks the service manager.
+    /// One line for whoever asks the service manager: the first trouble, else what is going on.
+    /// Notices are for the log: a guest who was refused an hour ago is no state of the speaker.
     pub fn status(&self) -> String {
-        let worst = self
-            .places
-            .values()
-            .filter_map(Conditions::worst)
-            .max_by_key(|c| c.code.severity());
-        if let Some(condition) = worst {
-            return format!("{} ({}); {}", condition.what, condition.why, condition.cure);
+        let troubles = self.places.values().flat_map(Conditions::iter);
+        let mut troubles = troubles.filter(|found| found.code.severity() == Severity::Trouble);
+        if let Some(Condition {
+            what, why, cure, ..
+        }) = troubles.next()
+        {
+            return format!("{what} ({why}); {cure}");
         }
         let doing: Vec<_> = self.speakers.values().map(Doing::line).collect();
         doing.join("; ")
@@ -96,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_line_tells_the_worst_trouble_before_anything_else() {
+    fn the_status_line_tells_trouble_before_anything_else_and_leaves_notices_out() {
         let mut board = Board::default();
         let kitchen: Place = "kitchen".into();
         board.speakers.insert(
@@ -119,6 +120,8 @@ mod tests {
         board.raise(&kitchen, lost, 0);
         assert_eq!(board.status(), "no sound card (unplugged); plug it in");
         board.clear(&kitchen, ConditionCode::OutputLost);
+        let guest = Condition::new(ConditionCode::GuestRefused, "not let in", "Free", "Premium");
+        board.raise(&kitchen, guest, 0);
         assert!(board.status().starts_with("Kitchen"));
     }
 }

@@ -73,7 +73,7 @@ pub async fn run(
     service.ready();
     let mut watchdog = service.watchdog().map(interval);
     loop {
-        service.status(board.status());
+        service.status(&board.status());
         tokio::select! {
             wish = signals.next() => match wish {
                 Wish::Stop => break,

@@ -19,7 +19,9 @@ impl Service {
         tell(NotifyState::Stopping);
     }
 
-    pub fn status(&mut self, status: String) {
+    pub fn status(&mut self, status: &str) {
+        // A new line would begin another message.
+        let status = status.split_whitespace().collect::<Vec<_>>().join(" ");
         if status != self.said {
             tell(NotifyState::Status(&status));
             self.said = status;

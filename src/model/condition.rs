@@ -128,12 +128,6 @@ impl Conditions {
     pub fn iter(&self) -> impl Iterator<Item = &Condition> {
         self.0.values().map(|(_, condition)| condition)
     }
-
-    /// The one to show where there is room for one: trouble before notices.
-    pub fn worst(&self) -> Option<&Condition> {
-        self.iter()
-            .max_by_key(|condition| condition.code.severity())
-    }
 }
 
 #[cfg(test)]
@@ -153,13 +147,5 @@ mod tests {
         assert_eq!(all.0[&ConditionCode::OutputLost].0, 1);
         assert!(all.clear(ConditionCode::OutputLost));
         assert!(!all.clear(ConditionCode::OutputLost));
-    }
-
-    #[test]
-    fn trouble_is_shown_before_notices() {
-        let mut all = Conditions::default();
-        all.raise(Condition::new(ConditionCode::NameTaken, "a", "b", "c"), 1);
-        all.raise(lost("unplugged"), 2);
-        assert_eq!(all.worst().map(|c| c.code), Some(ConditionCode::OutputLost));
     }
 }

@@ -34,6 +34,17 @@ impl Clock {
     pub fn now(&self) -> Played {
         self.feed.played(Instant::now())
     }
+
+    /// Whether samples were refused since the last time of asking: the player pauses by itself
+    /// then, and the `Paused` that it sends next was nobody's wish.
+    pub fn refused(&self) -> bool {
+        self.feed.take_refusal()
+    }
+
+    /// Whether there is no output at the moment.
+    pub fn is_lost(&self) -> bool {
+        self.feed.is_lost()
+    }
 }
 
 /// The last time the device took frames, from which the frame at its output is estimated.

@@ -60,6 +60,8 @@ struct Inner {
     last_pull: Instant,
     /// The owner takes samples itself, and wants to know when there are some.
     hungry: bool,
+    /// A writer was turned away since somebody asked.
+    refused: bool,
     closing: bool,
 }
 
@@ -105,6 +107,7 @@ impl Feed {
                 pulls: 0,
                 last_pull: now,
                 hungry: false,
+                refused: false,
                 closing: false,
             }),
             room: Condvar::new(),
@@ -148,6 +151,7 @@ impl Feed {
         loop {
             if let Link::Lost(why) = &inner.link {
                 let why = why.clone();
+                inner.refused = true;
                 inner.reel.push_rest(rest);
                 self.work.notify_all();
                 return Err(Refusal::Lost(why));
@@ -165,6 +169,7 @@ impl Feed {
             }
             if inner.closing || progress.0.elapsed() > WRITE_LIMIT {
                 inner.lose("it does not answer");
+                inner.refused = true;
                 inner.reel.push_rest(rest);
                 return Err(Refusal::Hangs);
             }
@@ -341,6 +346,15 @@ impl Feed {
         drop(inner);
         self.room.notify_all();
         self.work.notify_all();
+    }
+
+    /// Whether a writer was turned away since the last time of asking.
+    pub(super) fn take_refusal(&self) -> bool {
+        std::mem::take(&mut self.lock().refused)
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.lock().link, Link::Lost(_))
     }
 
     pub(super) fn played(&self, now: Instant) -> Played {

@@ -107,3 +107,15 @@ fn closing_frees_a_writer_and_tells_the_owner() {
     assert!(feed.wait(None, |status| status.closing).closing);
     assert!(writer.join().expect("no panic").is_err());
 }
+
+#[test]
+fn a_refusal_is_remembered_until_somebody_asks_also_when_the_device_is_back() {
+    let feed = Feed::new(CAPACITY);
+    feed.write(&ones(10)).expect("room");
+    assert!(!feed.take_refusal());
+    feed.lose("unplugged");
+    assert!(feed.write(&ones(10)).is_err() && feed.is_lost());
+    feed.opened(0);
+    assert!(feed.take_refusal() && !feed.is_lost());
+    assert!(!feed.take_refusal());
+}

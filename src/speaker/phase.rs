@@ -283,6 +283,7 @@ impl Seats {
         }
         out.push(Action::ActiveUser(None));
         out.extend(trouble::OF_ACCOUNTS.map(Action::Clear));
+        out.extend(trouble::OF_ENGINE.map(Action::Clear));
         out.push(Action::Answer { ticket, ok: true });
     }
 
@@ -384,6 +385,8 @@ impl Seats {
         });
         out.push(Action::ActiveUser(Some(login.user.clone())));
         out.extend(trouble::OF_ACCOUNTS.map(Action::Clear));
+        // What the engine before this one had to tell.
+        out.extend(trouble::OF_ENGINE.map(Action::Clear));
         if let Some(then) = resume.clone() {
             out.push(Action::Tell {
                 seat,
@@ -534,6 +537,11 @@ impl Seats {
     }
 
     fn renew(&mut self, now: Now, out: &mut Vec<Action>) {
+        // Whoever is at the door was let in by the old settings; he would bring them along.
+        if let Some(guest) = self.guest.take() {
+            out.push(Action::Kill { seat: guest.seat });
+            self.admit(guest.ticket, guest.login, out);
+        }
         match std::mem::take(&mut self.resident) {
             Resident::Seated {
                 seat,

@@ -91,6 +91,8 @@ fn a_guest_becomes_the_resident_only_when_ready_and_then_the_old_one_leaves() {
         ok: true
     }));
     assert!(out.contains(&Action::ActiveUser(Some("alex".into()))));
+    // What kim's engine said of the card is nobody's knowledge any more.
+    assert!(out.contains(&Action::Clear(ConditionCode::OutputLost)));
     assert!(is_seated(&seats, "alex", 2));
 }
 
@@ -363,6 +365,7 @@ fn forgetting_everybody_ends_the_music_and_leaves_nobody() {
     let out = seats.step(Input::ResetUsers { ticket: 3 }, NOW);
     assert!(out.contains(&Action::Retire { seat: 1 }));
     assert!(out.contains(&Action::Forget { user: "kim".into() }));
+    assert!(out.contains(&Action::Clear(ConditionCode::OutputLost)));
     assert!(out.contains(&Action::Answer {
         ticket: 3,
         ok: true
@@ -387,4 +390,32 @@ fn a_guest_whose_sign_in_hangs_is_answered_before_the_phone_gives_up() {
     }));
     assert!(out.contains(&Action::Kill { seat: 2 }));
     assert!(is_seated(&seats, "kim", 1));
+}
+
+#[test]
+fn new_settings_hold_for_a_guest_who_is_still_at_the_door() {
+    let mut seats = seated("kim");
+    seats.step(
+        Input::AddUser {
+            ticket: 7,
+            login: login("alex"),
+        },
+        NOW,
+    );
+    let out = seats.step(Input::Renew, NOW);
+    assert_eq!(out[0], Action::Kill { seat: 2 });
+    assert!(matches!(&out[1], Action::Spawn { seat: 3, login } if login.user == "alex"));
+    assert!(out.contains(&Action::Retire { seat: 1 }));
+    let out = seats.step(
+        Input::Engine {
+            seat: 3,
+            event: ready("alex"),
+        },
+        NOW,
+    );
+    assert!(out.contains(&Action::Answer {
+        ticket: 7,
+        ok: true
+    }));
+    assert!(is_seated(&seats, "alex", 3));
 }

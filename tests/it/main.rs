@@ -1,13 +1,21 @@
 //! The behaviour of the real binary, end to end: a file per behaviour.
 
+mod card;
 mod command_line;
 mod control;
 mod gapless;
 mod handoff;
 mod house;
+mod lan;
+mod network;
+mod pipe;
 mod quality;
+mod reload;
 mod restart;
 mod seats;
 mod service;
+mod speakers;
 mod tape;
+mod trouble;
 mod world;
+mod zeroconf;

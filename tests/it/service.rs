@@ -1,6 +1,21 @@
-//! The systemd unit: valid, and as closed as sound cards and the network allow.
+//! As a service: the systemd unit, what systemd is told, and how the daemon ends.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    io::{Read, Write},
+    path::Path,
+    process::Command,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+use tokio::net::UnixDatagram;
+
+use crate::{
+    lan::{NULL, fifo, one_engine, play, plays, sees, until},
+    world::{PATIENCE, hears, scenario},
+};
 
 const UNIT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -45,4 +60,232 @@ fn the_unit_is_exposed_to_two_points_at_most() {
         UNIT,
     ]);
     assert!(closed, "{told}");
+}
+
+/// What a service manager was told, in order.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Told {
+    /// Listens at `path` in place of systemd.
+    fn at(path: &Path) -> Self {
+        let told = Self::default();
+        let (socket, into) = (UnixDatagram::bind(path).expect("a socket"), told.clone());
+        tokio::spawn(async move {
+            let mut datagram = vec![0; 4096];
+            while let Ok(length) = socket.recv(&mut datagram).await {
+                let text = String::from_utf8_lossy(&datagram[..length]).into_owned();
+                into.0
+                    .lock()
+                    .expect("alone")
+                    .push(text.trim_end().to_owned());
+            }
+        });
+        told
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.0.lock().expect("alone").clone()
+    }
+
+    fn count(&self, words: &str) -> usize {
+        self.all()
+            .iter()
+            .filter(|line| line.contains(words))
+            .count()
+    }
+
+    async fn wait_for(&self, words: &str) {
+        until(words, PATIENCE, || self.count(words) > 0).await;
+    }
+}
+
+#[test]
+fn systemd_is_told_what_the_daemon_does() {
+    scenario(async |world| {
+        let socket = world.dir().join("notify");
+        let told = Told::at(&socket);
+        let daemon = world.start_with(&world.settings(NULL), |command| {
+            command
+                .env("NOTIFY_SOCKET", &socket)
+                .env("WATCHDOG_USEC", "400000");
+        });
+        told.wait_for("READY=1").await;
+        told.wait_for("STATUS=Kitchen: waiting to be picked").await;
+        let app = world.sign_in("kim").await;
+        told.wait_for("STATUS=Kitchen: ready").await;
+        play(&world, &app, "Staircase").await;
+        told.wait_for("STATUS=Kitchen: playing").await;
+        app.pause().await.expect("an answer");
+        told.wait_for("STATUS=Kitchen: paused").await;
+        let engine = one_engine(&daemon).await;
+        let environment = fs::read_to_string(format!("/proc/{engine}/environ")).expect("readable");
+        for private in ["NOTIFY_SOCKET", "WATCHDOG"] {
+            assert!(
+                !environment.contains(private),
+                "the engine inherited {private}"
+            );
+        }
+        // Twice within its limit, also when there is no news.
+        let begun = told.count("WATCHDOG=1");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let alive = told.count("WATCHDOG=1") - begun;
+        assert!(
+            (4..=6).contains(&alive),
+            "{alive} signs of life in a second"
+        );
+        // Trouble is told before anything else.
+        world.sim.go_dark().await;
+        told.wait_for("STATUS=Spotify cannot be reached").await;
+        world.sim.come_back().await.expect("the port is free");
+        daemon.says("over: spotify unreachable").await;
+        // Each in one line, as a second one would be another message.
+        let file = world.dir().join("config.toml");
+        fs::write(file, "nmae = 1\nbitrate = \"READY=1\"\n").expect("written");
+        daemon.signal(Signal::SIGHUP);
+        told.wait_for("STATUS=the changed configuration was not taken over")
+            .await;
+        let (status, _) = daemon.stop().await;
+        assert!(status.success());
+        told.wait_for("STOPPING=1").await;
+        let all = told.all();
+        assert!(all.iter().all(|line| !line.contains('\n')), "{all:?}");
+        let at = |words: &str| all.iter().position(|line| line.contains(words));
+        assert_eq!(
+            all.iter().filter(|line| *line == "READY=1").count(),
+            1,
+            "{all:?}"
+        );
+        assert!(at("READY=1") < at("STATUS=Kitchen: playing"), "{all:?}");
+        assert_eq!(
+            all.iter()
+                .filter(|line| line.contains("STOPPING=1"))
+                .count(),
+            1
+        );
+    });
+}
+
+#[test]
+fn without_a_watchdog_no_signs_of_life_are_sent() {
+    scenario(async |world| {
+        let socket = world.dir().join("notify");
+        let told = Told::at(&socket);
+        let daemon = world.start_with(&world.settings(NULL), |command| {
+            command.env("NOTIFY_SOCKET", &socket);
+        });
+        told.wait_for("READY=1").await;
+        daemon.stop().await;
+        told.wait_for("STOPPING=1").await;
+        assert_eq!(told.count("WATCHDOG"), 0);
+    });
+}
+
+#[test]
+fn an_order_to_stop_ends_the_music_softly_and_leaves_nothing_behind() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        scenario(async move |world| {
+            let fifo = fifo();
+            let mut daemon = world.start_on(&fifo);
+            let app = plays(&world, "kim", "Staircase").await;
+            hears(&fifo, 44_100).await;
+            let engine = one_engine(&daemon).await;
+            let mut watch = world.phone.watch().expect("a phone that looks");
+            let found = sees(&mut watch, |_| true).await;
+            let asked = Instant::now();
+            daemon.signal(signal);
+            let status = daemon.ended(Duration::from_secs(5)).await;
+            println!("{signal}: ended after {:?}", asked.elapsed());
+            assert_eq!(status.code(), Some(0), "{signal}");
+            assert!(!lives(engine));
+            let limit = Duration::from_secs(2);
+            watch
+                .until_gone(&found.instance, limit)
+                .await
+                .expect("a goodbye");
+            let gone = app.wait_until_gone("Kitchen", limit).await;
+            gone.unwrap_or_else(|error| panic!("{error}"));
+            let capture = fifo.capture();
+            let last = capture.last().expect("music");
+            assert!(
+                last[0].abs() < 0.01 && last[1].abs() < 0.01,
+                "it ends in a click: {last:?}"
+            );
+            let cut = spotify_sim::listen::clicks(&capture[capture.len() - 22_050..], 0.02);
+            assert_eq!(cut.len(), 0, "{cut:?}");
+        });
+    }
+}
+
+#[test]
+fn it_stops_in_time_although_spotify_does_not_answer() {
+    scenario(async |world| {
+        let mut daemon = world.start(&world.settings(NULL));
+        plays(&world, "kim", "Staircase").await;
+        let engine = one_engine(&daemon).await;
+        world.sim.freeze();
+        daemon.signal(Signal::SIGTERM);
+        let status = daemon.ended(Duration::from_secs(5)).await;
+        assert_eq!(status.code(), Some(0));
+        assert!(!lives(engine));
+    });
+}
+
+#[test]
+fn an_engine_does_not_outlive_a_daemon_that_was_killed() {
+    for frozen in [false, true] {
+        scenario(async move |world| {
+            let mut daemon = world.start(&world.settings(NULL));
+            plays(&world, "kim", "Staircase").await;
+            let engine = one_engine(&daemon).await;
+            if frozen {
+                world.sim.freeze();
+            }
+            daemon.signal(Signal::SIGKILL);
+            let killed = Instant::now();
+            daemon.ended(PATIENCE).await;
+            let limit = Duration::from_secs(4);
+            until("the engine ends", limit, || !lives(engine)).await;
+            println!("the engine ended {:?} after its daemon", killed.elapsed());
+            world.sim.thaw();
+            // Nothing of it stands in the way of the next one.
+            let _again = world.start(&world.settings(NULL));
+            world.listed("kim").await;
+        });
+    }
+}
+
+#[test]
+fn standard_input_and_output_are_left_alone() {
+    scenario(async |world| {
+        let (mut unread, mut typed) = std::io::pipe().expect("a pipe");
+        let (mut printed, out) = std::io::pipe().expect("a pipe");
+        typed.write_all(b"typed ahead").expect("room");
+        let stdin = unread.try_clone().expect("a second end");
+        let daemon = world.start_with(&world.settings(NULL), |command| {
+            command.stdin(stdin).stdout(out);
+        });
+        plays(&world, "kim", "Tones").await;
+        drop(typed);
+        world.hand_over(&world.find().await, "alex").await;
+        let (status, _) = daemon.stop().await;
+        assert!(status.success());
+        let mut text = String::new();
+        unread.read_to_string(&mut text).expect("readable");
+        assert_eq!(text, "typed ahead");
+        text.clear();
+        printed.read_to_string(&mut text).expect("readable");
+        assert_eq!(text, "");
+    });
+}
+
+/// Whether the process runs. One that has ended and waits to be reaped does not.
+fn lives(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(") ")
+            .next()
+            .unwrap_or_default()
+            .starts_with('Z')
+    })
 }

@@ -3,11 +3,11 @@
 use std::{
     num::NonZero,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rodio::{
@@ -18,6 +18,7 @@ use rodio::{
         traits::{DeviceTrait, HostTrait},
     },
 };
+use tracing::debug;
 
 use super::{
     quiet::Quiet,
@@ -59,6 +60,9 @@ const CONVERTERS: [&str; 8] = [
 ];
 /// A dead sound server calls back more than a million times a second until the stream is dropped.
 const FAULT_PAUSE: Duration = Duration::from_millis(5);
+/// ALSA's plugin for sound servers reports input/output errors while a stream of its own is being
+/// set up. They pass; those of a card that is broken do not.
+const PASSING: Duration = Duration::from_millis(250);
 
 /// An open card. Dropping it closes the device.
 pub(super) struct Live {
@@ -72,6 +76,20 @@ pub(super) struct Live {
 struct Health {
     fault: OnceLock<Trouble>,
     xruns: AtomicU64,
+    /// Since when nothing but errors came, and how many pulls there had been.
+    failing: Mutex<Option<(Instant, u64)>>,
+}
+
+impl Health {
+    /// Whether an error that comes after so many pulls may be over in a moment.
+    fn may_pass(&self, pulls: u64) -> bool {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, at) = failing.get_or_insert_with(|| (Instant::now(), pulls));
+        if *at != pulls {
+            (*since, *at) = (Instant::now(), pulls);
+        }
+        since.elapsed() < PASSING
+    }
 }
 
 /// How to open a card: what it takes that suits us best.
@@ -290,7 +308,10 @@ fn listen(error: &cpal::Error, health: &Health, feed: &Feed) {
                 Trouble::Missing => Trouble::Unplugged,
                 other => other,
             };
-            if health.fault.set(trouble).is_ok() {
+            let passing =
+                matches!(trouble, Trouble::Other { .. }) && health.may_pass(feed.status().pulls);
+            if !passing && health.fault.set(trouble).is_ok() {
+                debug!("the sound device reports: {error}");
                 feed.nudge();
             }
             thread::sleep(FAULT_PAUSE);
@@ -444,6 +465,16 @@ mod tests {
         let ranges = [range(1, 8000, 8000, SampleFormat::I16)];
         assert_eq!(choose(&ranges), None);
         assert_eq!(describe(&ranges), "it takes only 1 channel(s) of i16");
+    }
+
+    #[test]
+    fn an_error_passes_until_nothing_else_has_come_for_a_while() {
+        let health = Health::default();
+        let long_ago = Instant::now() - PASSING;
+        assert!(health.may_pass(7));
+        *health.failing.lock().expect("no panic") = Some((long_ago, 7));
+        assert!(!health.may_pass(7));
+        assert!(health.may_pass(8), "samples were taken in between");
     }
 
     #[test]

@@ -35,6 +35,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// A card that was lost counts as back when it goes on asking for samples after its buffer is full.
 const PROOF_PULLS: u64 = 12;
 const PROOF_LIMIT: Duration = STALLED;
+/// A card is handed from one account to the next by two processes. The newer one may be here first;
+/// until then nobody needs to hear that the card is busy, and the player need not pause.
+const HAND_OVER: Duration = Duration::from_secs(1);
 
 pub(super) struct Owner {
     pub feed: Arc<Feed>,
@@ -57,6 +60,7 @@ impl Owner {
         // What ALSA prints by itself says nothing to a listener, and goes to stderr without this.
         let _quiet = quiet::Quiet::new();
         let mut retry = Retry::new(Duration::from_millis(100), Duration::from_secs(2));
+        let mut busy_since = None;
         loop {
             let status = self.feed.wait(retry.at(), |status| {
                 status.closing || (status.wanted && retry.at().is_none())
@@ -66,11 +70,13 @@ impl Owner {
             }
             if !status.wanted {
                 retry.reset();
+                busy_since = None;
                 continue;
             }
             match self.open() {
                 Ok(live) => {
                     retry.reset();
+                    busy_since = None;
                     if let Some(condition) = self.keep(live) {
                         if self.feed.status().running {
                             self.lose(condition);
@@ -81,8 +87,14 @@ impl Owner {
                         }
                     }
                 }
-                Err(condition) => {
-                    self.lose(condition);
+                Err(Trouble::Busy)
+                    if !self.outbox.is_lost() && begun(&mut busy_since) < HAND_OVER =>
+                {
+                    retry.reset();
+                    retry.later();
+                }
+                Err(trouble) => {
+                    self.lose(trouble.condition(self.name.as_deref()));
                     retry.later();
                 }
             }
@@ -96,19 +108,18 @@ impl Owner {
     }
 
     /// Opens the card and, when it had been lost, makes sure that it really takes samples.
-    fn open(&mut self) -> Result<Live, Condition> {
-        let live = Live::open(&self.feed, &self.volume, self.name.as_deref())
-            .map_err(|trouble| trouble.condition(self.name.as_deref()))?;
+    fn open(&mut self) -> Result<Live, Trouble> {
+        let live = Live::open(&self.feed, &self.volume, self.name.as_deref())?;
         if self.outbox.is_lost() {
             let start = self.feed.status().pulls;
             let deadline = Instant::now() + PROOF_LIMIT;
             let proven = |status: &Status| status.pulls >= start + PROOF_PULLS;
             while !proven(&self.feed.status()) {
                 if let Some(trouble) = live.fault() {
-                    return Err(trouble.condition(self.name.as_deref()));
+                    return Err(trouble);
                 }
                 if self.feed.status().closing || Instant::now() >= deadline {
-                    return Err(Trouble::Stalled.condition(self.name.as_deref()));
+                    return Err(Trouble::Stalled);
                 }
                 thread::sleep(Duration::from_millis(20));
             }
@@ -148,4 +159,9 @@ impl Owner {
             }
         }
     }
+}
+
+/// How long it has been so, counted from the first call.
+fn begun(since: &mut Option<Instant>) -> Duration {
+    since.get_or_insert_with(Instant::now).elapsed()
 }

@@ -104,27 +104,35 @@ impl Writer {
                 retry.reset();
                 continue;
             }
-            let lost = match self.target.open() {
+            match self.target.open() {
                 Ok(opened) => {
                     retry.reset();
                     let was_lost = self.feed.opened(0);
                     self.outbox.send(Report::Opened(opened));
                     self.outbox.back(was_lost);
-                    self.keep(&mut bytes)
+                    match self.keep(&mut bytes) {
+                        Some(condition) if self.feed.status().running => {
+                            self.lose(condition);
+                            retry.later();
+                        }
+                        // Nobody misses it. Whoever plays next hears of it.
+                        Some(_) => self.feed.closed(),
+                        None => {}
+                    }
                 }
-                Err(condition) => Some(condition),
-            };
-            let Some(condition) = lost else { continue };
-            if self.feed.status().running {
-                self.feed
-                    .lose(&format!("{}: {}", condition.what, condition.why));
-                self.outbox.lost(condition);
-                retry.later();
-            } else {
-                // Nobody misses it. Whoever plays next hears of it.
-                self.feed.closed();
+                // Also while the music waits, paused, for exactly this to heal.
+                Err(condition) => {
+                    self.lose(condition);
+                    retry.later();
+                }
             }
         }
+    }
+
+    fn lose(&mut self, condition: Condition) {
+        self.feed
+            .lose(&format!("{}: {}", condition.what, condition.why));
+        self.outbox.lost(condition);
     }
 
     /// Writes until the target fails, or the output is closed (`None`).

@@ -46,6 +46,7 @@ struct dac {
     int heard_fd, log_fd, timer_fd;
     int64_t started_ns;
     int running, dead;
+    int ran_dry;              /* until prepared again: every caller must hear of it */
     uint64_t written, played; /* frames since prepare */
     uint64_t heard_total;     /* frames in the file */
     char *ring;
@@ -151,6 +152,8 @@ static int advance(struct dac *d)
     int bad = trouble(d, m);
     if (bad)
         return bad;
+    if (d->ran_dry)
+        return -EPIPE;
     if (!d->running)
         return 0;
     if (m == STALL) {
@@ -161,6 +164,7 @@ static int advance(struct dac *d)
     if (due > d->written) {
         hear(d, d->written);
         d->running = 0;
+        d->ran_dry = 1;
         note(d, d->io.state == SND_PCM_STATE_DRAINING ? "drained" : "underrun");
         return -EPIPE;
     }
@@ -227,7 +231,7 @@ static int dac_prepare(snd_pcm_ioplug_t *io)
     if (!d->ring)
         return -ENOMEM;
     d->written = d->played = 0;
-    d->running = 0;
+    d->running = d->ran_dry = 0;
     timerfd_settime(d->timer_fd, 0, &tick, NULL);
     note(d, "prepare rate=%u format=%s period=%lu buffer=%lu", io->rate, snd_pcm_format_name(io->format),
          io->period_size, io->buffer_size);

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use blob::{Login, Parcel, seal};
+pub use blob::{Login, Parcel, seal, seal_inner};
 pub use browse::{Found, SERVICE_TYPE, Sighting, Watch};
 pub use hostile::{Hostile, Taken};
 pub use http::Reply;

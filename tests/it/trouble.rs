@@ -1,0 +1,152 @@
+//! Trouble on the way to Spotify: told as a condition, tried again, over by itself.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use spotify_sim::{Place, listen};
+
+use crate::{
+    lan::{NULL, count, fifo, one_engine, play, plays, until},
+    world::{PATIENCE, hears, scenario, shows},
+};
+
+#[test]
+fn without_certificates_a_handover_is_refused_and_works_once_they_are_there() {
+    scenario(async |world| {
+        let bundle = world.dir().join("certificates.pem");
+        let mut daemon = world.start_with(&world.settings(NULL), |command| {
+            command.env("SSL_CERT_FILE", &bundle);
+        });
+        let found = world.find().await;
+        assert_eq!(world.hand_over(&found, "kim").await, 202);
+        let told = daemon.says("no_certificates").await;
+        assert!(told.contains("ca-certificates"), "no cure in {told}");
+        fs::write(&bundle, "").expect("an empty bundle");
+        assert_eq!(world.hand_over(&found, "kim").await, 202);
+        assert_eq!(
+            world.sim.record().all().len(),
+            0,
+            "nothing was asked unsafely"
+        );
+        assert!(daemon.is_running());
+        fs::copy(world.sim.ca_file(), &bundle).expect("a good bundle");
+        assert_eq!(world.hand_over(&found, "kim").await, 101);
+        daemon.says("over: no certificates").await;
+        let app = world.listed("kim").await;
+        play(&world, &app, "Tones").await;
+    });
+}
+
+#[test]
+fn an_account_that_was_kept_waits_for_certificates_by_itself() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        world.sign_in("kim").await;
+        daemon.stop().await;
+        let folder = world.dir().join("certificates");
+        let daemon = world.start_with(&world.settings(NULL), |command| {
+            command
+                .env_remove("SSL_CERT_FILE")
+                .env("SSL_CERT_DIR", &folder);
+        });
+        daemon.says("no_certificates").await;
+        fs::create_dir(&folder).expect("a folder");
+        // The name that OpenSSL's folders give the first certificate of its kind.
+        fs::copy(world.sim.ca_file(), folder.join("0a1b2c3d.0")).expect("a certificate");
+        world.listed("kim").await;
+        daemon.says("over: no certificates").await;
+    });
+}
+
+#[test]
+fn spotify_out_of_reach_at_boot_is_told_and_tried_again_until_it_is_back() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        world.sign_in("kim").await;
+        daemon.stop().await;
+        world.sim.go_dark().await;
+        let daemon = world.start(&world.settings(NULL));
+        let found = world.find().await;
+        daemon.says("spotify_unreachable").await;
+        assert_eq!(world.info(&found).await.active_user, "");
+        // Still out of reach at the second try, and the log says no more about it.
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        assert_eq!(count(&daemon, "spotify_unreachable"), 1);
+        world.sim.come_back().await.expect("the port is free");
+        let back = Instant::now();
+        let app = world.listed("kim").await;
+        println!("listed {:?} after Spotify was back", back.elapsed());
+        daemon.says("over: spotify unreachable").await;
+        assert_eq!(world.info(&found).await.active_user, "kim");
+        play(&world, &app, "Tones").await;
+    });
+}
+
+#[test]
+fn music_goes_on_where_it_was_after_the_access_point_is_lost() {
+    scenario(async |world| {
+        let fifo = fifo();
+        let daemon = world.start_on(&fifo);
+        let app = plays(&world, "kim", "Staircase").await;
+        hears(&fifo, 3 * 44_100).await;
+        let engine = one_engine(&daemon).await;
+        let mark = world.sim.record().mark();
+        let heard = fifo.capture().len();
+        let before = app.state();
+        let lost = Instant::now();
+        assert_eq!(world.sim.drop_access_points(), 1);
+        daemon.says("taking playback up").await;
+        hears(&fifo, heard + 2 * 44_100).await;
+        let took = lost.elapsed();
+        println!("two seconds of music were heard {took:?} after the loss");
+        assert!(took < Duration::from_secs(6), "{took:?}");
+        world
+            .sim
+            .record()
+            .assert_order(mark, &[Place::ApLogin, Place::ConnectState]);
+        assert_ne!(one_engine(&daemon).await, engine);
+
+        let now = shows(&app, "the same track", |state| state.playing).await;
+        assert_eq!(now.track_uri, before.track_uri);
+        assert_eq!(now.context_uri, before.context_uri);
+        // What is heard: the staircase goes on at the step it was left at.
+        let capture = fifo.capture();
+        let window = |at: usize| listen::position_of(&capture[at..at + 8_820]);
+        let left = window(heard - 8_820).expect("the staircase before");
+        let back = window(capture.len() - 8_820).expect("the staircase after");
+        let played = (capture.len() - heard) as f64 / 44_100.0;
+        let drift = back - left - played;
+        assert!(
+            drift.abs() < 1.0,
+            "{drift} s off: {left} then {back} after {played}"
+        );
+        daemon.says("over: spotify unreachable").await;
+    });
+}
+
+#[test]
+fn music_goes_on_after_an_outage_of_all_of_spotify() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        let app = plays(&world, "kim", "Staircase").await;
+        let found = world.find().await;
+        let before = app.state();
+        world.sim.go_dark().await;
+        daemon.says("spotify_unreachable").await;
+        assert_eq!(world.info(&found).await.active_user, "");
+        assert_eq!(
+            world.hand_over(&found, "alex").await,
+            202,
+            "nobody can be signed in now"
+        );
+        until("the engines end", PATIENCE, || daemon.engines().is_empty()).await;
+        world.sim.come_back().await.expect("the port is free");
+        daemon.says("taking playback up").await;
+        let now = shows(&app, "the same track", |state| state.playing).await;
+        assert_eq!(now.track_uri, before.track_uri);
+        daemon.says("over: spotify unreachable").await;
+        assert_eq!(world.info(&found).await.active_user, "kim");
+    });
+}
