@@ -24,6 +24,8 @@ use crate::world::{World, scenario};
 const STEP: f32 = 1.01 / 32_768.0;
 /// As many equal frames are no accident: 6 ms.
 const TELLING: usize = 256;
+/// After so many frames that are nothing known, what follows is not looked at: this is no fade.
+const LOST: usize = 20 * TELLING;
 /// A fade lasts this long at most, with some to spare.
 pub const FADE: usize = 230;
 /// How often the app is looked at for one verdict about the position.
@@ -90,6 +92,9 @@ pub fn stretches(capture: &[Frame], sources: &[Vec<Frame>]) -> Vec<Stretch> {
     let mut at = 0;
     while at + TELLING <= capture.len() {
         let done = found.last().map_or(0, Stretch::end);
+        if at - done > LOST {
+            break;
+        }
         match identify(capture, at, found.last(), sources) {
             Some((source, from)) => {
                 let back = capture[done..at].iter().rev();
