@@ -6,6 +6,7 @@
 mod breaker;
 mod follow;
 mod restore;
+mod serve;
 mod session;
 mod stage;
 mod telltale;

@@ -210,6 +210,11 @@ static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
     to
 });
 
+/// Path of the binary under test, for those who start it themselves.
+pub fn binary() -> &'static Path {
+    &BINARY
+}
+
 #[derive(Default)]
 struct Log {
     lines: Mutex<Vec<String>>,

@@ -91,7 +91,10 @@ pub(super) async fn serve(
         let due = link.ping_at;
         let ping = async {
             match due {
-                Some(at) => tokio::time::sleep_until(at).await,
+                Some(at) => {
+                    tokio::time::sleep_until(at).await;
+                    tokio::time::sleep(into_the_second()).await;
+                }
                 None => pending().await,
             }
         };
@@ -119,6 +122,16 @@ pub(super) async fn serve(
         .record
         .add(Place::ApLink, Some(&user), Some(&device), "link ended");
     ended
+}
+
+/// Receivers set their clock, in whole seconds, by the ping. One that is sent at the end of a second
+/// and read in the next puts all their positions a second off; this one has time to arrive.
+fn into_the_second() -> Duration {
+    match now_ms().rem_euclid(1000) {
+        early @ 0..100 => Duration::from_millis(100 - early as u64),
+        late @ 700.. => Duration::from_millis(1_100 - late as u64),
+        _ => Duration::ZERO,
+    }
 }
 
 async fn read_all(
