@@ -20,8 +20,7 @@ impl Service {
     }
 
     pub fn status(&mut self, status: &str) {
-        // A new line would begin another message.
-        let status = status.split_whitespace().collect::<Vec<_>>().join(" ");
+        let status = one_line(status);
         if status != self.said {
             tell(NotifyState::Status(&status));
             self.said = status;
@@ -42,4 +41,20 @@ impl Service {
 fn tell(state: NotifyState<'_>) {
     // Nobody listens, or the socket is gone: neither is a reason to do anything else.
     let _ = sd_notify::notify(&[state]);
+}
+
+/// A second line would be another message.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_of_several_lines_is_told_in_one() {
+        let told = one_line("no sound\n  help: plug it in\nREADY=1");
+        assert_eq!(told, "no sound help: plug it in READY=1");
+    }
 }
