@@ -68,12 +68,21 @@ impl Log for Telltale {
             }
             let _ = self.tells.send(tell);
         }
-        if self.onward.enabled(record.metadata()) {
+        if !is_noise(record) && self.onward.enabled(record.metadata()) {
             self.onward.log(record);
         }
     }
 
     fn flush(&self) {}
+}
+
+/// Said as a warning at every play, before the context is known. A healthy day needs no such lines.
+fn is_noise(record: &Record) -> bool {
+    record.target() == "librespot_connect::state::context"
+        && record
+            .args()
+            .to_string()
+            .starts_with("couldn't load context info")
 }
 
 fn watched(target: &str) -> bool {

@@ -470,8 +470,9 @@ impl Seats {
                 return;
             }
         };
-        out.push(Action::ActiveUser(None));
+        // The reason first, so that no status line says in between that all is well.
         out.push(Action::Raise(why));
+        out.push(Action::ActiveUser(None));
         out.extend(trouble::OF_ENGINE.map(Action::Clear));
         if let Some(check) = self.check.take() {
             self.admit(check.ticket, check.login, out);
