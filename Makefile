@@ -2,7 +2,7 @@
 
 PREFIX ?= /usr
 DESTDIR ?=
-# For make run: ARGS="--name Kitchen".
+# For make run: ARGS="--name Kitchen"; make bench: ARGS="--quick --write-readme"; make demo: ARGS=--wav.
 ARGS ?=
 CARGO ?= cargo
 PEER := $(CURDIR)/target/peer/bin/librespot
@@ -45,15 +45,15 @@ $(PEER):
 		--features rustls-tls-native-roots,with-libmdns
 
 test-peers: setup-test $(PEER)
-	$(CARGO) test --locked --workspace --no-run
-	SISKIN_PEER=$(PEER) scripts/as-root.sh $(CARGO) test --locked --workspace peer
+	$(CARGO) test --locked -p spotify-sim --test 'peer*' --no-run
+	SISKIN_PEER=$(PEER) scripts/as-root.sh $(CARGO) test --locked -p spotify-sim --test 'peer*'
 
 bench: setup-test build $(PEER)
 	$(CARGO) build --quiet --release --locked -p spotify-sim --bin spotify-sim
-	SISKIN_PEER=$(PEER) scripts/as-root.sh $(SIM) bench
+	SISKIN_PEER=$(PEER) scripts/as-root.sh $(SIM) bench $(ARGS)
 
 demo: build
-	$(SIM) demo
+	$(SIM) demo $(ARGS)
 
 lint:
 	$(CARGO) fmt --all --check

@@ -30,12 +30,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod catalogue;
 pub mod listen;
 pub mod phone;
+pub mod receiver;
 pub mod rigs;
 
 pub mod controller;
+pub mod demo;
 pub mod faults;
 pub mod key;
 pub mod record;

@@ -1,10 +1,11 @@
-//! `spotify-sim serve` runs the simulated Spotify for receivers started by
-//! hand; `spotify-sim swap-key` makes a receiver that trusts it.
+//! `spotify-sim demo` plays a tune through siskin without account or phone, `bench` measures it;
+//! `serve` runs the simulated Spotify for receivers started by hand, `swap-key` makes a receiver
+//! that trusts it.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
-use spotify_sim::{Sim, SimOptions, key::swap_key};
+use spotify_sim::{Sim, SimOptions, bench, demo, key::swap_key};
 
 /// A simulated Spotify on loopback.
 #[derive(Parser)]
@@ -29,26 +30,51 @@ enum Task {
     },
     /// Copy a receiver's binary with the simulation's key in it.
     SwapKey { from: PathBuf, to: PathBuf },
+    /// Hand a made-up account to siskin and play a tune.
+    Demo {
+        /// Play into ./demo.wav even where there is a sound card.
+        #[arg(long)]
+        wav: bool,
+    },
+    /// Measure siskin beside the published librespot (SISKIN_PEER).
+    Bench {
+        /// Less often and not as long.
+        #[arg(long)]
+        quick: bool,
+        /// Put the table into the README.
+        #[arg(long)]
+        write_readme: bool,
+    },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Serve {
             port,
             delay_ms,
             cdn_rate,
-        } => {
-            let delay = Duration::from_millis(delay_ms);
-            serve(SimOptions {
-                port,
-                delay,
-                cdn_rate,
-                ..SimOptions::default()
-            })
-            .await
-        }
-        Task::SwapKey { from, to } => swap_key(&from, &to).map(|swapped| println!("{swapped}")),
+        } => serve(SimOptions {
+            port,
+            delay: Duration::from_millis(delay_ms),
+            cdn_rate,
+            ..SimOptions::default()
+        }),
+        Task::SwapKey { from, to } => swap_key(&from, &to)
+            .map(|swapped| println!("{swapped}"))
+            .map_err(Into::into),
+        Task::Demo { wav } => demo::run(&demo::Options {
+            siskin: bench::our_binary(),
+            wav,
+        }),
+        Task::Bench {
+            quick,
+            write_readme,
+        } => bench::run(&bench::Options {
+            siskin: bench::our_binary(),
+            peer: bench::peer_binary(),
+            quick,
+            readme: write_readme.then(|| bench::workspace().join("README.md")),
+        }),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,7 +85,8 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(options: SimOptions) -> std::io::Result<()> {
+#[tokio::main]
+async fn serve(options: SimOptions) -> bench::Result<()> {
     let sim = Sim::start(options).await?;
     for (name, value) in sim.env() {
         println!("export {name}={value}");

@@ -1,0 +1,94 @@
+//! The measurements themselves.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Effort, Result,
+    process::{memory_mb, processor_time, wake_ups},
+    stage::{Guest, Stage},
+    table::{Figures, Row},
+};
+use crate::receiver::Binary;
+
+/// Until what a start or a sign-in has stirred up has settled.
+const REST: Duration = Duration::from_millis(2500);
+/// Into the music, before its memory is looked at: the start is over, the second track far off.
+const WARM: Duration = Duration::from_secs(5);
+
+/// From nothing to sound to silence, and every step timed.
+pub async fn round(stage: &Stage, binary: &Binary) -> Result<Figures> {
+    let mut figures = Figures::default();
+    let mut add = |row, took: Duration| figures.add(row, binary.kind, took.as_secs_f64() * 1e3);
+    let (guest, birth) = stage.start(binary).await?;
+    add(Row::Announced, birth.announced);
+    add(Row::Info, birth.info);
+    let handoff = stage.hand_over(&guest).await?;
+    add(Row::Answered, handoff.answered);
+    add(Row::Registered, handoff.registered);
+    let road = stage.road().uri();
+    add(Row::FirstSample, guest.play(&handoff.app, &road).await?);
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    add(Row::Silence, guest.pause(&handoff.app).await?);
+    stage.leave(guest).await?;
+    Ok(figures)
+}
+
+/// The same over a slow line, as far as the line matters.
+pub async fn slow_round(stage: &Stage, binary: &Binary) -> Result<Figures> {
+    let mut figures = Figures::default();
+    let mut add = |row, took: Duration| figures.add(row, binary.kind, took.as_secs_f64() * 1e3);
+    let (guest, _) = stage.start(binary).await?;
+    let handoff = stage.hand_over(&guest).await?;
+    add(Row::SlowRegistered, handoff.registered);
+    let road = stage.road().uri();
+    add(Row::SlowFirstSample, guest.play(&handoff.app, &road).await?);
+    stage.leave(guest).await?;
+    Ok(figures)
+}
+
+/// One receiver for minutes: memory in every phase, idle wake-ups, processor time while playing.
+pub async fn long(stage: &Stage, binary: &Binary, effort: Effort) -> Result<Figures> {
+    let mut figures = Figures::default();
+    let kind = binary.kind;
+    let (guest, _) = stage.start(binary).await?;
+    tokio::time::sleep(REST).await;
+    figures.add(Row::MemoryBefore, kind, memory_mb(&guest.receiver.pids())?);
+    let idle = idle(&guest, effort.idle).await?;
+    figures.add(Row::WakeUpsBefore, kind, idle);
+
+    let handoff = stage.hand_over(&guest).await?;
+    tokio::time::sleep(REST).await;
+    let pids = guest.receiver.pids();
+    figures.add(Row::MemorySignedIn, kind, memory_mb(&pids)?);
+    let idle = self::idle(&guest, effort.idle).await?;
+    figures.add(Row::WakeUpsSignedIn, kind, idle);
+
+    let road = stage.road().uri();
+    guest.play(&handoff.app, &road).await?;
+    let begun = Instant::now();
+    tokio::time::sleep(WARM).await;
+    figures.add(Row::MemoryPlaying, kind, memory_mb(&pids)?);
+    while begun.elapsed() < effort.music {
+        let (used, music) = (processor_time(&pids)?, guest.ear.seconds());
+        tokio::time::sleep(effort.window).await;
+        let used = processor_time(&pids)?.saturating_sub(used);
+        let music = guest.ear.seconds() - music;
+        if music < effort.window.as_secs_f64() / 2.0 {
+            return Err(format!("{} played only {music:.1} s", kind.name()).into());
+        }
+        let a_minute = used.as_secs_f64() / music * 60.0;
+        figures.add(Row::Processor, kind, a_minute);
+    }
+    figures.add(Row::MemoryLater, kind, memory_mb(&pids)?);
+    stage.leave(guest).await?;
+    Ok(figures)
+}
+
+/// Wake-ups a second while nobody wants anything.
+async fn idle(guest: &Guest, window: Duration) -> Result<f64> {
+    let pids = guest.receiver.pids();
+    let (before, since) = (wake_ups(&pids)?, Instant::now());
+    tokio::time::sleep(window).await;
+    let woken = wake_ups(&pids)?.saturating_sub(before);
+    Ok(woken as f64 / since.elapsed().as_secs_f64())
+}

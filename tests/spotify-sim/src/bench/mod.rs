@@ -1,0 +1,221 @@
+//! Measures siskin, and beside it, in the same run, the librespot that others publish.
+//!
+//! Owns the scenarios and the table. Prints, and never fails because of a number: what is measured
+//! depends on the machine and on who else uses it.
+
+mod ear;
+mod measure;
+mod process;
+mod stage;
+mod table;
+
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use self::{
+    stage::on_stage,
+    table::{Figures, Row, write_readme},
+};
+use crate::{
+    SimOptions,
+    catalogue::{Catalogue, Quality},
+    receiver::{Binary, Kind},
+};
+
+/// What can go wrong here is told to a person and handled by nobody.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// What to measure, and where to put it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Our release binary.
+    pub siskin: PathBuf,
+    /// The published one; without it, our figures stand alone.
+    pub peer: Option<PathBuf>,
+    /// Fewer repetitions and less music.
+    pub quick: bool,
+    /// A file that gets the table between its markers.
+    pub readme: Option<PathBuf>,
+}
+
+/// How often, and for how long.
+#[derive(Clone, Copy, Debug)]
+struct Effort {
+    rounds: usize,
+    slow_rounds: usize,
+    idle: Duration,
+    /// Of playing, in all.
+    music: Duration,
+    /// Over which processor time is counted.
+    window: Duration,
+}
+
+impl Effort {
+    fn of(quick: bool) -> Self {
+        let seconds = Duration::from_secs;
+        if quick {
+            Self {
+                rounds: 3,
+                slow_rounds: 1,
+                idle: seconds(5),
+                music: seconds(30),
+                window: seconds(12),
+            }
+        } else {
+            Self {
+                rounds: 7,
+                slow_rounds: 3,
+                idle: seconds(15),
+                music: seconds(240),
+                window: seconds(30),
+            }
+        }
+    }
+}
+
+/// Measures, prints the table, and puts it into the README if wanted.
+///
+/// # Errors
+/// When something could not be measured at all; not because of a number.
+pub fn run(options: &Options) -> Result<()> {
+    let begun = Instant::now();
+    let effort = Effort::of(options.quick);
+    let folder = tempfile::Builder::new().prefix("siskin-bench-").tempdir()?;
+    let mut sources = vec![(Kind::Siskin, options.siskin.as_path())];
+    match &options.peer {
+        Some(peer) => sources.push((Kind::Peer, peer)),
+        None => eprintln!(
+            "no librespot to compare with\n  help: `make test-peers` builds it, once, in minutes"
+        ),
+    }
+    let binaries = sources
+        .iter()
+        .map(|(kind, from)| Binary::prepare(*kind, from, folder.path()))
+        .collect::<std::io::Result<Vec<_>>>()?;
+
+    eprintln!("preparing the music");
+    let catalogue = Catalogue::standard();
+    for track in &catalogue.titled("Long").tracks {
+        track.plain_file(Quality::Kbps320);
+    }
+
+    let mut figures = Figures::default();
+    for (kind, from) in &sources {
+        figures.add(Row::Size, *kind, process::size_mb(from, folder.path())?);
+    }
+    figures.merge(rounds(&binaries, effort)?);
+    figures.merge(slow_rounds(&binaries, effort)?);
+    figures.merge(long(&binaries, effort)?);
+
+    let text = report(&figures, effort);
+    println!("{text}");
+    eprintln!("measured in {} s", begun.elapsed().as_secs());
+    if let Some(readme) = &options.readme {
+        write_readme(readme, &text)?;
+        eprintln!("written into {}", readme.display());
+    }
+    Ok(())
+}
+
+/// A fast line, and an app that forgets at once who left without a word.
+fn healthy() -> SimOptions {
+    SimOptions {
+        grace: Duration::from_millis(100),
+        ..SimOptions::default()
+    }
+}
+
+/// In turn, so that a machine that gets busy is busy for both.
+fn rounds(binaries: &[Binary], effort: Effort) -> Result<Figures> {
+    let binaries = binaries.to_vec();
+    on_stage(healthy(), async move |stage| {
+        let mut figures = Figures::default();
+        for round in 1..=effort.rounds {
+            eprintln!("start to silence, {round} of {}", effort.rounds);
+            for binary in &binaries {
+                figures.merge(measure::round(stage, binary).await?);
+            }
+        }
+        Ok(figures)
+    })
+}
+
+fn slow_rounds(binaries: &[Binary], effort: Effort) -> Result<Figures> {
+    let binaries = binaries.to_vec();
+    let line = SimOptions {
+        delay: Duration::from_millis(80),
+        cdn_rate: Some(400_000),
+        ..healthy()
+    };
+    on_stage(line, async move |stage| {
+        let mut figures = Figures::default();
+        for round in 1..=effort.slow_rounds {
+            eprintln!("over a slow line, {round} of {}", effort.slow_rounds);
+            for binary in &binaries {
+                figures.merge(measure::slow_round(stage, binary).await?);
+            }
+        }
+        Ok(figures)
+    })
+}
+
+/// At the same time, each in a network of its own: minutes of music take minutes.
+fn long(binaries: &[Binary], effort: Effort) -> Result<Figures> {
+    eprintln!(
+        "idle, then {} s of music, all at the same time",
+        effort.music.as_secs()
+    );
+    let players: Vec<_> = binaries
+        .iter()
+        .map(|binary| {
+            let binary = binary.clone();
+            thread::spawn(move || {
+                on_stage(healthy(), async move |stage| {
+                    measure::long(stage, &binary, effort).await
+                })
+            })
+        })
+        .collect();
+    let mut figures = Figures::default();
+    for player in players {
+        figures.merge(player.join().map_err(|_| "a measuring thread panicked")??);
+    }
+    Ok(figures)
+}
+
+fn report(figures: &Figures, effort: Effort) -> String {
+    format!(
+        "{}\n{}. Median (lowest–highest).\n\n\
+         1. librespot answers before it tries to sign in, siskin afterwards.\n\
+         2. Every answer takes 80 ms, audio comes at 400 kB/s.\n\
+         3. At the far end of a FIFO that is read at the speed of a sound card.\n\
+         4. Proportional share (PSS) of all processes; before a handoff siskin is one, then two.\n\
+         5. After {} s of one track of 264 s at 320 kbit/s, played in real time: siskin gives its\n   \
+         FIFO music no faster than it sounds.\n",
+        figures.table(),
+        process::machine(),
+        effort.music.as_secs(),
+    )
+}
+
+/// The release binary of this workspace, or the one that `SISKIN_BIN` names.
+pub fn our_binary() -> PathBuf {
+    std::env::var_os("SISKIN_BIN")
+        .map_or_else(|| workspace().join("target/release/siskin"), PathBuf::from)
+}
+
+/// The peer that `SISKIN_PEER` names, or the one that `make test-peers` built.
+pub fn peer_binary() -> Option<PathBuf> {
+    let named = std::env::var_os("SISKIN_PEER").map(PathBuf::from);
+    let built = workspace().join("target/peer/bin/librespot");
+    named.or_else(|| built.exists().then_some(built))
+}
+
+/// Where the README and the target folder are.
+pub fn workspace() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here)
+}

@@ -1,0 +1,213 @@
+//! Where measuring happens: a network of its own with a simulated Spotify, a phone, and the steps
+//! that every measurement begins with.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Result, ear::Ear};
+use crate::{
+    Controller, PlayOptions, Sim, SimOptions,
+    catalogue::Album,
+    phone::{Found, Info, Login, Phone},
+    receiver::{Binary, Launch, Receiver, Sound},
+    rigs::Namespace,
+};
+
+/// For every single step.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Who is handed over.
+const USER: &str = "kim";
+/// The simulation lets a listener's finger be this slow, so that a command it is given later goes
+/// out at once.
+const SETTLE: Duration = Duration::from_millis(400);
+/// Sound that stops for so long has ended.
+const STILL: Duration = Duration::from_millis(300);
+
+pub struct Stage {
+    pub sim: Sim,
+    pub phone: Phone,
+}
+
+/// A receiver on a stage, and its ear.
+pub struct Guest {
+    pub receiver: Receiver,
+    pub ear: Ear,
+    at: Found,
+}
+
+/// From the start of the process.
+pub struct Birth {
+    pub announced: Duration,
+    pub info: Duration,
+}
+
+/// From the moment `addUser` was sent.
+pub struct Handoff {
+    pub answered: Duration,
+    pub registered: Duration,
+    pub app: Controller,
+}
+
+/// Runs `act` in a network namespace of its own; ends when it has ended.
+///
+/// # Errors
+/// What `act` says, or why there is no namespace.
+pub fn on_stage<T: Send + 'static>(
+    options: SimOptions,
+    act: impl AsyncFnOnce(&Stage) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    // The namespace belongs to the thread; the runtime's threads and all processes inherit it.
+    let stage = thread::spawn(move || -> Result<T> {
+        let _namespace = Namespace::enter()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let stage = Stage {
+                sim: Sim::start(options).await?,
+                phone: Phone::new("Bench"),
+            };
+            let done = act(&stage).await;
+            stage.sim.stop().await;
+            done
+        })
+    });
+    stage.join().map_err(|_| "the measuring thread panicked")?
+}
+
+impl Stage {
+    /// Starts a receiver and measures how it becomes visible.
+    pub async fn start(&self, binary: &Binary) -> Result<(Guest, Birth)> {
+        let ear = Ear::start()?;
+        let launch = Launch {
+            name: "Bench".to_owned(),
+            port: free_port()?,
+            sound: Sound::Pipe(ear.path().to_owned()),
+            volume: 100,
+            in_this_environment: false,
+        };
+        let mut watch = self.phone.watch()?;
+        // Its first question is on the wire before there is anybody to answer.
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let receiver = Receiver::start(binary, &self.sim, &launch)?;
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, launch.port));
+        let at = Found::at(at, "/");
+        let mut guest = Guest { receiver, ear, at };
+        let started = guest.receiver.started;
+        let born = tokio::try_join!(
+            async {
+                watch
+                    .until(|found| found.port == launch.port, PATIENCE)
+                    .await?;
+                Result::Ok(started.elapsed())
+            },
+            async {
+                self.answers(&guest.at).await?;
+                Result::Ok(started.elapsed())
+            }
+        );
+        match born {
+            Ok((announced, info)) => Ok((guest, Birth { announced, info })),
+            Err(why) => Err(guest.explain(&why.to_string()).into()),
+        }
+    }
+
+    /// Asks until the endpoint is there.
+    async fn answers(&self, at: &Found) -> Result<Info> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.phone.get_info(at).await {
+                Ok(info) => return Ok(info),
+                Err(why) if Instant::now() > until => return Err(why.into()),
+                Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        }
+    }
+
+    /// Hands an account over and measures how it becomes usable.
+    pub async fn hand_over(&self, guest: &Guest) -> Result<Handoff> {
+        let info = self.phone.get_info(&guest.at).await?;
+        let user = self.sim.users().get(USER).ok_or("no such user")?;
+        let login = Login::stored(&user.stored_credential());
+        let app = self.sim.controller(USER);
+        let sent = Instant::now();
+        let (answered, (registered, device)) = tokio::try_join!(
+            async {
+                let answer = self.phone.add_user(&guest.at, &info, USER, &login).await?;
+                match answer.status() {
+                    Some(101) => Result::Ok(answer.latency),
+                    other => Err(format!("addUser was answered {other:?}").into()),
+                }
+            },
+            async {
+                let device = app.wait_for_device(&guest.receiver.name, PATIENCE).await?;
+                Result::Ok((sent.elapsed(), device.id))
+            }
+        )?;
+        Ok(Handoff {
+            answered,
+            registered,
+            app: app.on(&device),
+        })
+    }
+
+    /// Ends a receiver, and waits until the app has forgotten it.
+    pub async fn leave(&self, guest: Guest) -> Result<()> {
+        let app = self.sim.controller(USER);
+        let name = guest.receiver.name.clone();
+        guest.receiver.stop().await;
+        Ok(app.wait_until_gone(&name, PATIENCE).await?)
+    }
+
+    pub fn road(&self) -> &Album {
+        self.sim.catalogue().titled("Long")
+    }
+}
+
+impl Guest {
+    /// Plays the long track; from the command on the wire to the first sample at the far end.
+    pub async fn play(&self, app: &Controller, uri: &str) -> Result<Duration> {
+        tokio::time::sleep(SETTLE).await;
+        let reply = app.play(uri, PlayOptions::default()).await?;
+        let sent = Instant::now().checked_sub(reply.latency);
+        let sent = sent.ok_or("the clock began just now")?;
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(began) = self.ear.began() {
+                return Ok(began.saturating_duration_since(sent));
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Err(format!("{} never made a sound", self.receiver.kind.name()).into())
+    }
+
+    /// From the command to the last sound.
+    pub async fn pause(&self, app: &Controller) -> Result<Duration> {
+        let sent = Instant::now();
+        app.pause().await?;
+        let last = self.ear.silence(STILL, PATIENCE).await;
+        let last = last.ok_or("the music did not stop")?;
+        Ok(last.saturating_duration_since(sent))
+    }
+
+    /// Why something did not happen, with the end of its log.
+    fn explain(&mut self, why: &str) -> String {
+        let ended = self.receiver.ended();
+        let ended = ended.map_or_else(String::new, |status| format!(" (it ended: {status})"));
+        let log = self.receiver.log();
+        let lines: Vec<_> = log.lines().collect();
+        let last = lines[lines.len().saturating_sub(15)..].join("\n");
+        let name = self.receiver.kind.name();
+        format!("{name}: {why}{ended}\nits log:\n{last}")
+    }
+}
+
+/// A port that was free a moment ago. The network is our own, so it still is.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    Ok(listener.local_addr()?.port())
+}
