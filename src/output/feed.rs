@@ -14,7 +14,7 @@ use librespot_playback::player::PlayerEventChannel;
 use super::{
     clock::{Beat, Played},
     edge::Edge,
-    reel::{Pace, RATE, Reel},
+    reel::{CHANNELS, Pace, RATE, Reel},
 };
 
 /// A writer gives up when nothing was taken for so long. The device's owner notices after two
@@ -62,6 +62,8 @@ struct Inner {
     hungry: bool,
     /// A writer was turned away since somebody asked.
     refused: bool,
+    /// Frames that a waiting writer wants to have room for.
+    missing_room: usize,
     closing: bool,
 }
 
@@ -108,6 +110,7 @@ impl Feed {
                 last_pull: now,
                 hungry: false,
                 refused: false,
+                missing_room: 0,
                 closing: false,
             }),
             room: Condvar::new(),
@@ -173,6 +176,8 @@ impl Feed {
                 inner.reel.push_rest(rest);
                 return Err(Refusal::Hangs);
             }
+            // Woken once for the whole rest of the packet, not for every piece of it.
+            inner.missing_room = inner.reel.room_for(rest.len() / CHANNELS);
             inner = self
                 .room
                 .wait_timeout(inner, WRITE_LIMIT / 4)
@@ -256,8 +261,9 @@ impl Feed {
         inner.beat.took(before, after, delay, now);
         inner.pulls += 1;
         inner.last_pull = now;
+        let enough = !inner.running || inner.reel.room() >= inner.missing_room;
         drop(inner);
-        if count > 0 {
+        if count > 0 && enough {
             self.room.notify_all();
         }
         count

@@ -128,10 +128,19 @@ impl Reel {
         }
     }
 
+    /// Frames that fit now.
+    pub(super) fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.len())
+    }
+
+    /// How much room to wait for when `frames` are to be appended: never more than half of it all.
+    pub(super) fn room_for(&self, frames: usize) -> usize {
+        frames.min(self.capacity / 2)
+    }
+
     /// Appends as many whole frames as fit; returns how many samples it took.
     pub(super) fn push(&mut self, samples: &[f64]) -> usize {
-        let room = self.capacity.saturating_sub(self.len()) * CHANNELS;
-        let count = samples.len().min(room) / CHANNELS * CHANNELS;
+        let count = samples.len().min(self.room() * CHANNELS) / CHANNELS * CHANNELS;
         self.append(&samples[..count]);
         count
     }
