@@ -24,27 +24,33 @@ pub(super) fn name(format: SampleFormat) -> &'static str {
 
 /// Appends `samples` to `out`. Samples of a 16-bit source come out as they went in.
 pub(super) fn encode(samples: &[f32], format: SampleFormat, out: &mut Vec<u8>) {
-    out.reserve(samples.len() * width(format));
-    for &sample in samples {
-        match format {
-            SampleFormat::S16 => out.extend((step(sample, 15) as i16).to_le_bytes()),
-            SampleFormat::S24 => out.extend((step(sample, 23) as i32).to_le_bytes()),
-            SampleFormat::S24In3 => {
-                let [a, b, c, _] = (step(sample, 23) as i32).to_le_bytes();
-                out.extend([a, b, c]);
-            }
-            SampleFormat::S32 => out.extend((step(sample, 31) as i32).to_le_bytes()),
-            SampleFormat::F32 => out.extend(sample.clamp(-1.0, 1.0).to_le_bytes()),
-        }
+    match format {
+        SampleFormat::S16 => append(samples, out, |s| (step::<15>(s) as i16).to_le_bytes()),
+        SampleFormat::S24 => append(samples, out, |s| step::<23>(s).to_le_bytes()),
+        SampleFormat::S24In3 => append(samples, out, |s| {
+            let [a, b, c, _] = step::<23>(s).to_le_bytes();
+            [a, b, c]
+        }),
+        SampleFormat::S32 => append(samples, out, |s| step::<31>(s).to_le_bytes()),
+        SampleFormat::F32 => append(samples, out, |s| s.clamp(-1.0, 1.0).to_le_bytes()),
     }
 }
 
-/// The nearest step of a format with `bits` bits below the sign.
-fn step(sample: f32, bits: u32) -> f64 {
-    let scale = f64::from(bits).exp2();
-    (f64::from(sample) * scale)
-        .round()
-        .clamp(-scale, scale - 1.0)
+fn append<const N: usize>(samples: &[f32], out: &mut Vec<u8>, bytes: impl Fn(f32) -> [u8; N]) {
+    let start = out.len();
+    out.resize(start + samples.len() * N, 0);
+    for (to, &sample) in out[start..].chunks_exact_mut(N).zip(samples) {
+        to.copy_from_slice(&bytes(sample));
+    }
+}
+
+/// The nearest step of a format with `BITS` bits below the sign. Rounds by hand: without SSE 4.1,
+/// which not every processor has, `round` is a call into the C library for each sample.
+fn step<const BITS: u32>(sample: f32) -> i32 {
+    let scale = f64::from(1_u32 << BITS);
+    let exact = f64::from(sample) * scale;
+    let nearest = exact + 0.5_f64.copysign(exact);
+    nearest.clamp(-scale, scale - 1.0) as i32
 }
 
 #[cfg(test)]

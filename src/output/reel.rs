@@ -262,13 +262,29 @@ impl Reel {
     }
 
     fn deliver(&mut self, out: &mut [f32]) {
-        for frame in out.chunks_exact_mut(CHANNELS) {
-            let gain = self.gain_at(self.taken);
-            for sample in frame {
-                *sample = self.samples.pop_front().unwrap_or(0.0) * gain;
-            }
-            self.taken += 1;
+        let end = self.taken + (out.len() / CHANNELS) as u64;
+        for (sample, to) in self
+            .samples
+            .drain(..out.len().min(self.samples.len()))
+            .zip(&mut *out)
+        {
+            *to = sample;
         }
+        if self.fades_in(self.taken..end) {
+            for (frame, index) in out.chunks_exact_mut(CHANNELS).zip(self.taken..) {
+                let gain = self.gain_at(index);
+                frame.iter_mut().for_each(|sample| *sample *= gain);
+            }
+        }
+        self.taken = end;
+    }
+
+    /// Whether any of these frames is louder or quieter than it was written.
+    fn fades_in(&self, frames: Range<u64>) -> bool {
+        let rising = self
+            .fade_in_at
+            .is_some_and(|at| frames.start < at + FADE as u64);
+        rising || (self.fade_out.start < frames.end && frames.start < self.fade_out.end)
     }
 
     fn gain_at(&self, index: u64) -> f32 {
