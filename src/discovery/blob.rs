@@ -30,6 +30,9 @@ const BLOCK: usize = 16;
 /// Of PBKDF2, as every phone uses them.
 const ROUNDS: u32 = 256;
 
+/// Before the user's name, the kind of login, and the secret.
+const TAGS: [u8; 3] = [0x49, 0x50, 0x51];
+
 /// Padding or none: phones write both.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &ALPHABET,
@@ -143,7 +146,7 @@ fn open_inner(device: &DeviceId, user: &str, inner: &[u8]) -> Result<Opened, Blo
     for at in (BLOCK..data.len()).rev() {
         data[at] ^= data[at - BLOCK];
     }
-    let (kind, secret) = Record(&data).login().ok_or(BlobError::Inner)?;
+    let (kind, secret) = Record(&data).login(user).ok_or(BlobError::Inner)?;
     if secret.is_empty() {
         return Ok(Opened::Empty);
     }
@@ -168,16 +171,18 @@ fn inner_key(device: &DeviceId, user: &str) -> [u8; 24] {
 struct Record<'a>(&'a [u8]);
 
 impl<'a> Record<'a> {
-    /// The tags (0x49, 0x50, 0x51) are passed over unread, as other receivers do: they are no
-    /// part of what the account is, and a wrong guess about them would lock a phone out.
-    fn login(mut self) -> Option<(i32, &'a [u8])> {
-        self.byte()?;
-        self.text()?;
-        self.byte()?;
+    /// What was made for another device, or is noise, would often pass for a record by its lengths
+    /// alone. So either the tags must be the known ones, or the account the one that was named:
+    /// a phone that writes other tags is let in, noise is not.
+    fn login(mut self, user: &str) -> Option<(i32, &'a [u8])> {
+        let mut tags = [self.byte()?, 0, 0];
+        let named = self.text()?;
+        tags[1] = self.byte()?;
         let kind = self.number()?;
-        self.byte()?;
+        tags[2] = self.byte()?;
         let secret = self.text()?;
-        Some((i32::try_from(kind).ok()?, secret))
+        let meant = tags == TAGS || named == user.as_bytes();
+        Some((i32::try_from(kind).ok()?, secret)).filter(|_| meant)
     }
 
     fn byte(&mut self) -> Option<u8> {
@@ -242,7 +247,7 @@ pub(super) mod phone {
         (BASE64.encode(blob), BASE64.encode(keys.public_key()))
     }
 
-    fn inner(device: &DeviceId, user: &str, kind: u8, secret: &[u8]) -> Vec<u8> {
+    pub fn inner(device: &DeviceId, user: &str, kind: u8, secret: &[u8]) -> Vec<u8> {
         let mut data = vec![0x49];
         put(&mut data, user.as_bytes());
         data.extend([0x50, kind, 0x51]);
@@ -302,6 +307,17 @@ mod tests {
     }
 
     #[test]
+    fn a_blob_for_another_device_is_never_taken_for_a_login() {
+        let keys = Keys::generate();
+        for other in 1..=255 {
+            let inner = phone::inner(&DeviceId::from_bytes([other; 20]), "kim", 1, b"secret");
+            let (blob, key) = phone::seal_inner(keys.public(), &inner);
+            let opened = keys.open(&DeviceId::from_bytes([0; 20]), "kim", &blob, &key);
+            assert_eq!(opened, Err(BlobError::Inner), "device {other}");
+        }
+    }
+
+    #[test]
     fn a_public_key_fits_the_field() {
         assert!(Keys::generate().public().len() <= 149);
     }
@@ -351,7 +367,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_record_is_read_within_its_bytes(data in prop::collection::vec(any::<u8>(), 0..64)) {
-            if let Some((_, secret)) = Record(&data).login() {
+            if let Some((_, secret)) = Record(&data).login("kim") {
                 prop_assert!(secret.len() < data.len());
             }
         }
