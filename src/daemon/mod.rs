@@ -7,13 +7,7 @@ mod board;
 mod house;
 mod service;
 
-use std::{
-    env,
-    net::IpAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{env, net::IpAddr, path::PathBuf, sync::Arc};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -26,7 +20,7 @@ use crate::{
     accounts::{Store, StoreError},
     config::{Config, Problems},
     discovery::Notice,
-    model::{Condition, ConditionCode},
+    model::{Condition, ConditionCode, unix_ms},
     speaker::News,
 };
 use board::{Board, Doing, HOUSE, Place};
@@ -237,11 +231,4 @@ async fn tick(watchdog: &mut Option<Interval>) {
         Some(watchdog) => drop(watchdog.tick().await),
         None => std::future::pending().await,
     }
-}
-
-fn unix_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

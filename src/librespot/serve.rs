@@ -1,7 +1,7 @@
 //! The engine's loop: orders, the player's events, the output's reports and what librespot tells,
 //! each turned into a truth about playback, a condition, or a deed.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use librespot_connect::Spirc;
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     engine::messages::{Command, Event},
-    model::{ConditionCode, PlayState, Playback, Repeat, Volume},
+    model::{ConditionCode, PlayState, Playback, Repeat, Volume, unix_ms},
     output::{Clock, Report},
 };
 
@@ -205,7 +205,7 @@ impl Stage<'_> {
             | PlayerEvent::SessionDisconnected { .. } => self.waiting = false,
             _ => {}
         }
-        Ok(self.follower.event(event, now_ms()))
+        Ok(self.follower.event(event, unix_ms()))
     }
 
     fn output(&mut self, report: Report) -> bool {
@@ -281,7 +281,7 @@ impl Stage<'_> {
             && heard.track == self.follower.request()
         {
             playback.position_ms = heard.position_ms;
-            playback.at_ms = now_ms();
+            playback.at_ms = unix_ms();
         }
         self.reporter.report(&Event::Playback(Box::new(playback)));
     }
@@ -289,12 +289,4 @@ impl Stage<'_> {
 
 fn link_gone() -> Failure {
     Failure::Lost("the link to the access point is gone".into())
-}
-
-/// Unix time in ms.
-fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

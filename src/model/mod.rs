@@ -3,11 +3,13 @@
 mod condition;
 mod device;
 mod login;
+mod moment;
 mod playback;
 mod volume;
 
 pub use condition::{Condition, ConditionCode, Conditions, Severity};
 pub use device::{DeviceId, DeviceIdError, DeviceType};
 pub use login::{Login, Refusal, Secret, masked};
+pub use moment::unix_ms;
 pub use playback::{PlayState, Playback, Repeat, Track};
 pub use volume::{Percent, Volume};

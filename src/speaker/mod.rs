@@ -9,12 +9,7 @@ mod phase;
 mod tests;
 mod trouble;
 
-use std::{
-    collections::HashMap,
-    io, process,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::HashMap, io, process, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -31,7 +26,7 @@ use crate::{
         Engine, Heard,
         messages::{Command, PROTOCOL, Start},
     },
-    model::{Condition, ConditionCode, DeviceId, Login, Playback, Volume, masked},
+    model::{Condition, ConditionCode, DeviceId, Login, Playback, Volume, masked, unix_ms},
 };
 use phase::{Action, Input, Now, Seat, Seats, Ticket, Timer};
 
@@ -369,11 +364,4 @@ async fn at(when: Option<Instant>) {
         Some(when) => sleep_until(when).await,
         None => std::future::pending().await,
     }
-}
-
-fn unix_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

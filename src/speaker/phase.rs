@@ -180,9 +180,19 @@ impl Seats {
         out
     }
 
-    fn next_seat(&mut self) -> Seat {
+    /// Starts an engine for a login that is to be decided within `limit`.
+    fn spawn(&mut self, login: &Login, limit: Duration, out: &mut Vec<Action>) -> Seat {
         self.last_seat += 1;
-        self.last_seat
+        let seat = self.last_seat;
+        out.push(Action::Spawn {
+            seat,
+            login: login.clone(),
+        });
+        out.push(Action::After {
+            delay: limit,
+            timer: Timer::SignIn { seat },
+        });
+        seat
     }
 
     fn sign_in(
@@ -192,15 +202,7 @@ impl Seats {
         resume: Option<Box<Playback>>,
         out: &mut Vec<Action>,
     ) {
-        let seat = self.next_seat();
-        out.push(Action::Spawn {
-            seat,
-            login: login.clone(),
-        });
-        out.push(Action::After {
-            delay: RESIDENT_LIMIT,
-            timer: Timer::SignIn { seat },
-        });
+        let seat = self.spawn(&login, RESIDENT_LIMIT, out);
         self.resident = Resident::SigningIn {
             seat,
             login,
@@ -241,15 +243,7 @@ impl Seats {
 
     /// Tries a login beside whoever is signed in.
     fn admit(&mut self, ticket: Ticket, login: Login, out: &mut Vec<Action>) {
-        let seat = self.next_seat();
-        out.push(Action::Spawn {
-            seat,
-            login: login.clone(),
-        });
-        out.push(Action::After {
-            delay: GUEST_LIMIT,
-            timer: Timer::SignIn { seat },
-        });
+        let seat = self.spawn(&login, GUEST_LIMIT, out);
         self.guest = Some(Guest {
             seat,
             login,
