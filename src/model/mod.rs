@@ -1,15 +1,19 @@
 //! Plain values that the whole house shares. No I/O, no tokio, no librespot.
 
+mod account;
 mod condition;
 mod device;
 mod login;
 mod moment;
+mod pairing;
 mod playback;
 mod volume;
 
+pub use account::{Account, CameBy};
 pub use condition::{Condition, ConditionCode, Conditions, Severity};
 pub use device::{DeviceId, DeviceIdError, DeviceType};
 pub use login::{Login, Refusal, Secret, masked};
 pub use moment::unix_ms;
+pub use pairing::Pairing;
 pub use playback::{PlayState, Playback, Repeat, Track};
 pub use volume::{Percent, Volume};

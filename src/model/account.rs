@@ -1,0 +1,34 @@
+//! A person of the house, as every surface may show it: never a secret.
+
+use serde::{Deserialize, Serialize};
+
+/// An account that signed in at least once and was not forgotten since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Spotify's own name of the account.
+    pub user: String,
+    /// What people call it: their own wording, else what Spotify shows, else `user`.
+    pub name: String,
+    /// What Spotify said at the last sign-in; `None` before it said anything.
+    pub premium: Option<bool>,
+    /// Two letters.
+    pub country: Option<String>,
+    pub came_by: CameBy,
+    /// Unix time in ms of the last sign-in.
+    pub last_used_ms: i64,
+    /// Unix time in ms since when Spotify refuses audio keys to this account; `None` while it does not.
+    pub keys_refused_ms: Option<i64>,
+}
+
+/// The way an account came to this speaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CameBy {
+    /// Handed over by a phone on the local network.
+    #[default]
+    Phone,
+    /// A code typed at spotify.com/pair.
+    Code,
+    /// A browser on a desktop.
+    Browser,
+}
