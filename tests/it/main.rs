@@ -16,6 +16,7 @@ mod seats;
 mod service;
 mod speakers;
 mod tape;
+mod tour;
 mod trouble;
 mod world;
 mod zeroconf;

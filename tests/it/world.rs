@@ -93,7 +93,7 @@ impl World {
     pub fn start_with(&self, settings: &str, more: impl FnOnce(&mut Command)) -> Daemon {
         let file = self.dir.path().join("config.toml");
         fs::write(&file, settings).expect("the configuration is written");
-        let mut command = Command::new(&*BINARY);
+        let mut command = program();
         command
             .arg("run")
             .arg("--config")
@@ -209,6 +209,18 @@ static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
     swapped.unwrap_or_else(|error| panic!("{error}"));
     to
 });
+
+/// The binary under test, under the tracer that `SISKIN_TRACER` names, if any.
+pub fn program() -> Command {
+    let tracer = std::env::var("SISKIN_TRACER").unwrap_or_default();
+    let mut words = tracer.split_whitespace();
+    let Some(first) = words.next() else {
+        return Command::new(&*BINARY);
+    };
+    let mut command = Command::new(first);
+    command.args(words).arg(&*BINARY);
+    command
+}
 
 /// Path of the binary under test, for those who start it themselves.
 pub fn binary() -> &'static Path {

@@ -1,0 +1,142 @@
+//! A tool, not a test: `make order` walks the binary through its life under a tracer, to find out
+//! which functions it uses, and in which order.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, Stdio},
+    time::{Duration, Instant},
+};
+
+use siskin::{
+    config::{self, Request, Surroundings},
+    engine::messages::{Command, Event, PROTOCOL, Start},
+    model::{DeviceId, Login, Percent, Secret},
+};
+use spotify_sim::{
+    PlayOptions,
+    rigs::{Fifo, FifoFormat, Pace},
+};
+
+use crate::world::{World, pipe_to, program, scenario};
+
+/// A traced program is some fifty times slower.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a step may sink in.
+const SINK_IN: Duration = Duration::from_secs(5);
+
+#[test]
+#[ignore = "a tool: make order"]
+fn the_daemon_walks_through_its_life() {
+    scenario(async |world| {
+        let fifo = Fifo::start(FifoFormat::S16, Pace::RealTime).expect("a FIFO");
+        let daemon = world.start_on(&fifo);
+        daemon.says("is announced").await;
+        let found = world.find().await;
+        // The engine cannot keep the phone's pace here; what the daemon does is seen all the same.
+        let _ = world.hand_over(&found, "kim").await;
+        assert!(daemon.stop().await.0.success());
+    });
+}
+
+#[test]
+#[ignore = "a tool: make order"]
+fn the_engine_walks_through_its_life() {
+    scenario(async |world| {
+        let fifo = Fifo::start(FifoFormat::S16, Pace::RealTime).expect("a FIFO");
+        let mut engine = Traced::start(&world, &fifo);
+        let app = world.sim.controller("kim");
+        let device = app.wait_for_device("Kitchen", PATIENCE).await;
+        let app = app.on(&device.expect("the engine signs in").id);
+        let album = world.sim.catalogue().titled("Long").uri();
+        let _ = app.play(&album, PlayOptions::default()).await;
+        tokio::time::sleep(SINK_IN * 4).await;
+        let _ = app.pause().await;
+        tokio::time::sleep(SINK_IN).await;
+        let _ = app.resume().await;
+        tokio::time::sleep(SINK_IN).await;
+        let _ = app.next().await;
+        tokio::time::sleep(SINK_IN).await;
+        let _ = app.seek(30_000).await;
+        tokio::time::sleep(SINK_IN).await;
+        let _ = app.volume(40_000).await;
+        tokio::time::sleep(SINK_IN).await;
+        engine.stop();
+    });
+}
+
+/// An engine without a daemon.
+struct Traced {
+    child: Child,
+    orders: ChildStdin,
+}
+
+impl Traced {
+    fn start(world: &World, fifo: &Fifo) -> Self {
+        let mut child = program()
+            .arg("engine")
+            .envs(world.sim.env())
+            .env("MALLOC_ARENA_MAX", "1")
+            .env("TOKIO_WORKER_THREADS", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the engine starts");
+        let mut orders = child.stdin.take().expect("its standard input");
+        let told = child.stdout.take().expect("its standard output");
+        std::thread::spawn(move || {
+            for line in BufReader::new(told).lines().map_while(Result::ok) {
+                if let Ok(Event::Refused { .. } | Event::Lost { .. }) = serde_json::from_str(&line)
+                {
+                    panic!("the engine gave up: {line}");
+                }
+            }
+        });
+        write(&mut orders, &Command::Start(Box::new(start(world, fifo))));
+        Self { child, orders }
+    }
+
+    fn stop(&mut self) {
+        write(&mut self.orders, &Command::Stop);
+        let until = Instant::now() + PATIENCE;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            assert!(Instant::now() < until, "the engine does not end");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn write(orders: &mut ChildStdin, command: &Command) {
+    let line = serde_json::to_string(command).expect("a command");
+    writeln!(orders, "{line}").expect("the engine listens");
+}
+
+fn start(world: &World, fifo: &Fifo) -> Start {
+    let file = world.dir().join("engine.toml");
+    let settings = world.settings(&pipe_to(fifo.path()));
+    std::fs::write(&file, settings).expect("the settings are written");
+    let request = Request {
+        file: Some(file),
+        flags: vec![],
+    };
+    let around = Surroundings {
+        variables: vec![],
+        host: "tour".into(),
+        etc: world.dir().to_owned(),
+    };
+    let config = config::load(&request, &around).expect("good settings");
+    let account = world.sim.users().get("kim").expect("a user");
+    Start {
+        protocol: PROTOCOL,
+        device: DeviceId::from_bytes([7; 20]),
+        speaker: config.config.speakers[0].clone(),
+        network: config.config.network.clone(),
+        log: config.config.log,
+        volume: Percent::clamped(100).volume(),
+        login: Login {
+            user: "kim".into(),
+            kind: 1,
+            secret: Secret::new(account.stored_credential()),
+        },
+        daemon_pid: std::process::id(),
+    }
+}
