@@ -17,7 +17,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("discovery", &["model", "config", "accounts"]),
     ("engine", &["model", "config"]),
     ("output", &["model", "config"]),
-    ("librespot", &["model", "config", "engine", "output"]),
+    ("fetch", &["model"]),
+    (
+        "librespot",
+        &["model", "config", "engine", "output", "fetch"],
+    ),
     ("speaker", &["model", "config", "accounts", "engine"]),
     ("control", &["model", "config"]),
     (
