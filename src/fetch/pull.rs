@@ -45,7 +45,9 @@ pub(super) enum End {
     Past,
     /// The server said no.
     Status(u16, Option<Duration>),
-    /// It could not be reached, broke off, fell silent or made no sense.
+    /// The body ended too early.
+    BrokeOff,
+    /// It could not be reached, fell silent or made no sense.
     Trouble(String),
     /// Nobody wants it any more.
     Stale,
@@ -97,8 +99,7 @@ async fn run<L: Line>(line: &L, shared: &Shared, order: &Order, at: &mut u64) ->
     while *at < end {
         let chunk = match timeout(order.patience, reply.body.chunk()).await {
             Err(_) => return silent(order.patience),
-            Ok(None) => return End::Trouble("the audio broke off".to_owned()),
-            Ok(Some(Err(error))) => return End::Trouble(error.to_string()),
+            Ok(None | Some(Err(_))) => return End::BrokeOff,
             Ok(Some(Ok(chunk))) => chunk,
         };
         let bytes = chunk.as_ref();

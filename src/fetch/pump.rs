@@ -45,6 +45,8 @@ pub(super) struct Pump<L: Line> {
     listing: Option<Boxed<Listed>>,
     list_failures: u32,
     empty_lists: u32,
+    /// Fresh lists in a row of which no server would give us the file.
+    denials: u32,
     /// Not to be asked for a list before.
     list_after: Option<Instant>,
     key: Option<Boxed<Keyed>>,
@@ -80,6 +82,7 @@ impl<L: Line> Pump<L> {
             listing: None,
             list_failures: 0,
             empty_lists: 0,
+            denials: 0,
             list_after: None,
             key: Some(key),
             refused: None,
@@ -209,7 +212,7 @@ impl<L: Line> Pump<L> {
         now: Instant,
         wake: &mut Wake,
     ) -> Result<(), Failure> {
-        if !state.is_dry() {
+        if state.is_fed() {
             self.dry_since = None;
             return Ok(());
         }
@@ -302,21 +305,27 @@ impl<L: Line> Pump<L> {
             self.holes.insert(before, rest);
         }
         match end {
-            End::Done if came > 0 => self.places.good(spot),
+            End::Done if came > 0 => self.good(spot),
             End::Past | End::Stale => {}
             End::Done => self.places.bad(spot, now, None),
+            End::BrokeOff if came >= A_GOOD_PART => self.good(spot),
+            End::BrokeOff => {
+                self.why = "the audio breaks off again and again".to_owned();
+                self.places.bad(spot, now, None);
+            }
             End::Trouble(why) => {
                 debug!("after {came} bytes: {why}");
                 self.why = why;
-                if came >= A_GOOD_PART {
-                    self.places.good(spot);
-                } else {
-                    self.places.bad(spot, now, None);
-                }
+                self.places.bad(spot, now, None);
             }
             End::Status(status, wish) => self.status(spot, status, wish, now)?,
         }
         Ok(())
+    }
+
+    fn good(&mut self, spot: Spot) {
+        self.denials = 0;
+        self.places.good(spot);
     }
 
     fn status(
@@ -340,8 +349,8 @@ impl<L: Line> Pump<L> {
                 return Err(Failure::Gone { why });
             }
             Gone::Denied(_) => {
-                self.list_failures += 1;
-                self.list_after = Some(now + rest(self.list_failures, None));
+                self.denials += 1;
+                self.list_after = Some(now + rest(self.denials, None));
             }
         }
         Ok(())

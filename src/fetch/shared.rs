@@ -154,6 +154,14 @@ impl Shared {
 }
 
 impl State {
+    /// Whether the reader has something left, or everything. A few bytes are nothing: a server that
+    /// sends one now and then does not keep a track alive.
+    pub fn is_fed(&self) -> bool {
+        let filled = self.window.filled_to(self.reader);
+        let all = self.len.is_some_and(|len| filled >= len);
+        all || filled - self.reader >= A_SIGN_OF_LIFE
+    }
+
     /// Whether the reader is before the end and has nothing.
     pub fn is_dry(&self) -> bool {
         let ended = self.len.is_some_and(|len| self.reader >= len);

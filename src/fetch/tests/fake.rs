@@ -199,7 +199,9 @@ impl Line for Fake {
         }
         let all = &self.sent[start as usize..end as usize];
         let body = FakeBody {
-            left: all[..stop.unwrap_or(all.len()).min(all.len())].to_vec().into(),
+            left: all[..stop.unwrap_or(all.len()).min(all.len())]
+                .to_vec()
+                .into(),
             pace,
             hang,
             _busy: guard,

@@ -194,7 +194,7 @@ async fn nothing_is_given_up_while_something_is_left_to_play() {
         .unwrap()
         .always
         .push(("//", Act::Unreachable));
-    let most = read(&mut reader, 100_000, ahead as usize - 1000)
+    let most = read(&mut reader, 100_000, ahead as usize - 5000)
         .await
         .unwrap();
     sleep(Duration::from_secs(600)).await;
