@@ -10,8 +10,9 @@
 //! 6. [`speaker`]: one speaker: its phase, its engine, what to restore after a loss.
 //! 7. [`engine`]: the seam between the daemon and the child process that plays.
 //! 8. [`librespot`]: inside that child: the conversation with Spotify.
-//! 9. [`output`]: inside that child: samples, volume and the sound card.
-//! 10. [`cli`]: the command line.
+//! 9. [`fetch`]: inside that child: a track's bytes, from the audio servers, decrypted.
+//! 10. [`output`]: inside that child: samples, volume and the sound card.
+//! 11. [`cli`]: the command line.
 #![forbid(unsafe_code)]
 
 pub mod accounts;
@@ -20,6 +21,7 @@ pub mod config;
 pub mod daemon;
 pub mod discovery;
 pub mod engine;
+pub mod fetch;
 pub mod librespot;
 pub mod model;
 pub mod output;

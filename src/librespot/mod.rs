@@ -10,6 +10,7 @@ mod serve;
 mod session;
 mod stage;
 mod telltale;
+pub mod tracks;
 mod wire;
 
 use std::{io, process::ExitCode};

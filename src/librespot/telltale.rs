@@ -9,7 +9,7 @@ use log::{Log, Metadata, Record};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing_log::LogTracer;
 
-use super::wire::Reporter;
+use super::{tracks::keys, wire::Reporter};
 use crate::{engine::messages::Event, model::Refusal};
 
 /// One fact read off the log.
@@ -56,6 +56,9 @@ impl Log for Telltale {
     }
 
     fn log(&self, record: &Record) {
+        if record.target() == "librespot_core::audio_key" {
+            keys::heard(&record.args().to_string());
+        }
         if watched(record.target())
             && let Some(tell) = read(record.target(), &record.args().to_string())
         {

@@ -17,7 +17,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("discovery", &["model", "config", "accounts"]),
     ("engine", &["model", "config"]),
     ("output", &["model", "config"]),
-    ("librespot", &["model", "config", "engine", "output"]),
+    ("fetch", &["model"]),
+    (
+        "librespot",
+        &["model", "config", "engine", "output", "fetch"],
+    ),
     ("speaker", &["model", "config", "accounts", "engine"]),
     ("control", &["model", "config"]),
     (
@@ -48,9 +52,15 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("cpal", &["output"]),
     ("alsa", &["output"]),
     ("rubato", &["output"]),
-    ("hyper", &["control", "discovery/endpoint"]),
+    (
+        "hyper",
+        &["control", "discovery/endpoint", "librespot/tracks"],
+    ),
     ("hyper_util", &["control", "discovery/endpoint"]),
-    ("http_body_util", &["control", "discovery/endpoint"]),
+    (
+        "http_body_util",
+        &["control", "discovery/endpoint", "librespot/tracks"],
+    ),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),

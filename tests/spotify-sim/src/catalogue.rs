@@ -46,6 +46,30 @@ impl Quality {
     }
 }
 
+/// A file that the service hands out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Form {
+    Vorbis(Quality),
+    /// Only of some episodes.
+    Mp3,
+}
+
+/// What stands in the way of a track, and what it is besides music.
+#[derive(Debug, Default)]
+pub struct Terms {
+    /// An episode of this show: its uri begins with `spotify:episode:`.
+    pub show: Option<Arc<str>>,
+    pub explicit: bool,
+    /// The only countries it may be played in, two letters each, without separators.
+    pub countries: Option<&'static str>,
+    /// It has no files of its own.
+    pub empty: bool,
+    /// The same recording under another id.
+    pub moved_to: Option<Arc<Track>>,
+    /// It comes as this MP3 file and not as Vorbis.
+    pub mp3: Option<&'static [u8]>,
+}
+
 /// Loudness figures as the service writes them into its page.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gains {
@@ -61,6 +85,7 @@ pub struct Gains {
 pub struct Catalogue {
     pub albums: Vec<Album>,
     pub playlists: Vec<Playlist>,
+    pub shows: Vec<Show>,
 }
 
 #[derive(Debug, Clone)]
@@ -69,6 +94,14 @@ pub struct Album {
     pub title: String,
     pub artist: String,
     pub tracks: Vec<Arc<Track>>,
+}
+
+/// A podcast.
+#[derive(Debug, Clone)]
+pub struct Show {
+    pub gid: [u8; 16],
+    pub title: String,
+    pub episodes: Vec<Arc<Track>>,
 }
 
 #[derive(Debug, Clone)]
@@ -92,6 +125,7 @@ pub struct Track {
     /// What it sounds like.
     pub song: Song,
     pub gains: Gains,
+    pub terms: Terms,
     /// Held weakly: four minutes of samples are 85 MB.
     samples: Mutex<Weak<Vec<[f32; 2]>>>,
     files: [Mutex<Option<Arc<Vec<u8>>>>; 3],
@@ -127,6 +161,23 @@ impl Catalogue {
         self.tracks().find(|t| t.gid == gid).cloned()
     }
 
+    /// The episode of a `spotify:episode:…` uri.
+    pub fn episode(&self, uri: &str) -> Option<Arc<Track>> {
+        let gid = decode_base62(uri.strip_prefix("spotify:episode:")?)?;
+        self.episodes().find(|t| t.gid == gid).cloned()
+    }
+
+    /// All episodes of all shows.
+    pub fn episodes(&self) -> impl Iterator<Item = &Arc<Track>> {
+        self.shows.iter().flat_map(|show| show.episodes.iter())
+    }
+
+    /// The show of a `spotify:show:…` uri.
+    pub fn show(&self, uri: &str) -> Option<&Show> {
+        let gid = decode_base62(uri.strip_prefix("spotify:show:")?)?;
+        self.shows.iter().find(|show| show.gid == gid)
+    }
+
     /// The album of a `spotify:album:…` uri.
     pub fn album(&self, uri: &str) -> Option<&Album> {
         let gid = decode_base62(uri.strip_prefix("spotify:album:")?)?;
@@ -139,12 +190,24 @@ impl Catalogue {
         self.playlists.iter().find(|p| p.gid == gid)
     }
 
-    /// What is played from an album, playlist or single track uri, in order.
+    /// What is played from an album, playlist, show, track or episode uri, in order.
     pub fn context_tracks(&self, uri: &str) -> Option<Vec<Arc<Track>>> {
         self.album(uri)
             .map(|a| a.tracks.clone())
             .or_else(|| self.playlist(uri).map(|p| p.tracks.clone()))
+            .or_else(|| self.show(uri).map(|s| s.episodes.clone()))
             .or_else(|| self.track(uri).map(|t| vec![t]))
+            .or_else(|| self.episode(uri).map(|e| vec![e]))
+    }
+
+    /// Which track or episode a file id names, and which of its files.
+    pub fn file(&self, id: [u8; 20]) -> Option<(Arc<Track>, Form)> {
+        let all = self.tracks().chain(self.episodes());
+        all.into_iter().find_map(|track| {
+            let forms = track.forms();
+            let form = forms.into_iter().find(|form| track.id_of(*form) == id)?;
+            Some((track.clone(), form))
+        })
     }
 
     /// Which track and quality a file id names.
@@ -160,6 +223,12 @@ impl Album {
     }
 }
 
+impl Show {
+    pub fn uri(&self) -> String {
+        format!("spotify:show:{}", encode_base62(self.gid))
+    }
+}
+
 impl Playlist {
     pub fn uri(&self) -> String {
         format!("spotify:playlist:{}", encode_base62(self.gid))
@@ -168,7 +237,11 @@ impl Playlist {
 
 impl Track {
     pub fn uri(&self) -> String {
-        format!("spotify:track:{}", encode_base62(self.gid))
+        let kind = match self.terms.show {
+            Some(_) => "episode",
+            None => "track",
+        };
+        format!("spotify:{kind}:{}", encode_base62(self.gid))
     }
 
     pub fn duration_ms(&self) -> u32 {
@@ -178,6 +251,30 @@ impl Track {
     /// Length in stereo samples at 44.1 kHz.
     pub fn frames(&self) -> u64 {
         self.song.frames()
+    }
+
+    /// The files there are of it.
+    pub fn forms(&self) -> Vec<Form> {
+        match &self.terms {
+            Terms { empty: true, .. } => Vec::new(),
+            Terms { mp3: Some(_), .. } => vec![Form::Mp3],
+            _ => Quality::ALL.map(Form::Vorbis).to_vec(),
+        }
+    }
+
+    pub fn id_of(&self, form: Form) -> [u8; 20] {
+        match form {
+            Form::Vorbis(quality) => self.file_id(quality),
+            Form::Mp3 => digest("file mp3", &self.gid),
+        }
+    }
+
+    /// A file of it as it is before encryption.
+    pub fn plain(&self, form: Form) -> Arc<Vec<u8>> {
+        match (form, self.terms.mp3) {
+            (Form::Vorbis(quality), _) => self.plain_file(quality),
+            (Form::Mp3, file) => Arc::new(file.unwrap_or_default().to_vec()),
+        }
     }
 
     pub fn file_id(&self, quality: Quality) -> [u8; 20] {

@@ -1,6 +1,9 @@
 //! The audio files: where they lie, and their encrypted bytes.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+};
 
 use aes::Aes128;
 use bytes::Bytes;
@@ -46,7 +49,7 @@ const CHUNK: usize = 4 * 1024;
 
 pub(crate) fn storage(shared: &Shared, ask: &Ask) -> Answer {
     let id = ask.rest(STORAGE).and_then(file_id);
-    let Some(id) = id.filter(|id| shared.catalogue.by_file_id(*id).is_some()) else {
+    let Some(id) = id.filter(|id| shared.catalogue.file(*id).is_some()) else {
         return http::status(StatusCode::NOT_FOUND);
     };
     let authority = shared.authority();
@@ -70,7 +73,7 @@ pub(crate) fn storage(shared: &Shared, ask: &Ask) -> Answer {
 
 pub(crate) async fn audio(shared: &Arc<Shared>, ask: &Ask) -> Answer {
     let id = ask.path.rsplit('/').next().and_then(file_id);
-    let Some((track, quality)) = id.and_then(|id| shared.catalogue.by_file_id(id)) else {
+    let Some((track, form)) = id.and_then(|id| shared.catalogue.file(id)) else {
         return http::status(StatusCode::NOT_FOUND);
     };
     if ask.method != Method::GET {
@@ -78,7 +81,7 @@ pub(crate) async fn audio(shared: &Arc<Shared>, ask: &Ask) -> Answer {
     }
     let key = track.key();
     // The first request of a file encodes it, which takes a while.
-    let Ok(file) = tokio::task::spawn_blocking(move || track.plain_file(quality)).await else {
+    let Ok(file) = tokio::task::spawn_blocking(move || track.plain(form)).await else {
         return http::status(StatusCode::INTERNAL_SERVER_ERROR);
     };
     let Some((first, end)) = ask
@@ -141,6 +144,7 @@ fn paced(shared: Arc<Shared>, body: Bytes) -> http::Body {
         }
         let chunk = left.split_to(left.len().min(CHUNK));
         shared.pace.send(chunk.len()).await;
+        shared.sent.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         Some((Ok::<_, io::Error>(Frame::data(chunk)), (shared, left)))
     });
     BoxBody::new(StreamBody::new(Box::pin(frames)))

@@ -185,7 +185,7 @@ pub(crate) async fn open(shared: &Arc<Shared>, request: Request<Incoming>) -> io
                 StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_GATEWAY),
             ));
         }
-        Some(Then::Refuse | Then::BadSignature | Then::LoginError(_)) => {
+        Some(Then::Refuse | Then::BadSignature | Then::LoginError(_) | Then::Body(_)) => {
             return Ok(http::status(StatusCode::FORBIDDEN));
         }
     }

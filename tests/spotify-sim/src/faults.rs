@@ -61,11 +61,28 @@ pub enum Then {
     Truncate(usize),
     /// An answer that makes no sense.
     Garbage,
+    /// The ordinary answer with its body spoilt. Elsewhere than in HTTP like `Refuse`.
+    Body(Spoilt),
     /// The access point signs its key wrongly. Elsewhere like `Refuse`.
     BadSignature,
     /// The login is refused with this code: of the access point
     /// (`APLoginFailed`) or of login5 (`LoginError`).
     LoginError(i32),
+}
+
+/// What may be wrong with the body of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoilt {
+    /// There is nothing in it: of the storage, "no server has this file".
+    Empty,
+    /// It stops after so many bytes, and the connection stays.
+    HangAfter(usize),
+    /// It comes at so many bytes a second, one second's worth at a time.
+    Trickle(usize),
+    /// The whole file with status 200, as if the range had not been read.
+    Whole,
+    /// The part that was asked for, said to be another one.
+    WrongRange,
 }
 
 /// Codes for [`Then::LoginError`] at the access point.
@@ -91,6 +108,7 @@ pub mod login5_error {
 pub struct Fault {
     place: Place,
     user: Option<String>,
+    path: Option<String>,
     skip: u32,
     left: Option<u32>,
     then: Then,
@@ -102,6 +120,7 @@ impl Fault {
         Self {
             place,
             user: None,
+            path: None,
             skip: 0,
             left: Some(1),
             then: Then::Refuse,
@@ -112,6 +131,13 @@ impl Fault {
     /// exchange, the client token) never matches.
     pub fn of(mut self, user: &str) -> Self {
         self.user = Some(user.to_owned());
+        self
+    }
+
+    /// Only for HTTP requests whose path contains this: a file id, or the server of an audio
+    /// file, which are `/a/`, `/b/`, `/c/` and `/d/`.
+    pub fn at(mut self, path: &str) -> Self {
+        self.path = Some(path.to_owned());
         self
     }
 
@@ -136,8 +162,9 @@ impl Fault {
         self
     }
 
-    fn fits(&self, place: Place, user: Option<&str>) -> bool {
+    fn fits(&self, place: Place, user: Option<&str>, path: &str) -> bool {
         self.place == place
+            && self.path.as_deref().is_none_or(|part| path.contains(part))
             && self
                 .user
                 .as_deref()
@@ -166,9 +193,14 @@ impl Faults {
 
     /// What happens to the request at hand, if anything.
     pub(crate) fn take(&self, place: Place, user: Option<&str>) -> Option<Then> {
+        self.take_at(place, user, "")
+    }
+
+    /// The same for a request that has a path.
+    pub(crate) fn take_at(&self, place: Place, user: Option<&str>, path: &str) -> Option<Then> {
         let mut faults = crate::shared::lock(&self.0);
         let at = faults.iter_mut().position(|fault| {
-            if !fault.fits(place, user) {
+            if !fault.fits(place, user, path) {
                 return false;
             }
             let passes = fault.skip > 0;
@@ -227,6 +259,17 @@ mod tests {
         assert_eq!(faults.take(Place::Cdn, None), None);
         assert_eq!(faults.take(Place::Cdn, None), Some(Then::Status(503, None)));
         assert_eq!(faults.take(Place::Cdn, None), None);
+    }
+
+    #[test]
+    fn a_fault_of_one_server_leaves_the_others_alone() {
+        let faults = Faults::default();
+        faults.add(Fault::on(Place::Cdn).at("/a/").forever().then(Then::Drop));
+        assert_eq!(faults.take_at(Place::Cdn, None, "/b/audio/0"), None);
+        assert_eq!(
+            faults.take_at(Place::Cdn, None, "/a/audio/0"),
+            Some(Then::Drop)
+        );
     }
 
     #[test]

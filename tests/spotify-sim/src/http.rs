@@ -9,7 +9,9 @@ use http_body_util::{BodyExt, Full, Limited, StreamBody, combinators::BoxBody};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Frame, Incoming},
-    header::{AUTHORIZATION, CONTENT_LENGTH, RETRY_AFTER, UPGRADE},
+    header::{
+        AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, HeaderValue, RANGE, RETRY_AFTER, UPGRADE,
+    },
     server::conn::http1,
     service::service_fn,
 };
@@ -18,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     cdn, connect, dealer,
-    faults::{Place, Then},
+    faults::{Place, Spoilt, Then},
     metadata,
     shared::Shared,
     tokens,
@@ -108,7 +110,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<A
         );
     }
     tokio::time::sleep(shared.options.delay).await;
-    match shared.faults.take(place, ask.user.as_deref()) {
+    match shared.faults.take_at(place, ask.user.as_deref(), &ask.path) {
         None => Ok(proceed(&shared, place, ask).await),
         Some(then) => trouble(&shared, place, ask, then).await,
     }
@@ -179,6 +181,7 @@ async fn trouble(shared: &Arc<Shared>, place: Place, ask: Ask, then: Then) -> io
             with_retry(status(code), retry)
         }
         Then::Truncate(keep) => truncated(proceed(shared, place, ask).await, keep).await?,
+        Then::Body(spoilt) => spoil(shared, place, ask, spoilt).await,
         Then::Garbage => bytes(StatusCode::OK, &b"\xff\x00<html>garbage"[..]),
         Then::LoginError(code) if place == Place::Login5 => tokens::login5_error(code),
         Then::Refuse | Then::BadSignature | Then::LoginError(_) => match place {
@@ -186,6 +189,65 @@ async fn trouble(shared: &Arc<Shared>, place: Place, ask: Ask, then: Then) -> io
             _ => status(StatusCode::FORBIDDEN),
         },
     })
+}
+
+async fn spoil(shared: &Arc<Shared>, place: Place, mut ask: Ask, spoilt: Spoilt) -> Answer {
+    match spoilt {
+        Spoilt::Empty => ok(Bytes::new()),
+        Spoilt::HangAfter(keep) => slowed(proceed(shared, place, ask).await, Some(keep), None),
+        Spoilt::Trickle(rate) => slowed(proceed(shared, place, ask).await, None, Some(rate)),
+        Spoilt::Whole => {
+            ask.headers
+                .insert(RANGE, HeaderValue::from_static("bytes=0-"));
+            let mut answer = proceed(shared, place, ask).await;
+            *answer.status_mut() = StatusCode::OK;
+            answer.headers_mut().remove(CONTENT_RANGE);
+            answer
+        }
+        Spoilt::WrongRange => {
+            let mut answer = proceed(shared, place, ask).await;
+            let elsewhere = HeaderValue::from_static("bytes 7-11/12");
+            answer.headers_mut().insert(CONTENT_RANGE, elsewhere);
+            answer
+        }
+    }
+}
+
+/// The body stops after `keep` bytes, or comes at `rate` bytes a second. The head promises all.
+fn slowed(answer: Answer, keep: Option<usize>, rate: Option<usize>) -> Answer {
+    let (mut head, mut body) = answer.into_parts();
+    if let Some(length) = hyper::body::Body::size_hint(&body).exact() {
+        head.headers.insert(CONTENT_LENGTH, length.into());
+    }
+    let (send, parts) = tokio::sync::mpsc::channel(1);
+    let mut keep = keep.unwrap_or(usize::MAX);
+    tokio::spawn(async move {
+        while let Some(Ok(frame)) = body.frame().await {
+            let Ok(mut data) = frame.into_data() else {
+                continue;
+            };
+            while !data.is_empty() {
+                if keep == 0 {
+                    // Until the other side hangs up.
+                    send.closed().await;
+                    return;
+                }
+                let piece = data.len().min(keep).min(rate.unwrap_or(usize::MAX).max(1));
+                keep -= piece;
+                if rate.is_some() {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                if send.send(data.split_to(piece)).await.is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    let frames = stream::unfold(parts, |mut parts| async move {
+        let part = parts.recv().await?;
+        Some((Ok::<_, io::Error>(Frame::data(part)), parts))
+    });
+    Response::from_parts(head, BoxBody::new(StreamBody::new(Box::pin(frames))))
 }
 
 fn with_retry(mut answer: Answer, retry: Option<Duration>) -> Answer {

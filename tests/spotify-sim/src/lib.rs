@@ -59,7 +59,7 @@ mod tls;
 mod tokens;
 
 pub use controller::{AppState, ControlError, Controller, DeviceShown, PlayOptions, Reply};
-pub use faults::{Fault, Place, Then};
+pub use faults::{Fault, Place, Spoilt, Then};
 pub use record::{Entry, Record};
 pub use sim::{Sim, SimOptions};
 pub use users::{User, Users};

@@ -14,7 +14,7 @@ use serde_json::json;
 use sha1::{Digest, Sha1};
 
 use crate::{
-    catalogue::{Quality, Track},
+    catalogue::{Form, Quality, Track},
     http::{self, Answer, Ask},
     shared::Shared,
 };
@@ -112,17 +112,25 @@ pub(crate) fn extended(shared: &Shared, ask: &Ask) -> Answer {
 }
 
 fn describe(shared: &Shared, uri: &str, kind: ExtensionKind) -> EntityExtensionData {
-    let track = shared
-        .catalogue
-        .track(uri)
-        .filter(|_| kind == ExtensionKind::TRACK_V4);
-    let body = track.and_then(|track| track_proto(&track).write_to_bytes().ok());
+    let (name, body) = match kind {
+        ExtensionKind::TRACK_V4 => {
+            let track = shared.catalogue.track(uri);
+            let body = track.and_then(|track| track_proto(&track).write_to_bytes().ok());
+            ("Track", body)
+        }
+        ExtensionKind::EPISODE_V4 => {
+            let episode = shared.catalogue.episode(uri);
+            let body = episode.and_then(|episode| episode_proto(&episode).write_to_bytes().ok());
+            ("Episode", body)
+        }
+        _ => ("Nothing", None),
+    };
     let header = EntityExtensionDataHeader {
         status_code: if body.is_some() { 200 } else { 404 },
         ..Default::default()
     };
     let extension = body.map(|value| Any {
-        type_url: "type.googleapis.com/spotify.metadata.Track".to_owned(),
+        type_url: format!("type.googleapis.com/spotify.metadata.{name}"),
         value,
         ..Default::default()
     });
@@ -147,6 +155,56 @@ fn track_proto(track: &Track) -> proto::Track {
     date.set_year(2026);
     date.set_month(1);
     date.set_day(1);
+    album.cover_group.mut_or_insert_default().image = covers(track);
+
+    let mut answer = proto::Track::new();
+    answer.set_gid(track.gid.to_vec());
+    answer.set_name(track.title.clone());
+    answer.set_number(i32::try_from(track.number).unwrap_or_default());
+    answer.set_disc_number(1);
+    answer.set_duration(i32::try_from(track.duration_ms()).unwrap_or(i32::MAX));
+    answer.set_explicit(track.terms.explicit);
+    answer.album = MessageField::some(album);
+    let mut role = proto::ArtistWithRole::new();
+    role.set_artist_gid(track.artist_gid.to_vec());
+    role.set_artist_name(track.artist.clone());
+    role.set_role(proto::artist_with_role::ArtistRole::ARTIST_ROLE_MAIN_ARTIST);
+    answer.artist.push(artist);
+    answer.artist_with_role.push(role);
+    answer.file = files(track);
+    answer.restriction = restrictions(track);
+    // Of another id, the service tells no more than the id.
+    answer.alternative = track
+        .terms
+        .moved_to
+        .iter()
+        .map(|other| {
+            let mut alternative = proto::Track::new();
+            alternative.set_gid(other.gid.to_vec());
+            alternative
+        })
+        .collect();
+    answer
+}
+
+fn episode_proto(episode: &Track) -> proto::Episode {
+    let mut show = proto::Show::new();
+    show.set_name(episode.album_title.clone());
+    show.set_gid(episode.album_gid.to_vec());
+    let mut answer = proto::Episode::new();
+    answer.set_gid(episode.gid.to_vec());
+    answer.set_name(episode.title.clone());
+    answer.set_duration(i32::try_from(episode.duration_ms()).unwrap_or(i32::MAX));
+    answer.set_explicit(episode.terms.explicit);
+    answer.set_language("en".to_owned());
+    answer.show = MessageField::some(show);
+    answer.cover_image.mut_or_insert_default().image = covers(episode);
+    answer.audio = files(episode);
+    answer.restriction = restrictions(episode);
+    answer
+}
+
+fn covers(track: &Track) -> Vec<proto::Image> {
     let cover = |size: proto::image::Size, edge: i32| {
         let mut image = proto::Image::new();
         image.set_file_id(cover_id(track).to_vec());
@@ -155,41 +213,37 @@ fn track_proto(track: &Track) -> proto::Track {
         image.set_height(edge);
         image
     };
-    album.cover_group.mut_or_insert_default().image = vec![
+    vec![
         cover(proto::image::Size::SMALL, 64),
         cover(proto::image::Size::DEFAULT, 300),
         cover(proto::image::Size::LARGE, 640),
-    ];
-
-    let mut answer = proto::Track::new();
-    answer.set_gid(track.gid.to_vec());
-    answer.set_name(track.title.clone());
-    answer.set_number(i32::try_from(track.number).unwrap_or_default());
-    answer.set_disc_number(1);
-    answer.set_duration(i32::try_from(track.duration_ms()).unwrap_or(i32::MAX));
-    answer.set_explicit(false);
-    answer.album = MessageField::some(album);
-    let mut role = proto::ArtistWithRole::new();
-    role.set_artist_gid(track.artist_gid.to_vec());
-    role.set_artist_name(track.artist.clone());
-    role.set_role(proto::artist_with_role::ArtistRole::ARTIST_ROLE_MAIN_ARTIST);
-    answer.artist.push(artist);
-    answer.artist_with_role.push(role);
-    answer.file = Quality::ALL
-        .map(|quality| file_proto(track, quality))
-        .to_vec();
-    answer
+    ]
 }
 
-fn file_proto(track: &Track, quality: Quality) -> proto::AudioFile {
-    let mut file = proto::AudioFile::new();
-    file.set_file_id(track.file_id(quality).to_vec());
-    file.set_format(match quality {
-        Quality::Kbps96 => proto::audio_file::Format::OGG_VORBIS_96,
-        Quality::Kbps160 => proto::audio_file::Format::OGG_VORBIS_160,
-        Quality::Kbps320 => proto::audio_file::Format::OGG_VORBIS_320,
-    });
-    file
+fn restrictions(track: &Track) -> Vec<proto::Restriction> {
+    let restriction = |countries: &str| {
+        let mut restriction = proto::Restriction::new();
+        restriction.catalogue_str = vec!["premium".to_owned(), "free".to_owned()];
+        restriction.set_countries_allowed(countries.to_owned());
+        restriction
+    };
+    track.terms.countries.map(restriction).into_iter().collect()
+}
+
+fn files(track: &Track) -> Vec<proto::AudioFile> {
+    use proto::audio_file::Format;
+    let file = |form: Form| {
+        let mut file = proto::AudioFile::new();
+        file.set_file_id(track.id_of(form).to_vec());
+        file.set_format(match form {
+            Form::Vorbis(Quality::Kbps96) => Format::OGG_VORBIS_96,
+            Form::Vorbis(Quality::Kbps160) => Format::OGG_VORBIS_160,
+            Form::Vorbis(Quality::Kbps320) => Format::OGG_VORBIS_320,
+            Form::Mp3 => Format::MP3_96,
+        });
+        file
+    };
+    track.forms().into_iter().map(file).collect()
 }
 
 /// The id of an album's cover.
@@ -214,6 +268,16 @@ mod tests {
         assert_eq!(proto.file.len(), 3);
         assert_eq!(proto.duration(), track.duration_ms() as i32);
         assert_eq!(proto.album.gid(), track.album_gid);
+    }
+
+    #[test]
+    fn an_episode_is_described_with_its_show_and_its_one_file() {
+        let catalogue = Catalogue::standard();
+        let episode = &catalogue.shows[0].episodes[1];
+        let proto = episode_proto(episode);
+        assert_eq!(proto.show.name(), "Talk of the House");
+        assert_eq!(proto.audio.len(), 1);
+        assert!(episode.uri().starts_with("spotify:episode:"));
     }
 
     #[test]

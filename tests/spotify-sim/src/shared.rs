@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub dealers: Dealers,
     pub clusters: Clusters,
     pub pace: Pace,
+    /// Bytes of audio files that went out.
+    pub sent: AtomicU64,
     /// Owns every task of the simulation; `stop` ends them.
     pub tasks: TaskTracker,
     pub stop: CancellationToken,

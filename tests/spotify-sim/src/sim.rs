@@ -3,7 +3,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -113,6 +116,7 @@ impl Sim {
             dealers: Dealers::default(),
             clusters: Clusters::new(),
             pace: Pace::new(options.cdn_rate),
+            sent: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             options,
@@ -189,6 +193,11 @@ impl Sim {
 
     pub fn record(&self) -> Record {
         self.shared.record.clone()
+    }
+
+    /// Bytes of audio files that went out so far.
+    pub fn audio_sent(&self) -> u64 {
+        self.shared.sent.load(Ordering::Relaxed)
     }
 
     /// Every state that this user's devices put, oldest first, with the

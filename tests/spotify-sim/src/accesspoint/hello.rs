@@ -56,7 +56,9 @@ pub(super) async fn exchange(
                 .await?;
             return Ok(None);
         }
-        Some(Then::Drop | Then::Refuse | Then::Status(..) | Then::LoginError(_)) => {
+        Some(
+            Then::Drop | Then::Refuse | Then::Status(..) | Then::LoginError(_) | Then::Body(_),
+        ) => {
             return Ok(None);
         }
     }

@@ -192,7 +192,7 @@ async fn sign_in(shared: &Shared, login: &ClientResponseEncrypted) -> Result<Use
         Some(Then::Drop | Then::Truncate(_)) => return Err(Refusal::HangUp),
         Some(Then::Garbage) => return Err(Refusal::Garbage),
         Some(Then::LoginError(code)) => return Err(Refusal::Code(code)),
-        Some(Then::Refuse | Then::Status(..) | Then::BadSignature) => {
+        Some(Then::Refuse | Then::Status(..) | Then::BadSignature | Then::Body(_)) => {
             return Err(Refusal::Code(ErrorCode::BadCredentials as i32));
         }
     }
@@ -249,7 +249,7 @@ impl Link<'_> {
         let key = self
             .shared
             .catalogue
-            .by_file_id(file)
+            .file(file)
             .filter(|(found, _)| found.gid == track)
             .filter(|_| user.is_some_and(|user| user.audio_keys))
             .map(|(found, _)| found.key());

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, Weak};
 
-use super::{Album, Catalogue, Gains, Playlist, Song, Track, digest, first16};
+use super::{Album, Catalogue, Gains, Playlist, Show, Song, Terms, Track, digest, first16};
 
 const ARTIST: &str = "The Generators";
 
@@ -45,6 +45,9 @@ pub(super) fn standard() -> Catalogue {
             vec![("Full Scale".into(), Song::FullScale { seconds: 10 })],
         ),
     ];
+    let again = album("Guarded Again", tones(&[5]));
+    let guarded = guarded(tones(&[5; 4]), &again.tracks[0]);
+    let albums = [albums, vec![guarded, again]].concat();
     let pick = |title: &str, n: usize| -> Arc<Track> {
         let album = albums
             .iter()
@@ -66,6 +69,70 @@ pub(super) fn standard() -> Catalogue {
     Catalogue {
         albums,
         playlists: vec![playlist],
+        shows: vec![show()],
+    }
+}
+
+/// An explicit track, one for another country, one that has moved to another id, and one that has
+/// no files.
+fn guarded(songs: Vec<(String, Song)>, again: &Arc<Track>) -> Album {
+    let terms = [
+        Terms {
+            explicit: true,
+            ..Terms::default()
+        },
+        Terms {
+            countries: Some("USCA"),
+            ..Terms::default()
+        },
+        Terms {
+            empty: true,
+            moved_to: Some(again.clone()),
+            ..Terms::default()
+        },
+        Terms {
+            empty: true,
+            ..Terms::default()
+        },
+    ];
+    album_on("Guarded", songs.into_iter().zip(terms).collect())
+}
+
+/// A podcast: one episode as Vorbis, one as MP3, one as MP3 in mono at half the sample rate.
+///
+/// The MP3 files are tones of a steady pitch: 1700 Hz left and 4700 Hz right, and 1660 Hz.
+fn show() -> Show {
+    const TITLE: &str = "Talk of the House";
+    const STEREO: &[u8] = include_bytes!("../../fixtures/episode-96-stereo.mp3");
+    const MONO: &[u8] = include_bytes!("../../fixtures/episode-24-mono.mp3");
+    let tone = |left, right| Song::Tones {
+        left,
+        right,
+        frames: 6 * u64::from(super::SAMPLE_RATE),
+    };
+    let of = |mp3| Terms {
+        show: Some(TITLE.into()),
+        mp3,
+        ..Terms::default()
+    };
+    let songs = vec![
+        (
+            ("Spoken in Vorbis".into(), Song::Staircase { seconds: 20 }),
+            of(None),
+        ),
+        (
+            ("Spoken in MP3".into(), tone(1_700.0, 4_700.0)),
+            of(Some(STEREO)),
+        ),
+        (
+            ("Spoken Softly".into(), tone(1_660.0, 1_660.0)),
+            of(Some(MONO)),
+        ),
+    ];
+    Show {
+        gid: gid("show", TITLE),
+        title: TITLE.into(),
+        episodes: album_on(TITLE, songs).tracks,
     }
 }
 
@@ -74,12 +141,17 @@ fn gid(kind: &str, name: &str) -> [u8; 16] {
 }
 
 fn album(title: &str, songs: Vec<(String, Song)>) -> Album {
+    let songs = songs.into_iter().map(|song| (song, Terms::default()));
+    album_on(title, songs.collect())
+}
+
+fn album_on(title: &str, songs: Vec<((String, Song), Terms)>) -> Album {
     let album_gid = gid("album", title);
     let album_peak = songs
         .iter()
-        .map(|(_, song)| song.peak())
+        .map(|((_, song), _)| song.peak())
         .fold(0.0, f32::max);
-    let track = |(index, (name, song)): (usize, (String, Song))| {
+    let track = |(index, ((name, song), terms)): (usize, ((String, Song), Terms))| {
         let number = index as u32 + 1;
         Arc::new(Track {
             gid: gid("track", &format!("{title}/{number}")),
@@ -98,6 +170,7 @@ fn album(title: &str, songs: Vec<(String, Song)>) -> Album {
                 album_peak,
             },
             song,
+            terms,
             samples: Mutex::new(Weak::new()),
             files: Default::default(),
         })

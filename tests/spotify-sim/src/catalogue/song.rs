@@ -58,8 +58,8 @@ impl Song {
         SWEEP_FROM_HZ * (SWEEP_RATE * frame as f64 / RATE).exp()
     }
 
-    /// The `n`th pair of tones. Left pitches lie in 300–1800 Hz, right ones
-    /// in 2000–4400 Hz, so swapped channels are noticed too.
+    /// The `n`th pair of tones. Left pitches lie in 300–2000 Hz, right ones
+    /// in 2000–4700 Hz, so swapped channels are noticed too.
     pub fn tone_pair(n: u32, seconds: f64) -> Song {
         let frames = (seconds * RATE) as u64;
         Song::Tones {

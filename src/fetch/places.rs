@@ -1,0 +1,251 @@
+//! The servers that have the file, and which of them to ask.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// More than the service ever names.
+const MOST: usize = 8;
+
+const FIRST_REST: Duration = Duration::from_millis(250);
+const LONGEST_REST: Duration = Duration::from_secs(4);
+/// A server that wants to be left alone for longer is asked again after this.
+const LONGEST_WISH: Duration = Duration::from_secs(60);
+
+/// How long to wait after so many failures in a row.
+fn back_off(failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(8);
+    (FIRST_REST * (1 << doublings)).min(LONGEST_REST)
+}
+
+/// The same, unless the server wishes for more.
+pub(super) fn rest(failures: u32, wish: Option<Duration>) -> Duration {
+    back_off(failures).max(wish.unwrap_or_default().min(LONGEST_WISH))
+}
+
+/// A list of servers, and what became of each.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    list: Vec<Place>,
+    at: usize,
+    /// Counts the lists. What is said of a place of an earlier list is about nothing.
+    edition: u32,
+    /// The list was asked for because a file was gone from an earlier one.
+    renewed: bool,
+    want_list: bool,
+}
+
+#[derive(Debug)]
+struct Place {
+    url: String,
+    failures: u32,
+    /// Not to be asked before.
+    rests_until: Option<Instant>,
+    /// The status with which it said that the file is not, or no longer, there for us.
+    gone: Option<u16>,
+}
+
+/// A place in the list of one edition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spot {
+    edition: u32,
+    index: usize,
+}
+
+/// What to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Pick {
+    Ask(Spot, String),
+    /// All have failed of late.
+    Wait(Instant),
+    /// There is no list, or it has grown old.
+    List,
+}
+
+/// What a place that says "gone" means for the file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// Another place, or a fresh list, may have it.
+    Perhaps,
+    /// A fresh list is no better: none of its servers has the file, said with this status.
+    Everywhere(u16),
+    /// None of the servers of a fresh list lets us have it.
+    Denied(u16),
+}
+
+impl Places {
+    pub fn renew(&mut self, urls: Vec<String>) {
+        let mut list: Vec<Place> = Vec::new();
+        for url in urls {
+            if list.len() < MOST && list.iter().all(|known| known.url != url) {
+                list.push(Place {
+                    url,
+                    failures: 0,
+                    rests_until: None,
+                    gone: None,
+                });
+            }
+        }
+        self.list = list;
+        self.at = 0;
+        self.edition += 1;
+        self.renewed = self.want_list;
+        self.want_list = false;
+    }
+
+    pub fn pick(&mut self, now: Instant) -> Pick {
+        if self.want_list || self.list.iter().all(|place| place.gone.is_some()) {
+            return Pick::List;
+        }
+        let count = self.list.len();
+        let order = (0..count).map(|step| (self.at + step) % count);
+        let ready = order.clone().find(|index| {
+            let place = &self.list[*index];
+            place.gone.is_none() && place.rests_until.is_none_or(|until| until <= now)
+        });
+        match ready {
+            Some(index) => {
+                self.at = index;
+                let spot = Spot {
+                    edition: self.edition,
+                    index,
+                };
+                Pick::Ask(spot, self.list[index].url.clone())
+            }
+            None => Pick::Wait(
+                self.list
+                    .iter()
+                    .filter(|place| place.gone.is_none())
+                    .filter_map(|place| place.rests_until)
+                    .min()
+                    .unwrap_or(now + LONGEST_REST),
+            ),
+        }
+    }
+
+    /// It delivered.
+    pub fn good(&mut self, spot: Spot) {
+        if let Some(place) = self.known(spot) {
+            place.failures = 0;
+            place.rests_until = None;
+            self.renewed = false;
+        }
+    }
+
+    /// It failed, and may be better later.
+    pub fn bad(&mut self, spot: Spot, now: Instant, retry_after: Option<Duration>) {
+        let Some(place) = self.known(spot) else {
+            return;
+        };
+        place.failures += 1;
+        place.rests_until = Some(now + rest(place.failures, retry_after));
+        if self.at == spot.index {
+            self.at = (spot.index + 1) % self.list.len();
+        }
+    }
+
+    /// It says, with this status, that it has nothing for us.
+    pub fn gone(&mut self, spot: Spot, status: u16) -> Gone {
+        let renewed = self.renewed;
+        let Some(place) = self.known(spot) else {
+            return Gone::Perhaps;
+        };
+        place.gone = Some(status);
+        if !renewed {
+            // Links die of old age, and all at once.
+            self.want_list = true;
+            return Gone::Perhaps;
+        }
+        if self.list.iter().any(|place| place.gone.is_none()) {
+            return Gone::Perhaps;
+        }
+        self.want_list = true;
+        let missing = |place: &Place| matches!(place.gone, Some(404 | 410));
+        if self.list.iter().all(missing) {
+            Gone::Everywhere(status)
+        } else {
+            Gone::Denied(status)
+        }
+    }
+
+    fn known(&mut self, spot: Spot) -> Option<&mut Place> {
+        let current = spot.edition == self.edition;
+        self.list.get_mut(spot.index).filter(|_| current)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn three() -> Places {
+        let mut places = Places::default();
+        assert_eq!(places.pick(Instant::now()), Pick::List);
+        places.renew(["a", "b", "c", "a"].map(str::to_owned).to_vec());
+        places
+    }
+
+    fn ask(places: &mut Places, now: Instant) -> (Spot, String) {
+        match places.pick(now) {
+            Pick::Ask(spot, url) => (spot, url),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_server_that_delivers_is_asked_again_and_one_that_fails_is_not() {
+        let (mut places, now) = (three(), Instant::now());
+        let (spot, url) = ask(&mut places, now);
+        assert_eq!(url, "a");
+        places.good(spot);
+        assert_eq!(ask(&mut places, now).1, "a");
+        places.bad(spot, now, None);
+        assert_eq!(ask(&mut places, now).1, "b");
+        // Nobody turns back to it because it is rested.
+        assert_eq!(ask(&mut places, now + LONGEST_REST).1, "b");
+    }
+
+    #[test]
+    fn when_all_have_failed_the_first_to_be_rested_is_waited_for() {
+        let (mut places, now) = (three(), Instant::now());
+        for wish in [None, Some(Duration::from_secs(9)), None] {
+            let (spot, _) = ask(&mut places, now);
+            places.bad(spot, now, wish);
+        }
+        assert_eq!(places.pick(now), Pick::Wait(now + FIRST_REST));
+        assert_eq!(ask(&mut places, now + FIRST_REST).1, "a");
+    }
+
+    #[test]
+    fn a_link_that_is_gone_leads_to_a_fresh_list_and_then_to_all_of_it() {
+        let (mut places, now) = (three(), Instant::now());
+        let (spot, _) = ask(&mut places, now);
+        assert_eq!(places.gone(spot, 403), Gone::Perhaps);
+        assert_eq!(places.pick(now), Pick::List);
+        places.renew(vec!["d".into(), "e".into()]);
+        // What comes late from the old list says nothing.
+        assert_eq!(places.gone(spot, 404), Gone::Perhaps);
+        let (spot, _) = ask(&mut places, now);
+        assert_eq!(places.gone(spot, 404), Gone::Perhaps);
+        let (spot, url) = ask(&mut places, now);
+        assert_eq!(url, "e");
+        assert_eq!(places.gone(spot, 410), Gone::Everywhere(410));
+    }
+
+    #[test]
+    fn a_file_that_is_denied_may_still_exist() {
+        let (mut places, now) = (three(), Instant::now());
+        let (spot, _) = ask(&mut places, now);
+        places.gone(spot, 404);
+        places.renew(vec!["d".into()]);
+        let (spot, _) = ask(&mut places, now);
+        assert_eq!(places.gone(spot, 403), Gone::Denied(403));
+    }
+
+    #[test]
+    fn waits_grow_and_are_bounded() {
+        assert_eq!(back_off(1), FIRST_REST);
+        assert_eq!(back_off(3), FIRST_REST * 4);
+        assert_eq!(back_off(u32::MAX), LONGEST_REST);
+    }
+}

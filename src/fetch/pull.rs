@@ -1,0 +1,130 @@
+//! One request, from the asking to the last byte of its body.
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, timeout};
+
+use super::{
+    head::{NoPromise, Promise, judge},
+    line::{Body, Line},
+    places::Spot,
+    shared::Shared,
+};
+
+/// A body that brings less than [`CRAWL_BYTES`] in this time is as good as silent.
+const CRAWL_TIME: Duration = Duration::from_secs(5);
+const CRAWL_BYTES: u64 = 4 * 1024;
+
+/// One request to make.
+pub(super) struct Order {
+    pub spot: Spot,
+    pub url: String,
+    pub range: Range<u64>,
+    pub epoch: u64,
+    /// How long the server may be silent.
+    pub patience: Duration,
+    /// When no more than this is left, the task wants to hear of it.
+    pub lead: u64,
+}
+
+/// What became of it.
+pub(super) struct Outcome {
+    pub spot: Spot,
+    pub range: Range<u64>,
+    pub epoch: u64,
+    /// The first byte that did not come.
+    pub at: u64,
+    pub end: End,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// All that was promised came.
+    Done,
+    /// The file ends before this part of it.
+    Past,
+    /// The server said no.
+    Status(u16, Option<Duration>),
+    /// The body ended too early.
+    BrokeOff,
+    /// It could not be reached, fell silent or made no sense.
+    Trouble(String),
+    /// Nobody wants it any more.
+    Stale,
+}
+
+pub(super) async fn pull<L: Line>(line: Arc<L>, shared: Arc<Shared>, order: Order) -> Outcome {
+    let mut at = order.range.start;
+    let end = run(&*line, &shared, &order, &mut at).await;
+    Outcome {
+        spot: order.spot,
+        range: order.range,
+        epoch: order.epoch,
+        at,
+        end,
+    }
+}
+
+async fn run<L: Line>(line: &L, shared: &Shared, order: &Order, at: &mut u64) -> End {
+    let asked = Instant::now();
+    let answer = timeout(order.patience, line.get(&order.url, order.range.clone()));
+    let mut reply = match answer.await {
+        Err(_) => return silent(order.patience),
+        Ok(Err(error)) => return End::Trouble(error.to_string()),
+        Ok(Ok(reply)) => reply,
+    };
+    let now = Instant::now();
+    let end = {
+        let mut state = shared.lock();
+        state.meter.answered(now - asked, now);
+        match judge(&reply, &order.range, state.len) {
+            Ok(Promise::Part { end, len }) => {
+                state.len = Some(len);
+                end
+            }
+            Ok(Promise::Past { len }) => {
+                state.len = Some(len);
+                drop(state);
+                shared.tell_reader();
+                return End::Past;
+            }
+            Err(NoPromise::Status(status, wish)) => return End::Status(status, wish),
+            Err(NoPromise::Nonsense(what)) => {
+                return End::Trouble(format!("the audio server sent {what}"));
+            }
+        }
+    };
+    let mut mark = (now, *at);
+    let mut told = false;
+    while *at < end {
+        let chunk = match timeout(order.patience, reply.body.chunk()).await {
+            Err(_) => return silent(order.patience),
+            Ok(None | Some(Err(_))) => return End::BrokeOff,
+            Ok(Some(Ok(chunk))) => chunk,
+        };
+        let bytes = chunk.as_ref();
+        let left = usize::try_from(end - *at).unwrap_or(usize::MAX);
+        let bytes = &bytes[..bytes.len().min(left)];
+        if !shared.receive(order.epoch, *at, bytes) {
+            return End::Stale;
+        }
+        *at += bytes.len() as u64;
+        if !told && end - *at <= order.lead {
+            told = true;
+            shared.tell_task();
+        }
+        let now = Instant::now();
+        if now - mark.0 >= CRAWL_TIME {
+            if *at - mark.1 < CRAWL_BYTES && *at < end {
+                return End::Trouble("the audio comes too slowly to be played".to_owned());
+            }
+            mark = (now, *at);
+        }
+    }
+    End::Done
+}
+
+fn silent(patience: Duration) -> End {
+    let seconds = patience.as_secs_f32();
+    End::Trouble(format!("the audio server was silent for {seconds:.1} s"))
+}

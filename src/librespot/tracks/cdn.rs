@@ -1,0 +1,127 @@
+//! The line to Spotify's audio servers.
+
+use std::ops::Range;
+
+use http_body_util::BodyExt;
+use hyper::{
+    Method, Request,
+    body::{Bytes, Incoming},
+    header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE},
+};
+use librespot_core::{FileId, Session, cdn_url::MaybeExpiringUrls, date::Date};
+use librespot_protocol::storage_resolve::{
+    StorageResolveResponse, storage_resolve_response::Result as Resolved,
+};
+use protobuf::Message;
+
+use super::service::{AskError, ask_once, retry_after};
+use crate::fetch::{Body, Line, LineError, Reply, UrlsError};
+
+/// Where one file lies, asked of storage-resolve, and its parts.
+pub struct Cdn {
+    session: Session,
+    file: FileId,
+}
+
+impl Cdn {
+    pub fn new(session: Session, file: FileId) -> Self {
+        Self { session, file }
+    }
+}
+
+impl Line for Cdn {
+    type Body = CdnBody;
+
+    async fn urls(&self) -> Result<Vec<String>, UrlsError> {
+        let endpoint = format!("/storage-resolve/files/audio/interactive/{}", self.file);
+        let answer = ask_once(&self.session, Method::GET, &endpoint, Vec::new());
+        let answer = answer.await.map_err(|error| match error {
+            AskError::Refused(status @ (404 | 410)) => {
+                UrlsError::Gone(format!("Spotify does not know the file (status {status})"))
+            }
+            AskError::Refused(_) => trouble(error.to_string()),
+            AskError::Trouble { why, retry_after } => UrlsError::Trouble { why, retry_after },
+        })?;
+        let list = StorageResolveResponse::parse_from_bytes(&answer)
+            .map_err(|_| trouble("the list of audio servers makes no sense".to_owned()))?;
+        match list.result.enum_value() {
+            Ok(Resolved::CDN) => Ok(usable(list)),
+            Ok(Resolved::RESTRICTED) => Err(UrlsError::Gone("the file is restricted".to_owned())),
+            _ => Err(UrlsError::Gone("the file is on no audio server".to_owned())),
+        }
+    }
+
+    async fn get(&self, url: &str, range: Range<u64>) -> Result<Reply<CdnBody>, LineError> {
+        let last = range.end.saturating_sub(1);
+        let request = Request::builder()
+            .method(Method::GET)
+            .uri(url)
+            .header(RANGE, format!("bytes={}-{last}", range.start))
+            .body(Bytes::new())
+            .map_err(|_| LineError("the address of an audio server makes no sense".to_owned()))?;
+        let answering = self.session.http_client().request_fut(request);
+        let answering = answering.map_err(|error| LineError(error.to_string()))?;
+        let answer = answering.await.map_err(|error| LineError(chain(&error)))?;
+        let header = |name| Some(answer.headers().get(name)?.to_str().ok()?.to_owned());
+        Ok(Reply {
+            status: answer.status().as_u16(),
+            content_range: header(CONTENT_RANGE),
+            content_length: header(CONTENT_LENGTH).and_then(|length| length.parse().ok()),
+            retry_after: retry_after(answer.headers()),
+            body: CdnBody(answer.into_body()),
+        })
+    }
+}
+
+fn trouble(why: String) -> UrlsError {
+    UrlsError::Trouble {
+        why,
+        retry_after: None,
+    }
+}
+
+/// The error and what caused it: alone, "client error (Connect)" helps nobody.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+/// The links that will live on for a while. All of them when none will: this machine's clock may be
+/// wrong, and the server will tell.
+fn usable(list: StorageResolveResponse) -> Vec<String> {
+    let all = list.cdnurl.clone();
+    let Ok(MaybeExpiringUrls(urls)) = MaybeExpiringUrls::try_from(list) else {
+        return all;
+    };
+    let now = Date::now_utc();
+    let alive: Vec<String> = urls
+        .into_iter()
+        .filter(|url| url.1.is_none_or(|until| now < until))
+        .map(|url| url.0)
+        .collect();
+    if alive.is_empty() { all } else { alive }
+}
+
+pub struct CdnBody(Incoming);
+
+impl Body for CdnBody {
+    type Chunk = Bytes;
+
+    async fn chunk(&mut self) -> Option<Result<Bytes, LineError>> {
+        loop {
+            match self.0.frame().await? {
+                Err(error) => return Some(Err(LineError(chain(&error)))),
+                Ok(frame) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Some(Ok(data));
+                    }
+                }
+            }
+        }
+    }
+}
