@@ -10,13 +10,15 @@
 //! 6. [`speaker`]: one speaker: its phase, its engine, what to restore after a loss.
 //! 7. [`engine`]: the seam between the daemon and the child process that plays.
 //! 8. [`librespot`]: inside that child: the conversation with Spotify.
-//! 9. [`output`]: inside that child: samples, volume and the sound card.
-//! 10. [`cli`]: the command line.
+//! 9. [`connect`]: inside that child: the device as the phone sees it, decided without I/O.
+//! 10. [`output`]: inside that child: samples, volume and the sound card.
+//! 11. [`cli`]: the command line.
 #![forbid(unsafe_code)]
 
 pub mod accounts;
 pub mod cli;
 pub mod config;
+pub mod connect;
 pub mod daemon;
 pub mod discovery;
 pub mod engine;

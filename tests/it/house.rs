@@ -17,7 +17,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("discovery", &["model", "config", "accounts"]),
     ("engine", &["model", "config"]),
     ("output", &["model", "config"]),
-    ("librespot", &["model", "config", "engine", "output"]),
+    ("connect", &["model"]),
+    (
+        "librespot",
+        &["model", "config", "engine", "output", "connect"],
+    ),
     ("speaker", &["model", "config", "accounts", "engine"]),
     ("control", &["model", "config"]),
     (
