@@ -10,14 +10,17 @@
 //! 6. [`speaker`]: one speaker: its phase, its engine, what to restore after a loss.
 //! 7. [`engine`]: the seam between the daemon and the child process that plays.
 //! 8. [`librespot`]: inside that child: the conversation with Spotify.
-//! 9. [`fetch`]: inside that child: a track's bytes, from the audio servers, decrypted.
-//! 10. [`output`]: inside that child: samples, volume and the sound card.
-//! 11. [`cli`]: the command line.
+//! 9. [`connect`]: inside that child: the device as the phone sees it, decided without I/O.
+//! 10. [`fetch`]: inside that child: a track's bytes, from the audio servers, decrypted.
+//! 11. [`decode`] and [`player`]: inside that child: from bytes to samples, without a gap.
+//! 12. [`output`]: inside that child: samples, volume and the sound card.
+//! 13. [`cli`]: the command line.
 #![forbid(unsafe_code)]
 
 pub mod accounts;
 pub mod cli;
 pub mod config;
+pub mod connect;
 pub mod daemon;
 pub mod discovery;
 pub mod engine;

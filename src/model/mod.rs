@@ -15,5 +15,5 @@ pub use device::{DeviceId, DeviceIdError, DeviceType};
 pub use login::{Login, Refusal, Secret, masked};
 pub use moment::unix_ms;
 pub use pairing::Pairing;
-pub use playback::{PlayState, Playback, Repeat, Track};
+pub use playback::{MAX_TOLD, Place, PlayState, Playback, Repeat, Track};
 pub use volume::{Percent, Volume};

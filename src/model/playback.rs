@@ -22,6 +22,39 @@ pub struct Playback {
     pub volume: Volume,
     /// Whether the controller shows this speaker as the active device.
     pub active: bool,
+    /// URIs of what the listener queued, in order; at most [`MAX_TOLD`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queue: Vec<String>,
+    /// What it takes, besides, to go on exactly here after a loss.
+    #[serde(default, skip_serializing_if = "Place::is_nowhere")]
+    pub place: Place,
+}
+
+/// Tracks of a queue, or of a list without a context, that are told.
+pub const MAX_TOLD: usize = 100;
+
+/// Where in the list the music is, for the one who takes it up again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Place {
+    /// The context's own name of the place; empty when there is none.
+    pub uid: String,
+    /// The track came from the queue, and the context waits at `index`.
+    pub from_queue: bool,
+    /// What the shuffled order is made from.
+    pub shuffle_seed: Option<u64>,
+    /// The index of the track that the shuffled order begins with.
+    pub shuffle_first: Option<u32>,
+    /// A list that has no context to be asked for: the URIs around the track, which is
+    /// `index - list_from` of them.
+    pub list: Vec<String>,
+    pub list_from: u32,
+}
+
+impl Place {
+    pub fn is_nowhere(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +102,8 @@ impl Playback {
             repeat: Repeat::Off,
             volume,
             active: false,
+            queue: Vec::new(),
+            place: Place::default(),
         }
     }
 

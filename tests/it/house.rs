@@ -18,9 +18,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &["model", "config"]),
     ("output", &["model", "config"]),
     ("fetch", &["model"]),
+    ("connect", &["model"]),
     (
         "librespot",
-        &["model", "config", "engine", "output", "fetch"],
+        &[
+            "model", "config", "engine", "output", "fetch", "connect", "decode", "player",
+        ],
     ),
     ("speaker", &["model", "config", "accounts", "engine"]),
     ("control", &["model", "config"]),

@@ -1,0 +1,665 @@
+//! What plays, what comes, and what was: queue, context and what the service adds after it.
+
+use std::collections::{HashSet, VecDeque};
+
+use super::{
+    chance::Chance,
+    context::{Context, ShuffleKey, TRACKS_AHEAD},
+    input::{Options, Provided, SkipTo},
+    uri::{Entry, Uid, Uri},
+};
+
+/// A listener who queues more than this has a playlist.
+pub const MAX_QUEUE: usize = 500;
+
+/// Tracks known not to play. More are forgotten; asking again costs one request.
+const MAX_BAD: usize = 2_000;
+
+/// Tracks after the end that are kept for going back.
+const MAX_AUTOPLAY: usize = 500;
+
+/// Where a track comes from, as connect-state calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    Context,
+    Queue,
+    Autoplay,
+}
+
+/// What plays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    pub entry: Entry,
+    pub provider: Provider,
+    /// Its index in the context, where it has one.
+    pub index: Option<usize>,
+}
+
+/// A place among what comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    Queue(usize),
+    /// A position of the context.
+    Context(usize),
+    Autoplay(usize),
+    /// Between two rounds of the context: shown, not played.
+    Delimiter(u32),
+}
+
+/// What moving on came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    To,
+    /// More of the context is to come first.
+    Wait,
+    /// There is nothing more.
+    End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Modes {
+    pub shuffle: bool,
+    pub repeat_context: bool,
+    pub repeat_track: bool,
+}
+
+/// Enough of a lineup to come back to where it was.
+#[derive(Debug, Clone)]
+pub struct Mark {
+    current: Option<Item>,
+    cursor: Option<usize>,
+    auto_at: Option<usize>,
+    queue: VecDeque<Entry>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Lineup {
+    pub context: Context,
+    /// The position of the context's track that plays, or played before the queue's did.
+    cursor: Option<usize>,
+    queue: VecDeque<Entry>,
+    current: Option<Item>,
+    autoplay: Vec<Entry>,
+    /// As `cursor`, among the tracks after the end.
+    auto_at: Option<usize>,
+    modes: Modes,
+    bad: HashSet<Uri>,
+    queued: u64,
+    chance: Chance,
+}
+
+impl Lineup {
+    pub fn new(chance: Chance) -> Self {
+        Self {
+            context: Context::default(),
+            cursor: None,
+            queue: VecDeque::new(),
+            current: None,
+            autoplay: Vec::new(),
+            auto_at: None,
+            modes: Modes::default(),
+            bad: HashSet::new(),
+            queued: 0,
+            chance,
+        }
+    }
+
+    pub fn current(&self) -> Option<&Item> {
+        self.current.as_ref()
+    }
+
+    pub fn modes(&self) -> Modes {
+        self.modes
+    }
+
+    pub fn queue(&self) -> impl Iterator<Item = &Entry> {
+        self.queue.iter()
+    }
+
+    /// The position that `Context::wanted_page` goes by.
+    pub fn cursor(&self) -> Option<usize> {
+        self.cursor
+    }
+
+    fn plays(&self, uri: &Uri) -> bool {
+        uri.is_playable() && !self.bad.contains(uri)
+    }
+
+    fn plays_at(&self, position: usize) -> bool {
+        self.context
+            .at(position)
+            .is_some_and(|entry| self.plays(&entry.uri))
+    }
+
+    // What comes.
+
+    /// What comes next, in order, at most so much of it.
+    pub fn upcoming(&self, limit: usize) -> Vec<Slot> {
+        let queue = (0..self.queue.len()).filter(|at| self.plays(&self.queue[*at].uri));
+        let mut slots: Vec<_> = queue.map(Slot::Queue).take(limit).collect();
+        if self.auto_at.is_some() && !self.modes.repeat_context {
+            self.autoplay_from(self.auto_at.map_or(0, |at| at + 1), limit, &mut slots);
+            return slots;
+        }
+        let mut position = self.cursor.map_or(0, |at| at + 1);
+        let (mut round, mut found) = (0, false);
+        while slots.len() < limit {
+            if position < self.context.len() {
+                if self.plays_at(position) {
+                    slots.push(Slot::Context(position));
+                    found = true;
+                }
+                position += 1;
+            } else if !self.context.is_complete() {
+                break;
+            } else if self.modes.repeat_context {
+                // A second empty-handed round would go on for ever.
+                if self.context.is_empty() || (round > 0 && !found) {
+                    break;
+                }
+                slots.push(Slot::Delimiter(round));
+                (round, found, position) = (round + 1, false, 0);
+            } else {
+                if !self.autoplay.is_empty() {
+                    slots.push(Slot::Delimiter(round));
+                    self.autoplay_from(0, limit, &mut slots);
+                }
+                break;
+            }
+        }
+        slots
+    }
+
+    fn autoplay_from(&self, from: usize, limit: usize, slots: &mut Vec<Slot>) {
+        for at in from..self.autoplay.len() {
+            if slots.len() >= limit {
+                return;
+            }
+            if self.plays(&self.autoplay[at].uri) {
+                slots.push(Slot::Autoplay(at));
+            }
+        }
+    }
+
+    /// The track that follows, unless the current one is repeated.
+    fn following(&self) -> Option<Slot> {
+        let is_track = |slot: &Slot| !matches!(slot, Slot::Delimiter(_));
+        self.upcoming(3).into_iter().find(is_track)
+    }
+
+    /// Whether anything is known to follow.
+    pub fn has_next(&self) -> bool {
+        self.following().is_some()
+    }
+
+    /// What plays after the current track ends by itself.
+    pub fn next_uri(&self) -> Option<&Uri> {
+        if self.modes.repeat_track
+            && let Some(current) = &self.current
+            && self.plays(&current.entry.uri)
+        {
+            return Some(&current.entry.uri);
+        }
+        self.entry(self.following()?).map(|entry| &entry.uri)
+    }
+
+    pub fn entry(&self, slot: Slot) -> Option<&Entry> {
+        match slot {
+            Slot::Queue(at) => self.queue.get(at),
+            Slot::Context(position) => self.context.at(position),
+            Slot::Autoplay(at) => self.autoplay.get(at),
+            Slot::Delimiter(_) => None,
+        }
+    }
+
+    /// The name of a place as the phone is told it: every place needs one, or lists cannot be
+    /// sorted there.
+    pub fn uid(&self, slot: Slot) -> String {
+        let told = self.entry(slot).map(|entry| entry.uid.to_string());
+        match (slot, told) {
+            (_, Some(uid)) if !uid.is_empty() => uid,
+            (Slot::Context(position), _) => {
+                format!("i{}", self.context.index(position).unwrap_or_default())
+            }
+            (Slot::Autoplay(at), _) => format!("a{at}"),
+            (Slot::Queue(at), _) => format!("p{at}"),
+            (Slot::Delimiter(round), _) => format!("delimiter{round}"),
+        }
+    }
+
+    /// What was played before, oldest first.
+    pub fn previous(&self, limit: usize) -> Vec<Slot> {
+        let mut slots = Vec::new();
+        let on_queue = self.is_on(Provider::Queue);
+        let here = usize::from(!on_queue);
+        if let Some(at) = self.auto_at {
+            let from = (at + 1).saturating_sub(here);
+            let played = (0..from).rev().map(Slot::Autoplay);
+            slots.extend(played.take(limit));
+        }
+        let here = if self.auto_at.is_some() { 0 } else { here };
+        let from = self.cursor.map_or(0, |at| (at + 1).saturating_sub(here));
+        let positions = (0..from).rev().filter(|at| self.plays_at(*at));
+        slots.extend(
+            positions
+                .map(Slot::Context)
+                .take(limit.saturating_sub(slots.len())),
+        );
+        slots.retain(|slot| {
+            self.entry(*slot)
+                .is_some_and(|entry| self.plays(&entry.uri))
+        });
+        slots.reverse();
+        slots
+    }
+
+    fn is_on(&self, provider: Provider) -> bool {
+        self.current
+            .as_ref()
+            .is_some_and(|item| item.provider == provider)
+    }
+
+    // Moving.
+
+    fn take(&mut self, slot: Slot) {
+        match slot {
+            Slot::Queue(at) => {
+                self.queue.drain(..at);
+                self.current = self.queue.pop_front().map(|entry| Item {
+                    entry,
+                    provider: Provider::Queue,
+                    index: None,
+                });
+            }
+            Slot::Context(position) => {
+                self.auto_at = None;
+                self.cursor = Some(position);
+                self.current = self.context.at(position).map(|entry| Item {
+                    entry: entry.clone(),
+                    provider: Provider::Context,
+                    index: self.context.index(position),
+                });
+            }
+            Slot::Autoplay(at) => {
+                self.auto_at = Some(at);
+                self.current = self.autoplay.get(at).map(|entry| Item {
+                    entry: entry.clone(),
+                    provider: Provider::Autoplay,
+                    index: None,
+                });
+            }
+            Slot::Delimiter(_) => {}
+        }
+    }
+
+    /// To what comes next. `by_itself`: the track is over, so a repeated one begins again.
+    pub fn advance(&mut self, by_itself: bool) -> Moved {
+        if by_itself
+            && self.modes.repeat_track
+            && self
+                .current
+                .as_ref()
+                .is_some_and(|item| self.plays(&item.entry.uri))
+        {
+            return Moved::To;
+        }
+        match self.following() {
+            Some(slot) => {
+                self.take(slot);
+                Moved::To
+            }
+            None if !self.context.is_complete() && self.auto_at.is_none() => Moved::Wait,
+            None => Moved::End,
+        }
+    }
+
+    /// To this track among those that come: by its place, by its URI. False when it does not come.
+    pub fn jump(&mut self, wanted: &Entry) -> bool {
+        let shown = self.upcoming(TRACKS_AHEAD);
+        let uid = wanted.uid.to_string();
+        let by_place = |slot: &&Slot| !uid.is_empty() && self.uid(**slot) == uid;
+        let by_uri = |slot: &&Slot| self.entry(**slot).is_some_and(|e| e.uri == wanted.uri);
+        let found = shown
+            .iter()
+            .find(by_place)
+            .or_else(|| shown.iter().find(by_uri))
+            .copied()
+            .or_else(|| self.find_later(wanted));
+        if let Some(slot) = found {
+            self.take(slot);
+        }
+        found.is_some()
+    }
+
+    /// In the part of the context that is too far away to be shown.
+    fn find_later(&self, wanted: &Entry) -> Option<Slot> {
+        let from = self.cursor.map_or(0, |at| at + 1);
+        let is_it = |position: &usize| {
+            self.plays_at(*position)
+                && self.context.at(*position).is_some_and(|entry| {
+                    entry.uri == wanted.uri || (!wanted.uid.is_empty() && entry.uid == wanted.uid)
+                })
+        };
+        (from..self.context.len()).find(is_it).map(Slot::Context)
+    }
+
+    /// To what was played before. False when there is nothing.
+    pub fn back(&mut self) -> bool {
+        let found = self.previous(1).pop().or_else(|| {
+            let around = self.modes.repeat_context && self.context.is_complete();
+            let last = || (0..self.context.len()).rev().find(|at| self.plays_at(*at));
+            last().filter(|_| around).map(Slot::Context)
+        });
+        if let Some(slot) = found {
+            self.take(slot);
+        }
+        found.is_some()
+    }
+
+    /// The end was reached: the first track waits, as Spotify has it.
+    pub fn rewind(&mut self) {
+        self.auto_at = None;
+        self.autoplay.clear();
+        let first = (0..self.context.len()).find(|at| self.plays_at(*at));
+        if let Some(first) = first {
+            self.take(Slot::Context(first));
+        }
+    }
+
+    pub fn mark(&self) -> Mark {
+        Mark {
+            current: self.current.clone(),
+            cursor: self.cursor,
+            auto_at: self.auto_at,
+            queue: self.queue.clone(),
+        }
+    }
+
+    pub fn return_to(&mut self, mark: Mark) {
+        self.current = mark.current;
+        self.cursor = mark.cursor.filter(|at| *at < self.context.len());
+        self.auto_at = mark.auto_at.filter(|at| *at < self.autoplay.len());
+        self.queue = mark.queue;
+    }
+
+    // Beginning.
+
+    /// Another context, nothing of it playing yet. The queue stays: it is the listener's.
+    pub fn begin(&mut self, context: Context) {
+        self.context = context;
+        self.cursor = None;
+        self.current = None;
+        self.autoplay.clear();
+        self.auto_at = None;
+        self.bad.clear();
+    }
+
+    /// This plays, whatever the context says; its place is found when the context is known.
+    pub fn play_named(&mut self, entry: Entry, provider: Provider, index: Option<usize>) {
+        let index = index.filter(|_| provider == Provider::Context);
+        if provider == Provider::Autoplay {
+            self.autoplay = vec![entry.clone()];
+            self.auto_at = Some(0);
+        }
+        self.current = Some(Item {
+            entry,
+            provider,
+            index,
+        });
+    }
+
+    /// The context is known now, or anew: what plays goes on and finds its place in it.
+    /// `anchor` names the place of a track that is not (or not yet) the context's own.
+    pub fn adopt(&mut self, context: Context, anchor: Option<&Uid>) {
+        let key = self.context.key();
+        let before = self.cursor.and_then(|at| {
+            let index = self.context.index(at)?;
+            Some((index, self.context.at(at)?.clone()))
+        });
+        let place = |context: &Context| {
+            if let Some(index) = anchor.and_then(|uid| context.find(uid, &Uri::new(""), None)) {
+                return Some(index);
+            }
+            let item = self.current.as_ref()?;
+            if item.provider == Provider::Context {
+                let (uid, uri) = (&item.entry.uid, &item.entry.uri);
+                let told = item.index.filter(|index| *index < context.len());
+                return context.find(uid, uri, item.index).or(match &before {
+                    // It was taken out: what came after it stands there now.
+                    Some((index, _)) => index.checked_sub(1),
+                    None => told,
+                });
+            }
+            let (index, entry) = before.as_ref()?;
+            let found = context.find(&entry.uid, &entry.uri, Some(*index));
+            found.or(index.checked_sub(1))
+        };
+        let place = place(&context).map(|index| index.min(context.len().saturating_sub(1)));
+        let place = place.filter(|_| !context.is_empty());
+        self.context = context;
+        self.settle_at(place, key);
+        if let Some(item) = &mut self.current
+            && item.provider == Provider::Context
+        {
+            item.index = self.cursor.and_then(|at| self.context.index(at));
+            let here = self.cursor.and_then(|at| self.context.at(at));
+            if let Some(entry) = here
+                && entry.uri == item.entry.uri
+            {
+                item.entry.uid = entry.uid.clone();
+            }
+        }
+    }
+
+    /// Stands at this index, in the order that the modes ask for.
+    fn settle_at(&mut self, index: Option<usize>, old: Option<ShuffleKey>) {
+        if self.modes.shuffle {
+            let seed = old.map_or_else(|| self.chance.next(), |key| key.seed);
+            let first = index.map(|index| index as u32);
+            self.context.shuffle(ShuffleKey { seed, first });
+            self.cursor = index.map(|_| 0);
+        } else {
+            self.context.unshuffle();
+            self.cursor = index;
+        }
+    }
+
+    /// Begins the context that is known where `skip_to` says: at its beginning if that says
+    /// nothing, anywhere while shuffled. False when nothing of it can be played.
+    pub fn start(&mut self, skip_to: &SkipTo) -> bool {
+        let none = (Uid::default(), Uri::new(""));
+        let uid = skip_to.uid.as_ref().unwrap_or(&none.0);
+        let uri = skip_to.uri.as_ref().unwrap_or(&none.1);
+        let hint = skip_to.index.map(|index| index as usize);
+        let within = |index: &usize| *index < self.context.len();
+        let told = self.context.find(uid, uri, hint).or(hint.filter(within));
+        let index = match told {
+            Some(index) => index,
+            None if self.modes.shuffle => self.chance.below(self.context.len()),
+            None => 0,
+        };
+        self.auto_at = None;
+        self.settle_at((!self.context.is_empty()).then_some(index), None);
+        let Some(cursor) = self.cursor else {
+            return false;
+        };
+        if self.plays_at(cursor) {
+            self.take(Slot::Context(cursor));
+            return true;
+        }
+        // Grey, or of the phone only: the next one that plays. The queue waits until then.
+        let next = (cursor..self.context.len()).find(|at| self.plays_at(*at));
+        if let Some(position) = next {
+            self.take(Slot::Context(position));
+        }
+        next.is_some()
+    }
+
+    // Changing.
+
+    pub fn set_shuffle(&mut self, on: bool) {
+        if self.modes.shuffle == on {
+            return;
+        }
+        self.modes.shuffle = on;
+        let index = self.cursor.and_then(|at| self.context.index(at));
+        self.settle_at(index, None);
+    }
+
+    /// Puts a shuffled context into an order that it had before.
+    pub fn reshuffle(&mut self, key: ShuffleKey, index: usize) {
+        self.modes.shuffle = true;
+        self.context.shuffle(key);
+        self.cursor = self.context.position(index);
+    }
+
+    pub fn set_repeat(&mut self, context: Option<bool>, track: Option<bool>) {
+        self.modes.repeat_context = context.unwrap_or(self.modes.repeat_context);
+        self.modes.repeat_track = track.unwrap_or(self.modes.repeat_track);
+    }
+
+    pub fn set_options(&mut self, options: Options) {
+        self.set_repeat(options.repeat_context, options.repeat_track);
+        if let Some(on) = options.shuffle {
+            self.set_shuffle(on);
+        }
+    }
+
+    /// False when the queue is full, or this cannot be played.
+    pub fn enqueue(&mut self, uri: Uri) -> bool {
+        if self.queue.len() >= MAX_QUEUE || !uri.is_playable() {
+            return false;
+        }
+        let uid = self.queue_uid();
+        self.queue.push_back(Entry { uri, uid });
+        true
+    }
+
+    fn queue_uid(&mut self) -> Uid {
+        let uid = Uid::new(&format!("q{}", self.queued));
+        self.queued += 1;
+        uid
+    }
+
+    /// What comes, as an app put it in order. What it does not name of what it was shown is not
+    /// played this time.
+    pub fn set_queue(&mut self, next: Vec<Provided>) {
+        let shown = self.upcoming(TRACKS_AHEAD);
+        let places: Vec<_> = shown.iter().map(|slot| (self.uid(*slot), *slot)).collect();
+        let (mut queue, mut chosen, mut after) = (VecDeque::new(), Vec::new(), Vec::new());
+        for Provided { mut entry, queued } in next {
+            if entry.uri.is_empty() {
+                // Dragging the current track sends an entry without a name.
+                let Some(current) = &self.current else {
+                    continue;
+                };
+                entry.uri = current.entry.uri.clone();
+            }
+            let uid = entry.uid.to_string();
+            let place = places.iter().find(|(name, _)| *name == uid && !queued);
+            match place {
+                Some((_, Slot::Context(at))) => chosen.extend(self.context.index(*at)),
+                Some((_, Slot::Autoplay(at))) => after.push(*at),
+                _ if !entry.uri.is_playable() || queue.len() >= MAX_QUEUE => {}
+                _ => {
+                    if !uid.starts_with('q') {
+                        entry.uid = self.queue_uid();
+                    }
+                    queue.push_back(entry);
+                }
+            }
+        }
+        self.queue = queue;
+        self.order_context(&shown, &chosen);
+        let known: Vec<_> = shown
+            .iter()
+            .filter_map(|slot| match slot {
+                Slot::Autoplay(at) => Some(*at),
+                _ => None,
+            })
+            .collect();
+        if known != after {
+            let kept: Vec<_> = after.iter().map(|at| self.autoplay[*at].clone()).collect();
+            let from = known.iter().min().copied().unwrap_or(self.autoplay.len());
+            self.autoplay.truncate(from);
+            self.autoplay.extend(kept);
+        }
+    }
+
+    fn order_context(&mut self, shown: &[Slot], chosen: &[usize]) {
+        let first_round = shown
+            .iter()
+            .take_while(|slot| !matches!(slot, Slot::Delimiter(_)));
+        let positions: Vec<_> = first_round
+            .filter_map(|slot| match slot {
+                Slot::Context(at) => Some(*at),
+                _ => None,
+            })
+            .collect();
+        let mut seen = HashSet::new();
+        let chosen: Vec<u32> = chosen
+            .iter()
+            .map(|index| *index as u32)
+            .filter(|index| seen.insert(*index))
+            .collect();
+        let known: Vec<u32> = positions
+            .iter()
+            .filter_map(|at| self.context.index(*at).map(|index| index as u32))
+            .collect();
+        // Behind the delimiter stand tracks that were played in this round: not taken out, only
+        // not reached again.
+        let same = chosen.len() >= known.len() && chosen[..known.len()] == known[..];
+        if same || positions.is_empty() {
+            return;
+        }
+        let chosen: Vec<_> = chosen
+            .into_iter()
+            .filter(|index| known.contains(index))
+            .collect();
+        let from = self.cursor.map_or(0, |at| at + 1);
+        let window = positions.last().map_or(0, |last| last + 1 - from);
+        let here = self.cursor.and_then(|at| self.context.index(at));
+        self.context.rearrange(self.cursor, &chosen, window);
+        // Without a place to stand at, what was taken out would come first.
+        let dropped = window - chosen.len();
+        self.cursor = match here {
+            Some(index) => self.context.position(index),
+            None => dropped.checked_sub(1),
+        };
+    }
+
+    /// More of the context.
+    pub fn append(&mut self, pages: Vec<super::input::Page>) {
+        self.context.append(pages);
+    }
+
+    /// What goes on after the end.
+    pub fn add_autoplay(&mut self, entries: impl IntoIterator<Item = Entry>) {
+        let room = MAX_AUTOPLAY.saturating_sub(self.autoplay.len());
+        self.autoplay.extend(entries.into_iter().take(room));
+        // What was played long ago makes room for what comes.
+        if room == 0
+            && let Some(at) = self.auto_at
+        {
+            let old = at.saturating_sub(MAX_AUTOPLAY / 10);
+            self.autoplay.drain(..old);
+            self.auto_at = Some(at - old);
+        }
+    }
+
+    /// Tracks that are left before something has to be added; `None` while that is not the case.
+    pub fn left_before_autoplay(&self) -> Option<usize> {
+        if self.modes.repeat_context || !self.context.is_complete() || self.current.is_none() {
+            return None;
+        }
+        let is_track = |slot: &&Slot| !matches!(slot, Slot::Delimiter(_));
+        Some(self.upcoming(10).iter().filter(is_track).count())
+    }
+
+    /// This is not to be tried again while this context plays.
+    pub fn mark_bad(&mut self, uri: &Uri) {
+        if self.bad.len() < MAX_BAD {
+            self.bad.insert(uri.clone());
+        }
+    }
+}

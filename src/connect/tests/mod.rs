@@ -1,0 +1,10 @@
+//! The whole machine.
+
+mod clusters;
+mod commands;
+mod contexts;
+mod failures;
+mod random;
+mod reference;
+mod restore;
+mod rig;
