@@ -10,17 +10,21 @@
 //! 6. [`speaker`]: one speaker: its phase, its engine, what to restore after a loss.
 //! 7. [`engine`]: the seam between the daemon and the child process that plays.
 //! 8. [`librespot`]: inside that child: the conversation with Spotify.
-//! 9. [`output`]: inside that child: samples, volume and the sound card.
-//! 10. [`cli`]: the command line.
+//! 9. [`decode`]: inside that child: from the bytes of a track to its samples.
+//! 10. [`player`]: inside that child: tracks one after the other, decoded ahead of the listener.
+//! 11. [`output`]: inside that child: samples, volume and the sound card.
+//! 12. [`cli`]: the command line.
 #![forbid(unsafe_code)]
 
 pub mod accounts;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod decode;
 pub mod discovery;
 pub mod engine;
 pub mod librespot;
 pub mod model;
 pub mod output;
+pub mod player;
 pub mod speaker;
