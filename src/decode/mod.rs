@@ -7,11 +7,22 @@
 //! A decoder never waits longer than it is told to: when bytes are missing it says so and goes on
 //! at the next call, without a sample lost. Start at [`Decoder::decode`].
 
+mod mp3;
+mod ogg;
+mod planes;
+mod resample;
+mod service;
 mod source;
+mod vorbis;
+mod window;
 
 use std::time::Duration;
 
+use mp3::Mp3;
+use resample::Resample;
 pub use source::{Source, SourceError};
+use vorbis::Vorbis;
+use window::Window;
 
 /// Frames per second of everything that comes out.
 pub const RATE: u32 = 44_100;
@@ -73,47 +84,130 @@ pub enum DecodeError {
 
 /// One track on its way from bytes to samples.
 pub struct Decoder {
-    _source: Box<dyn Source>,
+    format: Box<dyn Format>,
+    resample: Option<Resample>,
+    native: Vec<f32>,
+}
+
+/// What the formats have in common. Samples come out in stereo, at the file's own rate.
+trait Format: Send {
+    fn window(&mut self) -> &mut Window;
+    /// Takes one step: something small, so that orders are never kept waiting.
+    fn advance(&mut self, out: &mut Vec<f32>) -> Result<Progress, DecodeError>;
+    /// `frame` counts at [`RATE`].
+    fn seek(&mut self, frame: u64);
+    /// Frames per second, once known.
+    fn rate(&self) -> Option<u32>;
+    fn gains(&self) -> Option<Gains>;
+    /// The next frame that comes out, counted at the file's rate.
+    fn position(&self) -> u64;
+    fn total(&self) -> Option<u64>;
 }
 
 impl Decoder {
     /// Takes a file to be played from `start_ms`. Reads nothing yet: trouble comes out of
     /// [`Self::decode`]. `duration_ms` is what the catalogue says; 0 if it does not.
-    pub fn open(source: Box<dyn Source>, _kind: Kind, _duration_ms: u32, _start_ms: u32) -> Self {
-        Self { _source: source }
+    pub fn open(source: Box<dyn Source>, kind: Kind, duration_ms: u32, start_ms: u32) -> Self {
+        let window = Window::new(source);
+        let start = frames_of(start_ms);
+        Self {
+            format: match kind {
+                Kind::Vorbis => Box::new(Vorbis::new(window, duration_ms, start)),
+                Kind::Mp3 => Box::new(Mp3::new(window, duration_ms, start)),
+            },
+            resample: None,
+            native: Vec::new(),
+        }
     }
 
-    /// Appends the next interleaved samples to `out`, a few thousand frames at most, waiting at
-    /// most `wait` each time that bytes are missing. The first samples are those of the position
-    /// asked for, to the frame.
+    /// Appends the next interleaved samples to `out`, waiting at most `wait` for missing bytes. It
+    /// is some tenths of a second of music at a time, and sometimes none: call again. The first
+    /// samples are those of the position asked for, to the frame. They may go beyond full scale:
+    /// clamp last.
     ///
     /// # Errors
     ///
     /// After [`DecodeError::NotYet`] everything goes on where it was. The others are final.
-    pub fn decode(
-        &mut self,
-        _out: &mut Vec<f32>,
-        _wait: Duration,
-    ) -> Result<Progress, DecodeError> {
-        Err(DecodeError::NotYet)
+    pub fn decode(&mut self, out: &mut Vec<f32>, wait: Duration) -> Result<Progress, DecodeError> {
+        self.format.window().patience(wait);
+        if self.format.rate() == Some(RATE) {
+            return self.format.advance(out);
+        }
+        self.native.clear();
+        let position = self.format.position();
+        let progress = self.format.advance(&mut self.native)?;
+        let Some(rate) = self.format.rate() else {
+            return Ok(progress);
+        };
+        if rate == RATE {
+            out.append(&mut self.native);
+            return Ok(progress);
+        }
+        let resample = match &mut self.resample {
+            Some(resample) => resample,
+            None if self.native.is_empty() => return Ok(progress),
+            none => none.insert(Resample::new(rate, position)?),
+        };
+        resample.turn(&self.native, out)?;
+        if matches!(progress, Progress::End(_)) {
+            resample.finish(out)?;
+        }
+        Ok(progress)
     }
 
     /// Goes on from `ms` at the next call of [`Self::decode`]. Reads nothing yet. A place behind
     /// the end is the end.
-    pub fn seek(&mut self, _ms: u32) {}
+    pub fn seek(&mut self, ms: u32) {
+        self.seek_frame(frames_of(ms));
+    }
+
+    /// The same, to a frame (44 100 a second).
+    pub fn seek_frame(&mut self, frame: u64) {
+        self.resample = None;
+        self.format.seek(frame);
+    }
 
     /// The loudness figures, once the first samples were decoded and if there are any.
     pub fn gains(&self) -> Option<Gains> {
-        None
+        self.format.gains()
     }
 
     /// Frames (44 100 a second) from the beginning of the track to the next sample that comes out.
     pub fn position(&self) -> u64 {
-        0
+        match (&self.resample, self.format.rate()) {
+            (Some(resample), _) => resample.position(),
+            (None, Some(rate)) => scaled(self.format.position(), rate, RATE),
+            (None, None) => self.format.position(),
+        }
     }
 
     /// Frames of the whole track, as well as they are known.
     pub fn total(&self) -> Option<u64> {
-        None
+        let rate = self.format.rate()?;
+        Some(scaled(self.format.total()?, rate, RATE))
     }
 }
+
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decoder")
+            .field("position", &self.position())
+            .finish_non_exhaustive()
+    }
+}
+
+fn frames_of(ms: u32) -> u64 {
+    u64::from(ms) * u64::from(RATE) / 1000
+}
+
+/// A count of frames at one rate as a count at another, to the nearest.
+fn scaled(frames: u64, from: u32, to: u32) -> u64 {
+    if from == to {
+        return frames;
+    }
+    let (from, to) = (u128::from(from.max(1)), u128::from(to));
+    u64::try_from((u128::from(frames) * to + from / 2) / from).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
