@@ -13,6 +13,8 @@ mod planes;
 mod resample;
 mod service;
 mod source;
+#[cfg(test)]
+pub(crate) mod testing;
 mod vorbis;
 mod window;
 
@@ -208,6 +210,3 @@ fn scaled(frames: u64, from: u32, to: u32) -> u64 {
     let (from, to) = (u128::from(from.max(1)), u128::from(to));
     u64::try_from((u128::from(frames) * to + from / 2) / from).unwrap_or(u64::MAX)
 }
-
-#[cfg(test)]
-mod tests;
