@@ -119,7 +119,8 @@ struct Stream {
     map: Map,
     preroll: u64,
     joiner: Joiner,
-    /// Number of the page that should come next.
+    /// Numbers of the first page of audio, and of the page that should come next.
+    first: u32,
     sequence: Option<u32>,
     at: At,
     /// Samples before this one are not handed out.
@@ -155,7 +156,8 @@ impl Stream {
             },
             preroll: PREROLL.max(head.block * 3 / 2),
             joiner: Joiner::default(),
-            sequence: None,
+            first: head.sequence,
+            sequence: Some(head.sequence),
             at: At::Beginning,
             skip_to: 0,
             search: None,
@@ -183,7 +185,7 @@ impl Stream {
         self.search = None;
         self.codec.reset();
         self.joiner.forget();
-        self.sequence = None;
+        self.sequence = (at == At::Beginning).then_some(self.first);
         self.at = at;
         window.go(offset);
     }

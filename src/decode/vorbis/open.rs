@@ -43,8 +43,9 @@ pub(super) struct Head {
     pub table: Option<Table>,
     /// Offset to which the table's places are relative.
     pub base: u64,
-    /// Offset of the first page of audio.
+    /// Offset of the first page of audio, and its number.
     pub audio: u64,
+    pub sequence: u32,
 }
 
 impl Opening {
@@ -85,10 +86,17 @@ impl Opening {
             }
         }
         window.pass(page.len);
-        head.map(|setup| self.finish(&setup, window)).transpose()
+        let sequence = page.sequence.wrapping_add(1);
+        head.map(|setup| self.finish(&setup, window, sequence))
+            .transpose()
     }
 
-    fn finish(&mut self, setup: &[u8], window: &Window) -> Result<Head, DecodeError> {
+    fn finish(
+        &mut self,
+        setup: &[u8],
+        window: &Window,
+        sequence: u32,
+    ) -> Result<Head, DecodeError> {
         let Ident {
             rate,
             nominal,
@@ -113,6 +121,7 @@ impl Opening {
             table: service.table,
             base: self.base,
             audio: window.offset(),
+            sequence,
         })
     }
 }

@@ -48,6 +48,10 @@ pub(super) enum Edit {
 /// The position of the first frame, after the edit; `None` when nobody knows it.
 pub(super) fn place(at: At, page: Decoded, total: Option<u64>) -> (Option<u64>, Edit) {
     let Decoded { frames, .. } = page;
+    let at = match at {
+        At::Beginning if page.lost => At::Sample(0),
+        other => other,
+    };
     let drop_front = |count: u64| Edit::Drop(0..count);
     let drop_end = |count: u64| Edit::Drop(frames - count..frames);
     let Some(granule) = page.granule else {
