@@ -36,7 +36,7 @@ use librespot_playback::{audio_backend::Sink, player::PlayerEventChannel};
 use tokio::sync::mpsc;
 
 pub use clock::{Clock, Played};
-pub use inlet::Inlet;
+pub use inlet::{Inlet, Look};
 pub use report::{Opened, Report};
 pub use volume::VolumeControl;
 
@@ -123,9 +123,7 @@ impl Output {
 
     /// The player's end: where samples go. One player an output.
     pub fn inlet(&self) -> Inlet {
-        Inlet {
-            feed: Arc::clone(&self.feed),
-        }
+        Inlet::new(Arc::clone(&self.feed))
     }
 
     pub fn clock(&self) -> Clock {
@@ -212,6 +210,9 @@ impl Parts {
         .spawn()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests;
