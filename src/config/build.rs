@@ -167,6 +167,7 @@ impl<'a> Lookup<'a> {
                     .get("audio.normalisation_method", check::normalisation_method),
                 pregain_db: self.get("audio.pregain_db", check::pregain_db),
                 gapless: self.get("audio.gapless", check::switch),
+                crossfade_ms: self.get("audio.crossfade", check::crossfade),
                 autoplay: self.get("audio.autoplay", check::autoplay),
             },
             output: self.output(),

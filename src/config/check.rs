@@ -164,6 +164,12 @@ pub(super) fn pregain_db(given: &Value) -> Result<f64, Fault> {
     decimal_between(given, -10.0, 10.0, "use −10 to 10 (dB)")
 }
 
+/// Seconds in the file; ms in here.
+pub(super) fn crossfade(given: &Value) -> Result<u32, Fault> {
+    let seconds = decimal_between(given, 0.0, 12.0, "use 0 to 12 (s), 0 for none")?;
+    Ok((seconds * 1000.0).round() as u32)
+}
+
 pub(super) fn range_db(given: &Value) -> Result<f64, Fault> {
     decimal_between(given, 20.0, 100.0, "use 20 to 100 (dB)")
 }

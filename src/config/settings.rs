@@ -38,6 +38,8 @@ pub struct Audio {
     /// Added to every track's gain while normalising, −10 to +10 dB.
     pub pregain_db: f64,
     pub gapless: bool,
+    /// How long one track fades into the next, 0 to 12 000 ms; 0 is not at all.
+    pub crossfade_ms: u32,
     pub autoplay: Autoplay,
 }
 
@@ -161,6 +163,7 @@ impl Default for Audio {
             normalisation_method: NormalisationMethod::Basic,
             pregain_db: 0.0,
             gapless: true,
+            crossfade_ms: 0,
             autoplay: Autoplay::App,
         }
     }

@@ -5,7 +5,7 @@
 //! moment the events that are waiting belong exactly between the last sample written and the next.
 
 use std::{
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -43,33 +43,47 @@ pub(super) enum Link {
 }
 
 #[derive(Debug)]
-struct Inner {
-    reel: Reel,
-    events: Option<PlayerEventChannel>,
-    beat: Beat,
-    link: Link,
+pub(super) struct Inner {
+    pub(super) reel: Reel,
+    pub(super) events: Option<PlayerEventChannel>,
+    pub(super) beat: Beat,
+    pub(super) link: Link,
     /// Something wants to play, now or as soon as there is a device.
-    wanted: bool,
+    pub(super) wanted: bool,
     /// Between `start` and `stop` of the sink.
-    running: bool,
+    pub(super) running: bool,
     /// The last `stop` of the sink has come to its end, or there was no `start`.
-    resting: bool,
+    pub(super) resting: bool,
     /// Nothing is to be heard since then.
-    idle_since: Instant,
-    pulls: u64,
-    last_pull: Instant,
+    pub(super) idle_since: Instant,
+    pub(super) pulls: u64,
+    pub(super) last_pull: Instant,
     /// The owner takes samples itself, and wants to know when there are some.
-    hungry: bool,
+    pub(super) hungry: bool,
     /// A writer was turned away since somebody asked.
-    refused: bool,
+    pub(super) refused: bool,
     /// Frames that a waiting writer wants to have room for.
-    missing_room: usize,
-    closing: bool,
+    pub(super) missing_room: usize,
+    pub(super) closing: bool,
+    /// Called when the player has something to do; there is one behind an inlet only.
+    pub(super) waker: Option<Waker>,
+    /// Index of the frame with which it is called as it leaves.
+    pub(super) wake_at: u64,
+}
+
+/// Called from the device's thread: must be quick, and must not come back here.
+#[derive(Clone)]
+pub(super) struct Waker(pub(super) Arc<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for Waker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Waker")
+    }
 }
 
 /// What the device's owner goes by.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Status {
+pub(crate) struct Status {
     pub closing: bool,
     pub wanted: bool,
     pub running: bool,
@@ -81,15 +95,17 @@ pub(super) struct Status {
     pub gaps: u64,
     /// Something could be taken by a patient taker.
     pub ready: bool,
+    /// Events of a player have to be taken up in time.
+    pub follows: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Feed {
     inner: Mutex<Inner>,
     /// Room for samples, or a change of the link.
-    room: Condvar,
+    pub(super) room: Condvar,
     /// Something for the device's owner to do.
-    work: Condvar,
+    pub(super) work: Condvar,
 }
 
 impl Feed {
@@ -112,6 +128,8 @@ impl Feed {
                 refused: false,
                 missing_room: 0,
                 closing: false,
+                waker: None,
+                wake_at: u64::MAX,
             }),
             room: Condvar::new(),
             work: Condvar::new(),
@@ -119,7 +137,7 @@ impl Feed {
     }
 
     /// The state, with the player's events taken up.
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.take_up_events();
         inner
@@ -236,6 +254,16 @@ impl Feed {
             }
             inner = self.wait_for_room(inner, left);
         }
+        // What the device still holds is the fade.
+        while inner.waker.is_some() && inner.link == Link::Open {
+            let taken = inner.reel.taken();
+            let unheard = taken.saturating_sub(inner.beat.heard(taken, Instant::now()));
+            let left = deadline.saturating_duration_since(Instant::now());
+            if unheard == 0 || left.is_zero() {
+                return;
+            }
+            inner = self.wait_for_room(inner, left.min(duration_of(unheard)));
+        }
     }
 
     fn wait_for_room<'a>(
@@ -256,12 +284,32 @@ impl Feed {
         let now = Instant::now();
         let mut inner = self.lock();
         let before = inner.reel.taken();
-        let count = inner.reel.pull(out, pace);
+        // A device that is still being tried out gets silence.
+        let count = match inner.link {
+            Link::Open => inner.reel.pull(out, pace),
+            Link::Closed | Link::Lost(_) => 0,
+        };
         let after = inner.reel.taken();
         inner.beat.took(before, after, delay, now);
         inner.pulls += 1;
         inner.last_pull = now;
         let enough = !inner.running || inner.reel.room() >= inner.missing_room;
+        if inner.waker.is_some() {
+            let rests = inner.comes_to_rest();
+            let due = after >= inner.wake_at || rests;
+            let waker = inner.waker.clone().filter(|_| due);
+            if due {
+                inner.wake_at = u64::MAX;
+            }
+            drop(inner);
+            if rests {
+                self.room.notify_all();
+            }
+            if let Some(Waker(wake)) = waker {
+                wake();
+            }
+            return count;
+        }
         drop(inner);
         if count > 0 && enough {
             self.room.notify_all();
@@ -325,14 +373,24 @@ impl Feed {
         inner.link = Link::Open;
         inner.last_pull = Instant::now();
         inner.idle_since = Instant::now();
+        let waker = inner.waker.clone();
         drop(inner);
         self.room.notify_all();
+        if let Some(Waker(wake)) = waker {
+            wake();
+        }
         was_lost
     }
 
     pub(super) fn lose(&self, why: &str) {
-        self.lock().lose(why);
+        let mut inner = self.lock();
+        inner.lose(why);
+        let waker = inner.waker.clone();
+        drop(inner);
         self.room.notify_all();
+        if let Some(Waker(wake)) = waker {
+            wake();
+        }
     }
 
     /// The device was given back because nobody plays.
@@ -390,7 +448,14 @@ impl Inner {
         }
     }
 
-    fn begin(&mut self) {
+    /// Whether just now the last sample has left for the moment.
+    fn comes_to_rest(&mut self) -> bool {
+        let rests = !self.running && !self.resting && self.reel.is_shut();
+        self.resting |= rests;
+        rests
+    }
+
+    pub(super) fn begin(&mut self) {
         self.running = true;
         self.wanted = true;
         self.resting = false;
@@ -411,11 +476,12 @@ impl Inner {
             idle_since: (!self.running).then_some(self.idle_since),
             gaps: self.reel.gaps,
             ready: self.reel.is_ready(Pace::Patient),
+            follows: self.events.is_some(),
         }
     }
 }
 
-fn duration_of(frames: u64) -> Duration {
+pub(super) fn duration_of(frames: u64) -> Duration {
     Duration::from_micros(frames * 1_000_000 / u64::from(RATE))
 }
 

@@ -16,6 +16,7 @@ mod clock;
 mod edge;
 mod feed;
 mod format;
+mod inlet;
 mod outbox;
 mod reel;
 mod report;
@@ -35,6 +36,7 @@ use librespot_playback::{audio_backend::Sink, player::PlayerEventChannel};
 use tokio::sync::mpsc;
 
 pub use clock::{Clock, Played};
+pub use inlet::{Inlet, Look};
 pub use report::{Opened, Report};
 pub use volume::VolumeControl;
 
@@ -117,6 +119,11 @@ impl Output {
     /// player's first `load`.
     pub fn follow(&self, events: PlayerEventChannel) {
         self.feed.follow(events);
+    }
+
+    /// The player's end: where samples go. One player an output.
+    pub fn inlet(&self) -> Inlet {
+        Inlet::new(Arc::clone(&self.feed))
     }
 
     pub fn clock(&self) -> Clock {
@@ -203,6 +210,9 @@ impl Parts {
         .spawn()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests;

@@ -47,6 +47,12 @@ pub(super) struct Reel {
     samples: VecDeque<f32>,
     /// In frames. Pushing stops here.
     capacity: usize,
+    /// Frames with which music begins; `None`: three quarters of the capacity.
+    start_at: Option<usize>,
+    /// The music broke off for want of samples: it goes on when there are some in store.
+    recovering: bool,
+    /// Nothing leaves, whatever waits.
+    paused: bool,
     /// Index of the next frame to leave.
     taken: u64,
     segments: VecDeque<Segment>,
@@ -67,6 +73,9 @@ impl Reel {
         Self {
             samples: VecDeque::with_capacity((capacity + FADE) * CHANNELS),
             capacity: capacity.max(4 * FADE),
+            start_at: None,
+            recovering: false,
+            paused: false,
             taken: 0,
             segments: VecDeque::new(),
             ended_at: None,
@@ -89,13 +98,57 @@ impl Reel {
     }
 
     /// Index of the next frame to be written.
-    fn written(&self) -> u64 {
+    pub(super) fn written(&self) -> u64 {
         self.taken + self.len() as u64
     }
 
     /// A device with a longer buffer wants more frames waiting.
     pub(super) fn grow(&mut self, capacity: usize) {
         self.capacity = self.capacity.max(capacity);
+        self.start_at = self.start_at.map(|_| (capacity * 3 / 4).max(4 * FADE));
+    }
+
+    /// Becomes a long one, whose music begins as soon as the device has enough.
+    pub(super) fn deepen(&mut self, capacity: usize) {
+        self.capacity = self.capacity.max(capacity);
+        self.start_at = Some(4 * FADE);
+        self.samples.reserve(self.capacity * CHANNELS);
+    }
+
+    /// Falls silent within a fade and keeps what waits behind it.
+    pub(super) fn pause(&mut self) {
+        self.paused = true;
+        if self.gate == Gate::Open && self.fade_out.end <= self.taken {
+            self.fade_out = self.taken..self.taken + self.len().min(FADE) as u64;
+            if self.samples.is_empty() {
+                self.gate = Gate::Shut;
+            }
+        }
+    }
+
+    /// Goes on with the next sample.
+    pub(super) fn resume(&mut self) {
+        self.paused = false;
+    }
+
+    /// Whether silence leaves, and will until something else happens.
+    pub(super) fn is_shut(&self) -> bool {
+        self.gate == Gate::Shut
+    }
+
+    /// Whether a listener misses samples.
+    pub(super) fn is_dry(&self) -> bool {
+        let whole = self.ended_at == Some(self.written());
+        !self.paused && !whole && (self.len() <= FADE || self.recovering)
+    }
+
+    /// Drops what waits from this index on; what was before is as if nothing had followed.
+    pub(super) fn cut(&mut self, index: u64) {
+        let keep = index.saturating_sub(self.taken).min(self.len() as u64);
+        self.samples.truncate(keep as usize * CHANNELS);
+        let end = self.written();
+        self.segments.retain(|segment| segment.start < end);
+        self.ended_at = self.ended_at.filter(|&at| at <= end);
     }
 
     /// Takes up what the player said since the last samples.
@@ -143,6 +196,16 @@ impl Reel {
         let count = samples.len().min(self.room() * CHANNELS) / CHANNELS * CHANNELS;
         self.append(&samples[..count]);
         count
+    }
+
+    /// Appends as many whole frames as fit; returns how many frames it took.
+    pub(super) fn push_frames(&mut self, samples: &[f32]) -> usize {
+        let frames = (samples.len() / CHANNELS).min(self.room());
+        if frames > 0 {
+            self.draining = false;
+            self.samples.extend(&samples[..frames * CHANNELS]);
+        }
+        frames
     }
 
     /// Appends past the capacity, so that a packet cut short by a lost device is not lost as well.
@@ -222,11 +285,17 @@ impl Reel {
 
     fn may_open(&self) -> bool {
         let complete = self.draining || self.ended_at.is_some_and(|end| end > self.taken);
-        !self.samples.is_empty() && (complete || self.len() >= self.capacity * 3 / 4)
+        let enough = match self.start_at {
+            None => self.capacity * 3 / 4,
+            Some(_) if self.recovering => self.capacity / 3,
+            Some(frames) => frames,
+        };
+        !self.paused && !self.samples.is_empty() && (complete || self.len() >= enough)
     }
 
     fn open(&mut self) {
         self.gate = Gate::Open;
+        self.recovering = false;
         let at_a_beginning = self
             .segments
             .iter()
@@ -258,18 +327,17 @@ impl Reel {
             let end = self.taken + self.len().min(want) as u64;
             self.fade_out = end.saturating_sub(FADE as u64).max(self.taken)..end;
             self.gaps += 1;
+            self.recovering = self.start_at.is_some();
         }
     }
 
     fn deliver(&mut self, out: &mut [f32]) {
         let end = self.taken + (out.len() / CHANNELS) as u64;
-        for (sample, to) in self
-            .samples
-            .drain(..out.len().min(self.samples.len()))
-            .zip(&mut *out)
-        {
-            *to = sample;
-        }
+        let (first, second) = self.samples.as_slices();
+        let (front, back) = out.split_at_mut(first.len().min(out.len()));
+        front.copy_from_slice(&first[..front.len()]);
+        back.copy_from_slice(&second[..back.len()]);
+        self.samples.drain(..out.len());
         if self.fades_in(self.taken..end) {
             for (frame, index) in out.chunks_exact_mut(CHANNELS).zip(self.taken..) {
                 let gain = self.gain_at(index);
@@ -302,7 +370,8 @@ impl Reel {
     }
 
     /// Drops what waits. If it is being heard, the next 5 ms remain, to fade out.
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
+        self.recovering = false;
         let keep = match self.gate {
             Gate::Shut => 0,
             Gate::Open if self.fade_out.end > self.taken => {
@@ -319,7 +388,8 @@ impl Reel {
         self.ended_at = self.ended_at.filter(|&at| at < end);
     }
 
-    fn anchor(&mut self, track: u64, position_ms: u32) {
+    /// What is written next is this place of this track.
+    pub(super) fn anchor(&mut self, track: u64, position_ms: u32) {
         let start = self.written();
         self.segments.retain(|segment| segment.start < start);
         if self.segments.len() == MAX_SEGMENTS {

@@ -17,6 +17,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("discovery", &["model", "config", "accounts"]),
     ("engine", &["model", "config"]),
     ("output", &["model", "config"]),
+    ("decode", &["model", "fetch"]),
+    ("player", &["model", "config", "decode", "output"]),
     ("fetch", &["model"]),
     ("connect", &["model"]),
     (
@@ -54,15 +56,13 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("rodio", &["output"]),
     ("cpal", &["output"]),
     ("alsa", &["output"]),
-    ("rubato", &["output"]),
-    (
-        "hyper",
-        &["control", "discovery/endpoint", "librespot/tracks"],
-    ),
+    ("rubato", &["output", "decode"]),
+    ("symphonia_", &["decode"]),
+    ("hyper", &["control", "discovery/endpoint", "librespot"]),
     ("hyper_util", &["control", "discovery/endpoint"]),
     (
         "http_body_util",
-        &["control", "discovery/endpoint", "librespot/tracks"],
+        &["control", "discovery/endpoint", "librespot"],
     ),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),

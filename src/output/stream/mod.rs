@@ -29,8 +29,10 @@ use super::{
 };
 use crate::{config::SampleFormat, model::Condition};
 
-/// Frames written at once: 20 ms.
-const BLOCK: usize = 882;
+/// Frames written at once: 40 ms. Each block is a wake-up; a pause waits for one at most.
+const BLOCK: usize = 1764;
+/// The same behind librespot's player, which keeps less waiting.
+const SHORT_BLOCK: usize = 882;
 /// While something plays, the player's events are looked at this often even when no samples come.
 const LOOK: Duration = Duration::from_millis(20);
 /// A reader that takes nothing for so long has stalled.
@@ -154,8 +156,8 @@ impl Writer {
                     return Some(condition);
                 }
             }
-            let running = self.feed.status().running;
-            let look = running.then(|| Instant::now() + LOOK);
+            let status = self.feed.status();
+            let look = (status.running && status.follows).then(|| Instant::now() + LOOK);
             let status = self.feed.wait_for_music(look);
             self.outbox.flush();
             if status.closing {
@@ -167,7 +169,8 @@ impl Writer {
             // Wait before taking, so that a skip still catches what is in the queue.
             thread::sleep(pacer.due(Instant::now()));
             tap.set_delay(self.target.unread() / frame);
-            let count = tap.fill(&mut block);
+            let frames = if status.follows { SHORT_BLOCK } else { BLOCK };
+            let count = tap.fill(&mut block[..frames * CHANNELS]);
             pacer.took(count);
             encode(&block[..count * CHANNELS], self.format, bytes);
         }

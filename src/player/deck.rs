@@ -1,0 +1,463 @@
+//! What plays, what follows, and what goes into the ring next.
+//!
+//! Three tracks at most: the current one, which is being decoded; the next one, opened early; and
+//! the tail, decoded to its end or fading, which the listener still hears.
+
+use std::time::Duration;
+
+use super::{
+    order::{Event, Order, PlayerSettings},
+    track::{Over, Track, frames_of, ms_of},
+};
+use crate::{
+    decode::{CHANNELS, RATE},
+    output::{Inlet, Look},
+};
+
+/// Of the next track so much is decoded early: a second.
+const PRIMED: usize = RATE as usize;
+/// Silence between tracks that are not to follow each other without a gap.
+const GAP: usize = RATE as usize * 3 / 10;
+/// A crossfade shorter than this is none.
+const SHORTEST_FADE: u64 = RATE as u64 / 4;
+/// Frames mixed at once.
+const MIXED: usize = 4096;
+/// How long a read may wait while the listener does.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// What there is to be said about the track's beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// No sample is ready.
+    Awaited,
+    /// This frame is the first.
+    At(u64),
+    Told,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pausing {
+    /// As soon as nothing leaves any more.
+    Silence,
+    /// As soon as the track is known to be there.
+    Ready,
+}
+
+/// A track that another one has followed in the ring.
+#[derive(Debug)]
+pub(super) struct Tail {
+    pub track: Track,
+    /// The first frame of what follows.
+    pub index: u64,
+    pub told: bool,
+    pub mix: Option<Mix>,
+    /// Where the track was when it began to fade, if it does.
+    faded_from: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Mix {
+    len: u64,
+    done: u64,
+}
+
+/// What came of an attempt to put more into the ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pump {
+    Worked,
+    /// Nothing to do for now.
+    Full,
+    /// Bytes are missing.
+    Hungry,
+}
+
+#[derive(Debug)]
+pub(super) struct Deck {
+    pub inlet: Inlet,
+    pub settings: PlayerSettings,
+    pub playing: bool,
+    pub current: Option<Track>,
+    pub next: Option<Track>,
+    pub tail: Option<Tail>,
+    pub start: Start,
+    pub sought: Option<u32>,
+    pub pausing: Option<Pausing>,
+    /// Frames that had left when the music was told to go on.
+    pub resumed: Option<u64>,
+    /// The end of the current track was noted, and told of when it was heard.
+    pub closed: bool,
+    pub ended: bool,
+    pub hungry: bool,
+    /// The ring is half empty: reading may take its time, for nothing else matters.
+    pub urgent: bool,
+    /// Frames that had left when the listener began to miss some.
+    pub starving: Option<u64>,
+    pub lost: bool,
+    /// The ring is being filled up.
+    filling: bool,
+    pub news: Vec<Event>,
+}
+
+impl Deck {
+    pub(super) fn new(inlet: Inlet, settings: PlayerSettings) -> Self {
+        Self {
+            inlet,
+            settings,
+            playing: false,
+            current: None,
+            next: None,
+            tail: None,
+            start: Start::Told,
+            sought: None,
+            pausing: None,
+            resumed: None,
+            closed: false,
+            ended: false,
+            hungry: false,
+            urgent: false,
+            starving: None,
+            lost: false,
+            filling: false,
+            news: Vec::new(),
+        }
+    }
+
+    pub(super) fn order(&mut self, order: Order) {
+        match order {
+            Order::Load {
+                id,
+                open,
+                position_ms,
+                play,
+            } => self.load(Track::new(id, open, position_ms, false), play),
+            Order::Next {
+                id,
+                open,
+                consecutive,
+            } => {
+                self.drop_next();
+                self.next = Some(Track::new(id, open, 0, consecutive));
+            }
+            Order::DropNext => self.drop_next(),
+            Order::Play => self.play(),
+            Order::Pause => self.pause(),
+            Order::Seek { ms } => self.seek(ms),
+            Order::Stop => self.stop(),
+            Order::Settings(settings) => {
+                self.settings = settings;
+                for track in [&mut self.current, &mut self.next].into_iter().flatten() {
+                    track.forget_loudness();
+                }
+            }
+        }
+    }
+
+    fn load(&mut self, track: Track, play: bool) {
+        self.stop();
+        self.inlet.begin(track.id, ms_of(track.position));
+        self.current = Some(track);
+        self.start = Start::Awaited;
+        self.playing = play;
+        if play {
+            self.inlet.run();
+        } else {
+            self.pausing = Some(Pausing::Ready);
+        }
+    }
+
+    fn stop(&mut self) {
+        self.inlet.flush();
+        self.inlet.pause();
+        (self.current, self.next, self.tail) = (None, None, None);
+        self.start = Start::Told;
+        (self.sought, self.pausing, self.resumed) = (None, None, None);
+        self.playing = false;
+        self.renew();
+    }
+
+    /// What follows is not what was expected.
+    fn renew(&mut self) {
+        self.filling = true;
+        self.closed = false;
+        self.ended = false;
+        self.starving = None;
+        self.hungry = false;
+    }
+
+    fn play(&mut self) {
+        if self.playing || self.current.is_none() {
+            return;
+        }
+        self.playing = true;
+        self.pausing = None;
+        if self.start == Start::Told {
+            self.resumed = Some(self.inlet.look().taken);
+        }
+        self.inlet.run();
+    }
+
+    fn pause(&mut self) {
+        if self.current.is_none() || (!self.playing && self.pausing.is_none()) {
+            return;
+        }
+        self.playing = false;
+        self.resumed = None;
+        self.starving = None;
+        self.pausing = Some(Pausing::Silence);
+        self.inlet.pause();
+    }
+
+    /// Within the track that is heard, which need not be the one that is being decoded.
+    fn seek(&mut self, ms: u32) {
+        let heard = self.inlet.look().heard;
+        if let Some(tail) = self.tail.take_if(|tail| heard < tail.index && !tail.told) {
+            self.next = self.current.replace(tail.track);
+            if let Some(next) = &mut self.next {
+                next.seek(0);
+            }
+        }
+        self.tail = None;
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        current.seek(frames_of(ms));
+        self.inlet.flush();
+        self.inlet.begin(current.id, ms);
+        self.sought = Some(ms);
+        self.renew();
+        if self.playing {
+            self.inlet.run();
+        }
+    }
+
+    /// Also takes back what is in the ring already, unless it has begun to leave.
+    fn drop_next(&mut self) {
+        self.next = None;
+        let taken = self.inlet.look().taken;
+        if let Some(tail) = self.tail.take_if(|tail| taken <= tail.index && !tail.told) {
+            self.inlet.cut(tail.index);
+            let mut track = tail.track;
+            self.renew();
+            if let Some(frame) = tail.faded_from {
+                track.seek(frame);
+            }
+            self.current = Some(track);
+        }
+    }
+
+    /// Puts the next piece into the ring.
+    pub(super) fn pump(&mut self) -> Pump {
+        let look = self.inlet.look();
+        let waiting = (look.written - look.taken) as usize;
+        self.urgent = waiting <= look.depth / 2;
+        self.filling = look.room > 0 && (self.filling || self.urgent);
+        if !self.filling || self.current.is_none() {
+            self.hungry = false;
+            return Pump::Full;
+        }
+        let wait = if self.urgent {
+            PATIENCE
+        } else {
+            Duration::ZERO
+        };
+        let result = self.fill(&look, wait);
+        self.hungry = result == Pump::Hungry;
+        result
+    }
+
+    fn fill(&mut self, look: &Look, wait: Duration) -> Pump {
+        let Some(current) = &mut self.current else {
+            return Pump::Full;
+        };
+        if current.ready().is_empty() && !current.decode(&self.settings, wait) {
+            return Pump::Hungry;
+        }
+        if current.is_done() {
+            return self.finish(look);
+        }
+        if self.tail.as_ref().is_some_and(|tail| tail.mix.is_some()) {
+            return self.mix(look, wait);
+        }
+        match self.fade_begins_in() {
+            Some(0) => self.begin_fade(look),
+            frames => self.push(look, frames.unwrap_or(usize::MAX)),
+        }
+    }
+
+    fn push(&mut self, look: &Look, most: usize) -> Pump {
+        let Some(current) = &mut self.current else {
+            return Pump::Full;
+        };
+        let frames = current.frames().min(most);
+        if current.jumped && frames > 0 {
+            self.inlet.begin(current.id, ms_of(current.position));
+        }
+        let pushed = self.inlet.push(&current.ready()[..frames * CHANNELS]);
+        current.used(pushed);
+        if frames > 0 {
+            self.arrived(look.written);
+        }
+        Pump::Worked
+    }
+
+    /// The first samples of something are in the ring, from this frame on.
+    fn arrived(&mut self, index: u64) {
+        if self.start == Start::Awaited {
+            self.start = Start::At(index);
+        }
+        let id = self.current.as_ref().map(|track| track.id);
+        if let (Some(position_ms), Some(id)) = (self.sought.take(), id) {
+            self.news.push(Event::Sought { id, position_ms });
+        }
+    }
+
+    /// All of the current track is in the ring.
+    fn finish(&mut self, look: &Look) -> Pump {
+        let Some(current) = &mut self.current else {
+            return Pump::Full;
+        };
+        if let Some(Over::Failed(_)) = current.over {
+            return Pump::Full;
+        }
+        if !self.closed {
+            self.closed = true;
+            self.inlet.end();
+            if current.over == Some(Over::BrokenOff) {
+                self.news.push(Event::BrokenOff {
+                    id: current.id,
+                    position_ms: ms_of(current.position),
+                });
+            }
+        }
+        // One joint at a time: the listener is at most a ring's length behind.
+        if self.next.is_none() || self.tail.is_some() {
+            return Pump::Full;
+        }
+        if !self.settings.gapless && !current.spaced {
+            current.spaced = true;
+            current.add_silence(GAP);
+            self.closed = false;
+            return Pump::Worked;
+        }
+        self.follow(look, None);
+        Pump::Worked
+    }
+
+    /// The next track becomes the current one, from the next frame on.
+    fn follow(&mut self, look: &Look, mix: Option<Mix>) {
+        let Some(next) = self.next.take() else { return };
+        let Some(track) = self.current.replace(next) else {
+            return;
+        };
+        self.tail = Some(Tail {
+            index: look.written,
+            told: false,
+            faded_from: mix.is_some().then_some(track.position),
+            mix,
+            track,
+        });
+        self.renew();
+        if self.start == Start::Awaited {
+            // There was nothing of the track to be heard.
+            self.start = Start::Told;
+        }
+        if self.playing {
+            self.inlet.run();
+        }
+    }
+
+    /// Frames until the current track begins to fade into the next one; `None` if it does not.
+    fn fade_begins_in(&self) -> Option<usize> {
+        let (current, next) = (self.current.as_ref()?, self.next.as_ref()?);
+        if self.settings.crossfade_ms == 0 || next.consecutive || self.tail.is_some() {
+            return None;
+        }
+        let total = current.total()?;
+        let half = next.total().map_or(u64::MAX, |total| total / 2);
+        let len = frames_of(self.settings.crossfade_ms)
+            .min(total / 2)
+            .min(half);
+        let begins = total - len;
+        let left = total.saturating_sub(current.position);
+        (len >= SHORTEST_FADE && left >= SHORTEST_FADE)
+            .then(|| usize::try_from(begins.saturating_sub(current.position)).unwrap_or(usize::MAX))
+    }
+
+    fn begin_fade(&mut self, look: &Look) -> Pump {
+        let (Some(current), Some(next)) = (&self.current, &mut self.next) else {
+            return Pump::Full;
+        };
+        let there = next.frames() > 0 || next.decode(&self.settings, Duration::ZERO);
+        if !there || matches!(next.over, Some(Over::Failed(_))) {
+            // It is late. The current track goes on, and fades for less long.
+            return self.push(look, MIXED);
+        }
+        let left = current.total().unwrap_or(0) - current.position;
+        if next.frames() > 0 {
+            self.follow(look, Some(Mix { len: left, done: 0 }));
+        }
+        Pump::Worked
+    }
+
+    /// Puts both tracks into the ring, one rising and one falling.
+    fn mix(&mut self, look: &Look, wait: Duration) -> Pump {
+        let (Some(current), Some(tail)) = (&mut self.current, &mut self.tail) else {
+            return Pump::Full;
+        };
+        let Some(mix) = &mut tail.mix else {
+            return Pump::Full;
+        };
+        let left = usize::try_from(mix.len - mix.done).unwrap_or(usize::MAX);
+        let frames = current.frames().min(look.room).min(left).min(MIXED);
+        while tail.track.frames() < frames && tail.track.over.is_none() {
+            if !tail.track.decode(&self.settings, wait) {
+                return Pump::Hungry;
+            }
+        }
+        let falling = tail.track.frames().min(frames);
+        let mut mixed = current.ready()[..frames * CHANNELS].to_vec();
+        let old = &tail.track.ready()[..falling * CHANNELS];
+        for (index, frame) in mixed.chunks_exact_mut(CHANNELS).enumerate() {
+            let way = (mix.done + index as u64) as f32 / mix.len as f32;
+            let (rise, fall) = (way.sqrt(), (1.0 - way).sqrt());
+            for (channel, sample) in frame.iter_mut().enumerate() {
+                let old = old.get(index * CHANNELS + channel).unwrap_or(&0.0);
+                *sample = *sample * rise + old * fall;
+            }
+        }
+        if current.jumped && frames > 0 {
+            self.inlet.begin(current.id, ms_of(current.position));
+        }
+        self.inlet.push(&mixed);
+        current.used(frames);
+        tail.track.used(falling);
+        mix.done += frames as u64;
+        if mix.done >= mix.len {
+            tail.mix = None;
+        }
+        self.arrived(look.written);
+        Pump::Worked
+    }
+
+    /// Gets the next track ready, a little at a time. True when there may be more to do at once.
+    pub(super) fn prime(&mut self) -> bool {
+        let Some(next) = &mut self.next else {
+            return false;
+        };
+        if let Some(Over::Failed(why)) = &next.over {
+            let news = Event::Failed {
+                id: next.id,
+                why: why.clone(),
+            };
+            self.news.push(news);
+            self.next = None;
+            return false;
+        }
+        if next.frames() >= PRIMED || next.over.is_some() {
+            return false;
+        }
+        let came = next.decode(&self.settings, Duration::ZERO);
+        self.hungry |= !came;
+        came
+    }
+}

@@ -1,0 +1,196 @@
+//! What there is to tell, and when to look again.
+
+use std::time::Duration;
+
+use super::{
+    deck::{Deck, Pausing, Start},
+    order::Event,
+    track::{Over, ms_of},
+};
+use crate::{decode::RATE, output::Look};
+
+/// With so few frames waiting, a listener hears the end of them.
+const LOW: u64 = 256;
+/// How often bytes are looked for that are not urgent.
+const LOOK: Duration = Duration::from_millis(50);
+
+impl Deck {
+    /// Collects the news.
+    pub(super) fn tell(&mut self) {
+        let look = self.inlet.look();
+        self.tell_of_the_output(&look);
+        self.tell_of_the_joint(&look);
+        let Some(current) = &self.current else {
+            return;
+        };
+        let id = current.id;
+        if let Start::At(index) = self.start
+            && look.taken > index
+        {
+            self.start = Start::Told;
+            self.resumed = None;
+            self.news.push(Event::Started { id });
+        }
+        if self.resumed.is_some_and(|taken| look.taken > taken) {
+            self.resumed = None;
+            let (id, position_ms) = self.place(&look);
+            self.news.push(Event::Resumed { id, position_ms });
+        }
+        self.tell_of_the_pause(&look);
+        self.tell_of_hunger(&look);
+        self.tell_of_the_end(&look);
+    }
+
+    fn tell_of_the_output(&mut self, look: &Look) {
+        if look.lost != self.lost {
+            self.lost = look.lost;
+            self.starving = None;
+            let id = self.current.as_ref().map(|_| self.place(look).0);
+            self.news.push(match look.lost {
+                true => Event::OutputLost { id },
+                false => Event::OutputBack { id },
+            });
+        }
+    }
+
+    fn tell_of_the_joint(&mut self, look: &Look) {
+        let (Some(tail), Some(current)) = (&mut self.tail, &self.current) else {
+            return;
+        };
+        if !tail.told && look.heard >= tail.index && look.taken > tail.index {
+            tail.told = true;
+            self.news.push(Event::Joined {
+                from: tail.track.id,
+                to: current.id,
+            });
+        }
+        self.tail.take_if(|tail| tail.told && tail.mix.is_none());
+    }
+
+    /// Which track is heard, and where.
+    fn place(&self, look: &Look) -> (u64, u32) {
+        let heard = match (&self.tail, &self.current) {
+            (Some(tail), _) if !tail.told => &tail.track,
+            (_, Some(current)) => current,
+            _ => return look.place.unwrap_or_default(),
+        };
+        match look.place {
+            Some((id, position_ms)) if id == heard.id => (id, position_ms),
+            _ => (heard.id, ms_of(heard.position)),
+        }
+    }
+
+    fn tell_of_the_pause(&mut self, look: &Look) {
+        let (id, position_ms) = self.place(look);
+        let over = self
+            .current
+            .as_ref()
+            .is_none_or(|track| track.over.is_some());
+        let due = match self.pausing {
+            None => false,
+            Some(Pausing::Silence) => look.silent && (look.heard >= look.taken || look.lost),
+            Some(Pausing::Ready) => self.start != Start::Awaited || over,
+        };
+        if due {
+            self.pausing = None;
+            self.news.push(Event::Paused { id, position_ms });
+        }
+    }
+
+    fn tell_of_hunger(&mut self, look: &Look) {
+        let (id, _) = self.place(look);
+        match self.starving {
+            Some(taken) if look.taken > taken + LOW => {
+                self.starving = None;
+                self.news.push(Event::Flowing { id });
+            }
+            Some(_) => {}
+            None => {
+                let expected = self.playing && self.start == Start::Told && self.sought.is_none();
+                let low = look.written - look.taken <= LOW;
+                let missing = self.current.as_ref().is_some_and(|t| t.over.is_none());
+                if expected && self.hungry && low && missing && !look.lost {
+                    self.starving = Some(look.taken);
+                    self.news.push(Event::Starving { id });
+                }
+            }
+        }
+    }
+
+    fn tell_of_the_end(&mut self, look: &Look) {
+        let Some(current) = self.current.as_ref().filter(|track| track.is_done()) else {
+            return;
+        };
+        let id = current.id;
+        let heard = look.heard >= look.written;
+        if let Some(Over::Failed(why)) = &current.over {
+            // A short rest that no device would begin with is nothing to wait for.
+            let rest = look.silent && look.written - look.taken < u64::from(RATE) / 50;
+            if heard || rest || !self.playing || look.lost {
+                let why = why.clone();
+                self.news.push(Event::Failed { id, why });
+                self.current = None;
+                self.inlet.pause();
+            }
+            return;
+        }
+        let follows = self.next.is_some() || self.tail.is_some();
+        if heard && self.closed && self.playing && !follows && !self.ended {
+            self.ended = true;
+            if self.start != Start::Told {
+                // Nothing of it was there to be heard.
+                self.start = Start::Told;
+            }
+            self.news.push(Event::Ended { id });
+            self.inlet.pause();
+        }
+    }
+
+    /// How long to sleep: `None` until something happens. The inlet is told what to wake for.
+    pub(super) fn sleep(&self) -> Option<Duration> {
+        let look = self.inlet.look();
+        let mut by_taken = u64::MAX;
+        let mut by_ear = u64::MAX;
+        let mut wants = |index: u64, heard: bool| {
+            if index > look.taken {
+                by_taken = by_taken.min(index);
+            } else if heard && index > look.heard {
+                by_ear = by_ear.min(index);
+            }
+        };
+        if let Start::At(index) = self.start {
+            wants(index + 1, false);
+        }
+        if let Some(taken) = self.resumed {
+            wants(taken + 1, false);
+        }
+        if let Some(tail) = self.tail.as_ref().filter(|tail| !tail.told) {
+            wants(tail.index + 1, true);
+        }
+        if let Some(taken) = self.starving {
+            wants(taken + LOW + 1, false);
+        }
+        if let Some(current) = &self.current {
+            if current.is_done() {
+                wants(look.written, true);
+            } else {
+                wants(
+                    look.written - (look.depth as u64 / 2).min(look.written),
+                    false,
+                );
+            }
+        }
+        if self.pausing.is_some() {
+            wants(look.taken, true);
+        }
+        if self.inlet.wake_at(by_taken) {
+            return Some(Duration::ZERO);
+        }
+        let ear = (by_ear < u64::MAX).then(|| {
+            let frames = by_ear - look.heard;
+            Duration::from_micros(frames * 1_000_000 / u64::from(RATE) + 500)
+        });
+        let bytes = self.hungry.then_some(LOOK);
+        [ear, bytes].into_iter().flatten().min()
+    }
+}
