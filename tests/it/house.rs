@@ -52,9 +52,15 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("cpal", &["output"]),
     ("alsa", &["output"]),
     ("rubato", &["output"]),
-    ("hyper", &["control", "discovery/endpoint"]),
+    (
+        "hyper",
+        &["control", "discovery/endpoint", "librespot/connect"],
+    ),
     ("hyper_util", &["control", "discovery/endpoint"]),
-    ("http_body_util", &["control", "discovery/endpoint"]),
+    (
+        "http_body_util",
+        &["control", "discovery/endpoint", "librespot/connect"],
+    ),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
