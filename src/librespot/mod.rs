@@ -4,6 +4,7 @@
 //! engine says so and ends; the daemon starts another and tells it what to take up again.
 
 mod breaker;
+pub mod connect;
 mod follow;
 mod restore;
 mod serve;

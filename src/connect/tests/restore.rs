@@ -1,1 +1,99 @@
-//! .
+//! Taking up again after a loss.
+
+use super::rig::{ALBUM, Rig, entry, listing};
+use crate::{
+    connect::{Action, Command, Input, Listing, Order, Play, Settings},
+    model::{PlayState, Playback},
+};
+
+/// As the daemon hands it back: through its own messages.
+fn handed_back(rig: &Rig) -> Playback {
+    let told = rig.published.clone().expect("told");
+    let text = serde_json::to_string(&told).expect("JSON");
+    serde_json::from_str(&text).expect("the same")
+}
+
+fn restored(then: Playback) -> Rig {
+    let mut rig = Rig::new(Settings::default());
+    rig.step(Input::Order(Order::Restore(Box::new(then))));
+    rig
+}
+
+#[test]
+fn context_place_modes_and_queue_come_back() {
+    let mut rig = Rig::playing(0..30, 4);
+    rig.command(Command::Shuffle(true));
+    rig.command(Command::RepeatContext(true));
+    rig.command(Command::AddToQueue(entry(70)));
+    rig.end();
+    rig.end();
+    rig.command(Command::AddToQueue(entry(71)));
+    rig.command(Command::SeekTo { position_ms: 5_000 });
+    rig.obey();
+    let mut again = restored(handed_back(&rig));
+    assert!(again.did(|a| matches!(
+        a,
+        Action::Load {
+            position_ms: 5_000,
+            play: true,
+            ..
+        }
+    )));
+    again.resolve(listing(ALBUM, 0..30));
+    again.sound();
+    assert_eq!(again.current(), rig.current());
+    assert_eq!(again.upcoming(), rig.upcoming(), "the same order");
+    assert_eq!(again.connect.modes(), rig.connect.modes());
+    assert!(again.connect.is_active());
+}
+
+#[test]
+fn a_queued_track_comes_back_and_the_context_after_it() {
+    let mut rig = Rig::playing(0..6, 2);
+    rig.command(Command::AddToQueue(entry(70)));
+    rig.end();
+    rig.command(Command::Pause);
+    rig.obey();
+    let mut again = restored(handed_back(&rig));
+    assert!(again.did(|a| matches!(a, Action::Load { play: false, .. })));
+    again.resolve(listing(ALBUM, 0..6));
+    again.sound();
+    assert_eq!(
+        (again.current(), again.upcoming()),
+        (Some(70), vec![3, 4, 5])
+    );
+    assert_eq!(again.published.map(|p| p.state), Some(PlayState::Paused));
+}
+
+#[test]
+fn a_bare_list_comes_back_without_asking_anybody() {
+    let mut rig = Rig::new(Settings::default());
+    let play = Play {
+        context: listing("", 0..300),
+        ..Play::default()
+    };
+    rig.command(Command::Play(Box::new(Play {
+        skip_to: crate::connect::SkipTo {
+            index: Some(200),
+            ..Default::default()
+        },
+        ..play
+    })));
+    rig.sound();
+    let then = handed_back(&rig);
+    assert!(then.place.list.len() <= crate::model::MAX_TOLD);
+    let again = restored(then);
+    assert!(!again.did(|a| matches!(a, Action::ResolveContext { .. })));
+    assert_eq!(again.current(), Some(200));
+    assert_eq!(again.upcoming()[..3], [201, 202, 203]);
+}
+
+#[test]
+fn what_was_over_or_never_began_is_not_taken_up() {
+    let mut rig = Rig::playing(0..1, 0);
+    rig.end();
+    let again = restored(handed_back(&rig));
+    assert_eq!(again.current(), None);
+    assert!(!again.connect.is_active());
+    let _ = Listing::default();
+}

@@ -1,0 +1,211 @@
+//! Commands and contexts as plain JSON: what is missing has a default, what is unknown is passed
+//! over.
+
+use serde_json::Value;
+
+use crate::connect::{
+    Command, Entry, Listing, Options, Origin, Page, Play, Provided, SkipTo, Uid, Uri,
+};
+
+use super::translate;
+
+/// A command that librespot-core could not parse.
+pub fn command(raw: &Value) -> Command {
+    let endpoint = text(raw, "endpoint");
+    let malformed = |what: &str| Command::Malformed(format!("{endpoint} without {what}"));
+    match endpoint.as_str() {
+        "play" => play(raw),
+        "transfer" => transfer(raw),
+        "pause" => Command::Pause,
+        "resume" => Command::Resume,
+        "skip_prev" => Command::SkipPrev,
+        "skip_next" => Command::SkipNext {
+            track: raw.get("track").and_then(entry),
+        },
+        "seek_to" => match number(raw, "value").or_else(|| number(raw, "position")) {
+            Some(position_ms) => Command::SeekTo { position_ms },
+            None => malformed("a position"),
+        },
+        "set_shuffling_context" => match flag(raw, "value") {
+            Some(on) => Command::Shuffle(on),
+            None => malformed("a value"),
+        },
+        "set_repeating_context" => match flag(raw, "value") {
+            Some(on) => Command::RepeatContext(on),
+            None => malformed("a value"),
+        },
+        "set_repeating_track" => match flag(raw, "value") {
+            Some(on) => Command::RepeatTrack(on),
+            None => malformed("a value"),
+        },
+        "set_options" => Command::Options(options(raw)),
+        "add_to_queue" => match raw.get("track").and_then(entry) {
+            Some(entry) => Command::AddToQueue(entry),
+            None => malformed("a track"),
+        },
+        "set_queue" => match raw.get("next_tracks").and_then(Value::as_array) {
+            Some(tracks) => Command::SetQueue {
+                next: tracks.iter().map(provided).collect(),
+            },
+            None => malformed("tracks"),
+        },
+        "update_context" => match raw.get("context") {
+            Some(context) => Command::UpdateContext(listing(context)),
+            None => malformed("a context"),
+        },
+        _ => Command::Unknown(endpoint.chars().take(64).collect()),
+    }
+}
+
+fn play(raw: &Value) -> Command {
+    let Some(context) = raw.get("context") else {
+        return Command::Malformed("play without a context".into());
+    };
+    let said = raw.get("options").unwrap_or(&Value::Null);
+    let skip_to = said.get("skip_to").unwrap_or(&Value::Null);
+    let overrides = said.get("player_options_override");
+    Command::Play(Box::new(Play {
+        context: listing(context),
+        origin: raw.get("play_origin").map(origin).unwrap_or_default(),
+        skip_to: SkipTo {
+            uid: some_text(skip_to, "track_uid").map(|uid| Uid::new(&uid)),
+            uri: some_text(skip_to, "track_uri").map(|uri| translate::track_uri(&uri)),
+            index: number(skip_to, "track_index"),
+        },
+        seek_to: number(said, "seek_to"),
+        paused: flag(said, "initially_paused").unwrap_or(false),
+        options: overrides.map(options).unwrap_or_default(),
+    }))
+}
+
+fn transfer(raw: &Value) -> Command {
+    let Some(data) = some_text(raw, "data") else {
+        return Command::Transfer(None);
+    };
+    match translate::transfer_from_base64(&data) {
+        Ok(mut transfer) => {
+            let word = raw.pointer("/options/restore_paused");
+            translate::restore_paused(&mut transfer, word.and_then(Value::as_str));
+            Command::Transfer(Some(Box::new(transfer)))
+        }
+        Err(why) => Command::Malformed(why),
+    }
+}
+
+fn options(raw: &Value) -> Options {
+    Options {
+        shuffle: flag(raw, "shuffling_context"),
+        repeat_context: flag(raw, "repeating_context"),
+        repeat_track: flag(raw, "repeating_track"),
+    }
+}
+
+fn origin(raw: &Value) -> Origin {
+    let classes = raw.get("feature_classes").and_then(Value::as_array);
+    Origin {
+        feature_identifier: text(raw, "feature_identifier"),
+        feature_version: text(raw, "feature_version"),
+        view_uri: text(raw, "view_uri"),
+        external_referrer: text(raw, "external_referrer"),
+        referrer_identifier: text(raw, "referrer_identifier"),
+        device_identifier: text(raw, "device_identifier"),
+        feature_classes: classes
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
+    }
+}
+
+/// A context, as commands and the resolver write it.
+pub fn listing(raw: &Value) -> Listing {
+    let metadata = raw.get("metadata").and_then(Value::as_object);
+    let metadata = metadata
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+    Listing {
+        uri: text(raw, "uri"),
+        url: text(raw, "url"),
+        metadata: metadata.collect(),
+        pages: pages(raw),
+    }
+}
+
+fn pages(raw: &Value) -> Vec<Page> {
+    let pages = raw.get("pages").and_then(Value::as_array);
+    pages.into_iter().flatten().map(page).collect()
+}
+
+/// What the address of a page leads to: the page, or a context of several.
+pub fn more(raw: &Value) -> Vec<Page> {
+    if raw.get("pages").is_some() {
+        pages(raw)
+    } else {
+        vec![page(raw)]
+    }
+}
+
+fn page(raw: &Value) -> Page {
+    let tracks = raw.get("tracks").and_then(Value::as_array);
+    Page {
+        tracks: tracks.into_iter().flatten().filter_map(entry).collect(),
+        url: some_text(raw, "page_url"),
+        next_url: some_text(raw, "next_page_url"),
+    }
+}
+
+fn entry(raw: &Value) -> Option<Entry> {
+    let uri = match some_text(raw, "uri") {
+        Some(uri) => translate::track_uri(&uri),
+        None => of_gid(raw)?,
+    };
+    Some(Entry {
+        uri,
+        uid: Uid::new(&text(raw, "uid")),
+    })
+}
+
+fn of_gid(raw: &Value) -> Option<Uri> {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    let gid = BASE64_STANDARD.decode(some_text(raw, "gid")?).ok()?;
+    Uri::of_gid(&gid)
+}
+
+fn provided(raw: &Value) -> Provided {
+    let flagged = raw
+        .get("metadata")
+        .map(|metadata| text(metadata, translate::IS_QUEUED));
+    Provided {
+        entry: Entry {
+            uri: translate::track_uri(&text(raw, "uri")),
+            uid: Uid::new(&text(raw, "uid")),
+        },
+        queued: flagged.is_some_and(|is| is == "true") || text(raw, "provider") == "queue",
+    }
+}
+
+fn text(raw: &Value, key: &str) -> String {
+    some_text(raw, key).unwrap_or_default()
+}
+
+fn some_text(raw: &Value, key: &str) -> Option<String> {
+    let text = raw.get(key)?.as_str()?;
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// A number, also one in quotes, as protobuf writes long ones.
+fn number(raw: &Value, key: &str) -> Option<u32> {
+    let value = raw.get(key)?;
+    let whole = value
+        .as_u64()
+        .or_else(|| value.as_f64().filter(|it| *it >= 0.0).map(|it| it as u64))
+        .or_else(|| value.as_str()?.parse().ok())?;
+    u32::try_from(whole).ok()
+}
+
+fn flag(raw: &Value, key: &str) -> Option<bool> {
+    let value = raw.get(key)?;
+    value.as_bool().or_else(|| value.as_str()?.parse().ok())
+}

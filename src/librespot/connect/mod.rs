@@ -1,0 +1,288 @@
+//! The device on the wire: the pure machine of [`crate::connect`] between dealer, service and
+//! player.
+//!
+//! Owns the conversation with the dealer, the PUTs and the questions about contexts. The player is
+//! somebody else's: orders go to a [`Deck`], what it does comes back by [`Desk::input`]. Start at
+//! [`Desk`]; one select loop runs it:
+//!
+//! ```text
+//! let mut desk = Desk::open(session, device, facts, deck)?;   // before the dealer is started
+//! // sign in, then
+//! desk.start().await?;
+//! loop {
+//!     let news = select! {
+//!         news = desk.next() => news,                         // dealer, answers, timer
+//!         event = player.recv() => desk.input(Input::Player(event)),
+//!         command = commands.recv() => desk.input(Input::Order(translate::order(command))),
+//!     };
+//!     for news in news { … }                                  // Publish, Listed, Raise, …
+//! }
+//! desk.close(limit).await;
+//! ```
+
+pub mod contexts;
+pub mod json;
+pub mod pump;
+pub mod put;
+pub mod schedule;
+pub mod service;
+pub mod streams;
+pub mod translate;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use librespot_core::{Error, Session, dealer::manager::Reply};
+use tokio::{
+    sync::mpsc::{self, UnboundedSender},
+    task::JoinSet,
+    time::sleep_until,
+};
+use tracing::{debug, info};
+
+use crate::{
+    connect::{Action, Connect, Device, Input, LoadId, Now, Ticket, Uri},
+    model::{Condition, ConditionCode, Playback, Volume, unix_ms},
+};
+use pump::{Pump, ToSpotify};
+use put::Facts;
+use streams::{Said, Streams};
+
+/// Questions about contexts that may be open at once; more are refused.
+const MAX_QUESTIONS: usize = 8;
+
+/// Where the orders about sound go. None of them may block.
+pub trait Deck {
+    /// As [`Action::Load`].
+    fn load(&mut self, id: LoadId, uri: &Uri, position_ms: u32, play: bool);
+    /// As [`Action::Prepare`].
+    fn prepare(&mut self, id: LoadId, uri: &Uri);
+    fn drop_next(&mut self);
+    /// While a track still loads: it is to sound when it has.
+    fn play(&mut self);
+    /// While a track still loads: it is to wait when it has.
+    fn pause(&mut self);
+    /// While a track still loads: it is to begin there.
+    fn seek(&mut self, position_ms: u32);
+    fn stop(&mut self);
+    fn set_volume(&mut self, volume: Volume);
+}
+
+/// What the engine has to hear.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    Playback(Box<Playback>),
+    /// connect-state lists the device.
+    Listed,
+    Raised(Condition),
+    Cleared(ConditionCode),
+    /// The account is to be forgotten.
+    LoggedOut,
+    /// The dealer is gone and does not come back.
+    DealerLost,
+}
+
+/// The device at work.
+pub struct Desk<D> {
+    session: Session,
+    machine: Connect,
+    facts: Facts,
+    deck: D,
+    streams: Streams,
+    pump: Pump,
+    answers: mpsc::Receiver<Input>,
+    questions: JoinSet<Option<Input>>,
+    owed: HashMap<Ticket, UnboundedSender<Reply>>,
+    tickets: Ticket,
+    begin: Instant,
+    timer: Option<u64>,
+}
+
+impl<D: Deck> Desk<D> {
+    /// Listens to the dealer, which must not have been started.
+    ///
+    /// # Errors
+    /// When somebody listens already.
+    pub fn open(session: Session, device: Device, facts: Facts, deck: D) -> Result<Self, Error> {
+        let streams = Streams::listen(session.clone())?;
+        let (to, answers) = mpsc::channel(16);
+        Ok(Self {
+            pump: Pump::start(ToSpotify(session.clone()), to),
+            machine: Connect::new(device),
+            session,
+            facts,
+            deck,
+            streams,
+            answers,
+            questions: JoinSet::new(),
+            owed: HashMap::new(),
+            tickets: 0,
+            begin: Instant::now(),
+            timer: None,
+        })
+    }
+
+    /// Opens the dealer, once the session is signed in. From then on [`Desk::next`] has to be
+    /// polled.
+    ///
+    /// # Errors
+    /// When the dealer cannot be opened in time.
+    pub async fn start(&mut self) -> Result<Vec<News>, String> {
+        self.streams.start().await?;
+        let settings = self.streams.settings();
+        Ok(self.input(Input::Settings(settings)))
+    }
+
+    /// The player's side.
+    pub fn deck(&mut self) -> &mut D {
+        &mut self.deck
+    }
+
+    pub fn machine(&self) -> &Connect {
+        &self.machine
+    }
+
+    /// Waits for one thing, and does what is to be done about it. May be dropped at any time.
+    pub async fn next(&mut self) -> Vec<News> {
+        let timer = self.timer;
+        let due = self.begin + Duration::from_millis(timer.unwrap_or(0));
+        tokio::select! {
+            said = self.streams.next() => match said {
+                Some(said) => self.said(said),
+                None => vec![News::DealerLost],
+            },
+            Some(input) = self.answers.recv() => self.input(input),
+            Some(answer) = self.questions.join_next() => match answer {
+                Ok(Some(input)) => self.input(input),
+                _ => Vec::new(),
+            },
+            () = sleep_until(due.into()), if timer.is_some() => {
+                self.timer = None;
+                self.input(Input::Timer)
+            }
+        }
+    }
+
+    fn said(&mut self, said: Said) -> Vec<News> {
+        match said {
+            Said::Connected(id) => {
+                self.session.set_connection_id(&id);
+                self.input(Input::Connected)
+            }
+            Said::Command {
+                from,
+                command,
+                answer,
+            } => {
+                self.tickets += 1;
+                let ticket = self.tickets;
+                self.owed.insert(ticket, answer);
+                self.input(Input::Command {
+                    ticket,
+                    from,
+                    command,
+                })
+            }
+            Said::Other(input) => self.input(input),
+        }
+    }
+
+    /// Takes one thing that happened elsewhere: in the player, in the daemon.
+    pub fn input(&mut self, input: Input) -> Vec<News> {
+        let now = Now {
+            unix_ms: unix_ms() + 1_000 * self.session.time_delta(),
+            tick_ms: self.begin.elapsed().as_millis() as u64,
+        };
+        let actions = self.machine.step(input, now);
+        actions
+            .into_iter()
+            .filter_map(|action| self.carry_out(action))
+            .collect()
+    }
+
+    fn carry_out(&mut self, action: Action) -> Option<News> {
+        match action {
+            Action::Load {
+                id,
+                uri,
+                position_ms,
+                play,
+            } => self.deck.load(id, &uri, position_ms, play),
+            Action::Prepare { id, uri } => self.deck.prepare(id, &uri),
+            Action::DropNext => self.deck.drop_next(),
+            Action::Play => self.deck.play(),
+            Action::Pause => self.deck.pause(),
+            Action::Seek { position_ms } => self.deck.seek(position_ms),
+            Action::Stop => self.deck.stop(),
+            Action::SetVolume(volume) => self.deck.set_volume(volume),
+            Action::ResolveContext { .. }
+            | Action::ResolvePage { .. }
+            | Action::ResolveAutoplay { .. } => self.ask(action),
+            Action::Put { number, reason } => {
+                let request = put::request(&self.machine.shown(), &self.facts, reason);
+                self.pump.put(reason, number, request);
+            }
+            Action::PutInactive => self.pump.put_inactive(),
+            Action::Delete => self.pump.delete(),
+            Action::Reply { ticket, result } => self.reply(ticket, &result),
+            Action::SetTimer { tick_ms } => self.timer = Some(tick_ms),
+            Action::FetchPlayback => self.fetch_playback(),
+            Action::Note(line) => info!("{line}"),
+            Action::Publish(playback) => return Some(News::Playback(playback)),
+            Action::Listed => return Some(News::Listed),
+            Action::LoggedOut => return Some(News::LoggedOut),
+            Action::Raise(condition) => return Some(News::Raised(condition)),
+            Action::Clear(code) => return Some(News::Cleared(code)),
+        }
+        None
+    }
+
+    /// The oldest question gives way: its answer would be of no use by now.
+    fn ask(&mut self, action: Action) {
+        if self.questions.len() >= MAX_QUESTIONS {
+            self.questions.abort_all();
+        }
+        let session = self.session.clone();
+        self.questions.spawn(contexts::answer(session, action));
+    }
+
+    fn reply(&mut self, ticket: Ticket, result: &Result<(), String>) {
+        if let Err(why) = result {
+            debug!("a command was not carried out: {why}");
+        }
+        if let Some(answer) = self.owed.remove(&ticket) {
+            let reply = match result {
+                Ok(()) => Reply::Success,
+                Err(_) => Reply::Failure,
+            };
+            let _ = answer.send(reply);
+        }
+    }
+
+    /// Asks that playback come here; it does so as a transfer by the dealer.
+    fn fetch_playback(&mut self) {
+        let session = self.session.clone();
+        self.questions.spawn(async move {
+            let own = session.device_id().to_owned();
+            if let Err(error) = session.spclient().transfer(&own, &own, None).await {
+                info!("there is nothing to play, and nothing comes from elsewhere: {error}");
+            }
+            None
+        });
+    }
+
+    /// Leaves the picker; false when Spotify did not take the goodbye within `limit`. The sound is
+    /// the caller's to fade.
+    pub async fn close(mut self, limit: Duration) -> bool {
+        self.input(Input::Order(crate::connect::Order::Leave));
+        self.questions.abort_all();
+        let gone = self.pump.gone(limit).await;
+        self.session.dealer().close().await;
+        gone
+    }
+}

@@ -1,0 +1,279 @@
+//! From what the dealer and the service say to the machine's own words. Leniently: librespot-core
+//! parses commands strictly and passes on what it cannot parse as raw JSON, which is read here.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use librespot_core::dealer::protocol::{Command as Wire, Request, SkipTo as WireSkipTo};
+use librespot_protocol::{
+    connect::{Cluster as WireCluster, ClusterUpdate},
+    context::Context,
+    context_page::ContextPage,
+    context_track::ContextTrack,
+    player::{PlayOrigin, ProvidedTrack},
+    transfer_state::TransferState,
+};
+use protobuf::Message;
+
+use crate::{
+    connect::{
+        Cluster, Command, Entry, Listing, Options, Order, Origin, Page, Play, Provided, Sender,
+        SkipTo, Transfer, Uid, Uri,
+    },
+    engine::messages,
+};
+
+use super::json;
+
+/// Set by the service on tracks that a listener queued.
+pub(super) const IS_QUEUED: &str = "is_queued";
+/// Set on tracks that the service chose.
+pub(super) const IS_AUTOPLAY: &str = "autoplay.is_autoplay";
+
+/// A command of an app, and who sent it.
+pub fn command(request: Request) -> (Sender, Command) {
+    let sender = Sender {
+        device: request.sent_by_device_id,
+        message: request.message_id,
+    };
+    let command = match request.command {
+        Wire::Play(play) => {
+            let overrides = play.options.player_options_override;
+            Command::Play(Box::new(Play {
+                context: listing(play.context),
+                origin: origin(play.play_origin),
+                skip_to: play.options.skip_to.map(skip_to).unwrap_or_default(),
+                seek_to: play.options.seek_to,
+                paused: play.options.initially_paused.unwrap_or(false),
+                options: overrides
+                    .map(|it| Options {
+                        shuffle: it.shuffling_context,
+                        repeat_context: it.repeating_context,
+                        repeat_track: it.repeating_track,
+                    })
+                    .unwrap_or_default(),
+            }))
+        }
+        Wire::Transfer(transfer) => {
+            let paused = transfer.options.restore_paused;
+            Command::Transfer(transfer.data.map(|data| {
+                let mut transfer = self::transfer(data);
+                restore_paused(&mut transfer, paused.as_deref());
+                Box::new(transfer)
+            }))
+        }
+        Wire::Pause(_) => Command::Pause,
+        Wire::Resume(_) => Command::Resume,
+        Wire::SkipPrev(_) => Command::SkipPrev,
+        Wire::SkipNext(skip) => Command::SkipNext {
+            track: skip.track.map(provided_entry).filter(is_named),
+        },
+        Wire::SeekTo(seek) => Command::SeekTo {
+            position_ms: seek.value,
+        },
+        Wire::SetShufflingContext(set) => Command::Shuffle(set.value),
+        Wire::SetRepeatingContext(set) => Command::RepeatContext(set.value),
+        Wire::SetRepeatingTrack(set) => Command::RepeatTrack(set.value),
+        Wire::SetOptions(set) => Command::Options(Options {
+            shuffle: set.shuffling_context,
+            repeat_context: set.repeating_context,
+            repeat_track: set.repeating_track,
+        }),
+        Wire::AddToQueue(add) => Command::AddToQueue(provided_entry(add.track)),
+        Wire::SetQueue(set) => Command::SetQueue {
+            next: set.next_tracks.into_iter().map(provided).collect(),
+        },
+        Wire::UpdateContext(update) => Command::UpdateContext(listing(update.context)),
+        Wire::Unknown(raw) => json::command(&raw),
+    };
+    (sender, command)
+}
+
+/// The device that gives playback away may say how it is to go on.
+pub(super) fn restore_paused(transfer: &mut Transfer, word: Option<&str>) {
+    match word {
+        Some("pause") => transfer.paused = true,
+        Some("resume") => transfer.paused = false,
+        _ => {}
+    }
+}
+
+fn skip_to(skip_to: WireSkipTo) -> SkipTo {
+    let some = |text: Option<String>| text.filter(|text| !text.is_empty());
+    SkipTo {
+        uid: some(skip_to.track_uid).map(|uid| Uid::new(&uid)),
+        uri: some(skip_to.track_uri).map(|uri| track_uri(&uri)),
+        index: skip_to.track_index,
+    }
+}
+
+/// Some addresses carry a query, which is no part of the name.
+pub(super) fn track_uri(uri: &str) -> Uri {
+    Uri::new(uri.split('?').next().unwrap_or_default())
+}
+
+fn is_named(entry: &Entry) -> bool {
+    !entry.uri.is_empty() || !entry.uid.is_empty()
+}
+
+fn provided_entry(track: ProvidedTrack) -> Entry {
+    Entry {
+        uri: track_uri(&track.uri),
+        uid: Uid::new(&track.uid),
+    }
+}
+
+fn provided(track: ProvidedTrack) -> Provided {
+    let flagged = track.metadata.get(IS_QUEUED).is_some_and(|is| is == "true");
+    Provided {
+        queued: flagged || track.provider == "queue",
+        entry: provided_entry(track),
+    }
+}
+
+pub fn listing(context: Context) -> Listing {
+    Listing {
+        uri: context.uri.unwrap_or_default(),
+        url: context.url.unwrap_or_default(),
+        metadata: context.metadata.into_iter().collect(),
+        pages: context.pages.into_iter().map(page).collect(),
+    }
+}
+
+fn page(page: ContextPage) -> Page {
+    let some = |text: Option<String>| text.filter(|text| !text.is_empty());
+    Page {
+        tracks: page.tracks.into_iter().filter_map(entry).collect(),
+        url: some(page.page_url),
+        next_url: some(page.next_page_url),
+    }
+}
+
+fn entry(track: ContextTrack) -> Option<Entry> {
+    let uri = match track.uri.filter(|uri| !uri.is_empty()) {
+        Some(uri) => track_uri(&uri),
+        None => Uri::of_gid(&track.gid.unwrap_or_default())?,
+    };
+    Some(Entry {
+        uri,
+        uid: Uid::new(&track.uid.unwrap_or_default()),
+    })
+}
+
+fn origin(origin: PlayOrigin) -> Origin {
+    Origin {
+        feature_identifier: origin.feature_identifier,
+        feature_version: origin.feature_version,
+        view_uri: origin.view_uri,
+        external_referrer: origin.external_referrer,
+        referrer_identifier: origin.referrer_identifier,
+        device_identifier: origin.device_identifier,
+        feature_classes: origin.feature_classes,
+    }
+}
+
+/// What another device was doing.
+pub fn transfer(state: TransferState) -> Transfer {
+    let playback = state.playback.unwrap_or_default();
+    let session = state.current_session.unwrap_or_default();
+    let queue = state.queue.unwrap_or_default();
+    let options = state.options.unwrap_or_default();
+    let playing_queue = queue.is_playing_queue() && !queue.tracks.is_empty();
+    let mut queued = queue.tracks.into_iter();
+    let current = if playing_queue {
+        queued.next()
+    } else {
+        playback.current_track.clone().into_option()
+    };
+    let chosen = current.as_ref().is_some_and(|track| {
+        track
+            .metadata
+            .get(IS_AUTOPLAY)
+            .is_some_and(|is| is == "true")
+    });
+    let origin = session.play_origin.unwrap_or_default();
+    let context = listing(session.context.unwrap_or_default());
+    Transfer {
+        autoplay: chosen || context.uri.starts_with("spotify:station:"),
+        context,
+        origin: Origin {
+            feature_identifier: origin.feature_identifier.unwrap_or_default(),
+            feature_version: origin.feature_version.unwrap_or_default(),
+            view_uri: origin.view_uri.unwrap_or_default(),
+            external_referrer: origin.external_referrer.unwrap_or_default(),
+            referrer_identifier: origin.referrer_identifier.unwrap_or_default(),
+            device_identifier: origin.device_identifier.unwrap_or_default(),
+            feature_classes: origin.feature_classes,
+        },
+        track: current.and_then(entry),
+        current_uid: session
+            .current_uid
+            .filter(|uid| !uid.is_empty())
+            .map(|uid| Uid::new(&uid)),
+        playing_queue,
+        queue: queued.filter_map(entry).collect(),
+        position_ms: u32::try_from(playback.position_as_of_timestamp.unwrap_or(0)).unwrap_or(0),
+        at_ms: playback.timestamp.unwrap_or(0),
+        paused: playback.is_paused.unwrap_or(false),
+        options: Options {
+            shuffle: options.shuffling_context,
+            repeat_context: options.repeating_context,
+            repeat_track: options.repeating_track,
+        },
+    }
+}
+
+pub(super) fn transfer_from_base64(data: &str) -> Result<Transfer, String> {
+    let bytes = BASE64_STANDARD
+        .decode(data)
+        .map_err(|error| format!("the transferred state is no base64: {error}"))?;
+    TransferState::parse_from_bytes(&bytes)
+        .map(transfer)
+        .map_err(|error| format!("the transferred state cannot be read: {error}"))
+}
+
+/// A cluster that was pushed. `None` when it holds nothing.
+pub fn cluster_update(update: ClusterUpdate) -> Option<Cluster> {
+    let cluster = update.cluster.into_option()?;
+    Some(Cluster {
+        changed: update.devices_that_changed,
+        ..self::cluster(cluster)
+    })
+}
+
+pub fn cluster(cluster: WireCluster) -> Cluster {
+    let offered = (!cluster.transfer_data.is_empty())
+        .then(|| TransferState::parse_from_bytes(&cluster.transfer_data).ok())
+        .flatten();
+    Cluster {
+        active: cluster.active_device_id,
+        server_ms: if cluster.server_timestamp_ms > 0 {
+            cluster.server_timestamp_ms
+        } else {
+            cluster.changed_timestamp_ms
+        },
+        changed: Vec::new(),
+        session_id: cluster
+            .player_state
+            .into_option()
+            .map(|player| player.session_id)
+            .unwrap_or_default(),
+        offered: offered.map(|state| Box::new(transfer(state))),
+    }
+}
+
+/// An order of the daemon; `None` for those that are not about playback.
+pub fn order(command: messages::Command) -> Option<Order> {
+    use messages::Command as Said;
+    Some(match command {
+        Said::Play => Order::Play,
+        Said::Pause => Order::Pause,
+        Said::Next => Order::Next,
+        Said::Previous => Order::Previous,
+        Said::Seek { position_ms } => Order::Seek { position_ms },
+        Said::SetVolume { volume } => Order::SetVolume(volume),
+        Said::Shuffle { on } => Order::Shuffle(on),
+        Said::Repeat { mode } => Order::Repeat(mode),
+        Said::Restore(then) => Order::Restore(then),
+        Said::Stop => Order::Leave,
+        Said::Start(_) | Said::Check { .. } => return None,
+    })
+}
