@@ -171,7 +171,8 @@ const REFUSED: &str = "Login failed with reason: ";
 /// What login5 says (`LoginError`, in the words of its `Debug`) comes after this.
 const DENIED: &str = "Login request was denied: ";
 
-fn classify(error: &Error) -> Failure {
+/// What an error of the sign-in means for the account.
+pub(super) fn classify(error: &Error) -> Failure {
     let words = error.error.to_string();
     let refused = Failure::Refused;
     if let Some(code) = words.strip_prefix(DENIED) {
