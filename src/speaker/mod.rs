@@ -4,6 +4,8 @@
 //! timers and (in [`keep`]) what is remembered. It knows nothing of discovery or of control surfaces:
 //! wishes come as [`Knock`]s, and what happens goes out as [`News`].
 
+#[cfg(test)]
+mod household_tests;
 mod keep;
 mod phase;
 mod policy;

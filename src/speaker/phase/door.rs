@@ -199,6 +199,7 @@ impl Seats {
             login,
             since_ms: now.ms,
             playback: resume,
+            keys_refused: None,
         };
         self.keep_seat(out);
     }

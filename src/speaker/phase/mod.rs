@@ -176,6 +176,8 @@ pub enum Resident {
         login: Login,
         since_ms: i64,
         playback: Option<Box<Playback>>,
+        /// Whether an audio key was refused (`true`) or granted when last heard of.
+        keys_refused: Option<bool>,
     },
     /// Lost; trying again when the timer fires. `attempt` is the one to come, from 1.
     Waiting {
