@@ -115,8 +115,8 @@ fn read(target: &str, line: &str) -> Option<Tell> {
             })
         }
         "librespot_core::audio_key" => {
-            let refused = line.starts_with(KEY_REFUSED)
-                || line.starts_with("Audio key response timeout");
+            let refused =
+                line.starts_with(KEY_REFUSED) || line.starts_with("Audio key response timeout");
             refused.then_some(Tell::KeyRefused)
         }
         "librespot_connect::spirc" => line

@@ -225,7 +225,10 @@ fn somebody_else_who_is_forgotten_disturbs_nobody() {
 fn a_second_sign_in_within_a_second_waits_for_its_turn() {
     let mut seats = Seats::default();
     let now = |ms| Now { ms, dice: 0.5 };
-    assert_eq!(spawned(&seats.step(add(1, "kim", MEMBER), now(5_000))).len(), 1);
+    assert_eq!(
+        spawned(&seats.step(add(1, "kim", MEMBER), now(5_000))).len(),
+        1
+    );
     let out = seats.step(add(2, "alex", MEMBER), now(5_300));
     assert_eq!(spawned(&out), []);
     let delay = std::time::Duration::from_millis(700);
@@ -242,7 +245,10 @@ fn a_second_sign_in_within_a_second_waits_for_its_turn() {
 fn a_clock_that_was_set_back_holds_nobody_up() {
     let mut seats = Seats::default();
     seats.step(add(1, "kim", MEMBER), at(1_000_000));
-    assert_eq!(spawned(&seats.step(add(2, "alex", MEMBER), at(10))).len(), 1);
+    assert_eq!(
+        spawned(&seats.step(add(2, "alex", MEMBER), at(10))).len(),
+        1
+    );
 }
 
 #[test]

@@ -62,7 +62,10 @@ fn an_account_that_others_could_read_is_closed_and_said_and_used() {
         let daemon = world.start(&settings);
         daemon.says("state_repaired").await;
         world.listed("kim").await;
-        assert_eq!(fs::metadata(account(&world)).expect("there").mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(account(&world)).expect("there").mode() & 0o777,
+            0o600
+        );
     });
 }
 
@@ -86,7 +89,13 @@ impl SmallDisk {
     fn at(place: &Path, kilobytes: u32) -> Self {
         fs::create_dir_all(place).expect("a folder");
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={kilobytes}k"), "siskin-test"]);
+        mount.args([
+            "-t",
+            "tmpfs",
+            "-o",
+            &format!("size={kilobytes}k"),
+            "siskin-test",
+        ]);
         assert!(mount.arg(place).status().expect("mount runs").success());
         Self(place.to_owned())
     }
@@ -149,7 +158,10 @@ fn an_encrypted_account_waits_for_its_key_and_is_never_touched_without_it() {
 async fn locked(world: &World, settings: &str, why: &str) {
     let daemon = world.start(settings);
     let told = daemon.says("accounts_locked").await;
-    assert!(told.contains(why) && told.contains("account_key_file"), "{told}");
+    assert!(
+        told.contains(why) && told.contains("account_key_file"),
+        "{told}"
+    );
     let found = world.find().await;
     assert_eq!(world.info(&found).await.active_user, "");
     daemon.stop().await;
@@ -168,6 +180,10 @@ fn the_key_may_be_a_credential_of_systemd_and_plain_files_are_encrypted_in_passi
         });
         world.listed("kim").await;
         daemon.stop().await;
-        assert!(!text().contains("kim") && text().contains("xchacha20-poly1305"), "{}", text());
+        assert!(
+            !text().contains("kim") && text().contains("xchacha20-poly1305"),
+            "{}",
+            text()
+        );
     });
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use spotify_sim::{PlayOptions, Place, phone::Found, phone::Login};
+use spotify_sim::{Place, PlayOptions, phone::Found, phone::Login};
 
 use crate::{
     lan::{NULL, count, fifo, one_engine, play, plays, until},
@@ -20,14 +20,21 @@ async fn reload(world: &World, daemon: &Daemon, more: &str) {
     let settings = world.settings(&format!("{more}\n{NULL}"));
     fs::write(world.dir().join("config.toml"), settings).expect("written");
     daemon.signal(Signal::SIGHUP);
-    until("the settings hold", PATIENCE, || count(daemon, TAKEN) > before).await;
+    until("the settings hold", PATIENCE, || {
+        count(daemon, TAKEN) > before
+    })
+    .await;
 }
 
 /// From an hour ago until in an hour, in UTC, whatever the hour is.
 fn quiet_now() -> String {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let hour = since.expect("after 1970").as_secs() / 3600 % 24;
-    format!("quiet_hours = \"{:02}:00-{:02}:00\"", (hour + 23) % 24, (hour + 2) % 24)
+    format!(
+        "quiet_hours = \"{:02}:00-{:02}:00\"",
+        (hour + 23) % 24,
+        (hour + 2) % 24
+    )
 }
 
 /// Whom the speaker tells that it belongs to.
@@ -60,7 +67,11 @@ fn the_policy_decides_who_may_come_and_a_refusal_changes_nothing() {
         for (policy, while_playing, while_idle) in TABLE {
             let kim = plays(&world, "kim", "Staircase").await;
             let engine = one_engine(&daemon).await;
-            let policy = if policy == "quiet" { &quiet_now() } else { policy };
+            let policy = if policy == "quiet" {
+                &quiet_now()
+            } else {
+                policy
+            };
             reload(&world, &daemon, policy).await;
             for may_come in [while_playing, while_idle] {
                 let mark = world.sim.record().mark();
@@ -70,7 +81,10 @@ fn the_policy_decides_who_may_come_and_a_refusal_changes_nothing() {
                     assert_eq!(world.hand_over(&found, "noa").await, 202, "{policy}");
                 }
                 let asked = world.sim.record().since(mark);
-                let tried = asked.iter().filter(|entry| entry.place == Place::ApLogin).count();
+                let tried = asked
+                    .iter()
+                    .filter(|entry| entry.place == Place::ApLogin)
+                    .count();
                 assert_eq!(tried, usize::from(may_come), "{policy}");
                 assert_eq!(sits(&world, &found).await, "kim");
                 assert_eq!(one_engine(&daemon).await, engine, "{policy}");
@@ -157,7 +171,10 @@ fn a_guest_whose_owner_is_refused_stays_and_it_is_said_why() {
         world.sim.users().revoke("kim");
         assert_eq!(world.hand_over(&found, "noa").await, 101);
         let told = daemon.says("guest_refused").await;
-        assert!(told.contains("ki***") && told.contains("refused the login"), "{told}");
+        assert!(
+            told.contains("ki***") && told.contains("refused the login"),
+            "{told}"
+        );
         assert_eq!(sits(&world, &found).await, "noa");
         one_engine(&daemon).await;
     });
@@ -207,7 +224,11 @@ fn sign_ins_are_a_second_apart_however_fast_phones_ask() {
         for user in ["kim", "alex", "sam", "noa"] {
             assert_eq!(world.hand_over(&found, user).await, 101);
         }
-        assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() >= Duration::from_secs(3),
+            "{:?}",
+            begun.elapsed()
+        );
     });
 }
 
@@ -216,7 +237,9 @@ fn an_account_with_a_cap_is_never_louder_than_that() {
     scenario(async |world| {
         let fifo = fifo();
         let own = "[[account]]\nuser = \"kim\"\nmax_volume = 25\n";
-        let settings = world.settings(&pipe_to(fifo.path())).replace("start = 100", "start = 100\ncurve = \"linear\"");
+        let settings = world
+            .settings(&pipe_to(fifo.path()))
+            .replace("start = 100", "start = 100\ncurve = \"linear\"");
         let _daemon = world.start(&(settings + own));
         let mut peaks = Vec::new();
         for user in ["alex", "kim"] {
@@ -240,7 +263,9 @@ fn everybody_finds_the_level_he_left_the_speaker_at() {
         for (user, level) in [("kim", 10_000), ("alex", 50_000)] {
             let app = world.sign_in(user).await;
             let context = world.sim.catalogue().titled("Tones").uri();
-            app.play(&context, PlayOptions::default()).await.expect("an answer");
+            app.play(&context, PlayOptions::default())
+                .await
+                .expect("an answer");
             app.volume(level).await.expect("an answer");
             shows(&app, "the level", |state| state.volume == Some(level)).await;
             // Kept when nobody has changed it for two seconds.
@@ -249,7 +274,11 @@ fn everybody_finds_the_level_he_left_the_speaker_at() {
         assert_eq!(world.hand_over(&found, "kim").await, 101);
         let kim = world.listed("kim").await;
         let shown = kim.devices();
-        let shown = shown.iter().find(|device| device.name == "Kitchen").expect("listed").volume;
+        let shown = shown
+            .iter()
+            .find(|device| device.name == "Kitchen")
+            .expect("listed")
+            .volume;
         assert!((9_000..11_000).contains(&shown), "{shown}");
         drop(daemon);
     });
@@ -277,16 +306,26 @@ fn an_account_without_audio_keys_is_told_so_remembered_and_cleared_by_one_succes
         let daemon = world.start(&world.settings(NULL));
         let vera = world.sign_in("vera").await;
         let context = world.sim.catalogue().titled("Tones").uri();
-        vera.play(&context, PlayOptions::default()).await.expect("an answer");
+        vera.play(&context, PlayOptions::default())
+            .await
+            .expect("an answer");
         let told = daemon.says("account_keys_refused").await;
-        assert!(told.contains("December 2024") && told.contains("ve***"), "{told}");
+        assert!(
+            told.contains("December 2024") && told.contains("ve***"),
+            "{told}"
+        );
         daemon.stop().await;
 
         let daemon = world.start(&world.settings(NULL));
         daemon.says("account_keys_refused").await;
-        world.sim.users().change("vera", |user| user.audio_keys = true);
+        world
+            .sim
+            .users()
+            .change("vera", |user| user.audio_keys = true);
         let vera = world.listed("vera").await;
-        vera.play(&context, PlayOptions::default()).await.expect("an answer");
+        vera.play(&context, PlayOptions::default())
+            .await
+            .expect("an answer");
         daemon.says("over: account keys refused").await;
     });
 }
@@ -300,7 +339,10 @@ fn a_single_blocked_track_is_not_the_accounts_fault() {
         let no = spotify_sim::Fault::on(Place::AudioKey).of("kim");
         world.sim.faults().add(no);
         kim.next().await.expect("an answer");
-        until("the key is refused", PATIENCE, || world.sim.faults().is_empty()).await;
+        until("the key is refused", PATIENCE, || {
+            world.sim.faults().is_empty()
+        })
+        .await;
         shows(&kim, "another track", |state| state.playing).await;
         assert_eq!(count(&daemon, "account_keys_refused"), 0);
     });

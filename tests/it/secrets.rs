@@ -49,7 +49,10 @@ fn no_secret_is_seen_in_logs_processes_or_answers() {
         let key = [0xA7; 32];
         let file = world.dir().join("key");
         fs::write(&file, key).expect("written");
-        let more = format!("log = \"trace\"\naccount_key_file = \"{}\"\n{NULL}", file.display());
+        let more = format!(
+            "log = \"trace\"\naccount_key_file = \"{}\"\n{NULL}",
+            file.display()
+        );
         let daemon = world.start(&world.settings(&more));
         let found = world.find().await;
         // A sign-in by each kind of login, refusals, music, a loss, and another person.
@@ -70,7 +73,10 @@ fn no_secret_is_seen_in_logs_processes_or_answers() {
         said += &log.join("\n");
 
         let secrets = secrets(&world, &key);
-        assert!(secrets.len() > 30 && said.lines().count() > 100, "nothing was looked at");
+        assert!(
+            secrets.len() > 30 && said.lines().count() > 100,
+            "nothing was looked at"
+        );
         for secret in secrets {
             assert!(!said.contains(&secret), "{secret} was seen in\n{said}");
         }

@@ -68,7 +68,8 @@ impl Seats {
         }
         // Music that is heard was opened with a key.
         let of_spotify = |track: &Track| track.uri.starts_with("spotify:track:");
-        let heard = played(&new) && new.position_ms > 0 && new.track.as_ref().is_some_and(of_spotify);
+        let heard =
+            played(&new) && new.position_ms > 0 && new.track.as_ref().is_some_and(of_spotify);
         *playback = Some(new);
         if heard {
             self.keys(false, out);
