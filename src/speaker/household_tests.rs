@@ -311,7 +311,13 @@ proptest! {
                     Input::Timer(due.remove(at).1)
                 }
             };
-            if let Input::Ended { seat, .. } = &input {
+            // An engine that was refused ends by itself.
+            if let Input::Ended { seat, .. }
+            | Input::Engine {
+                seat,
+                event: Event::Refused { .. },
+            } = &input
+            {
                 running.remove(seat);
             }
             for action in seats.step(input, now) {

@@ -9,8 +9,8 @@ use std::{
 };
 
 use crate::{
-    lan::NULL,
-    world::{Daemon, World, scenario},
+    lan::{NULL, until},
+    world::{Daemon, PATIENCE, World, scenario},
 };
 
 /// A daemon that kept kim's account and has ended.
@@ -185,5 +185,27 @@ fn the_key_may_be_a_credential_of_systemd_and_plain_files_are_encrypted_in_passi
             "{}",
             text()
         );
+    });
+}
+
+#[test]
+fn an_account_is_kept_with_the_facts_that_people_know_it_by() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        world.sign_in("kim").await;
+        let file = account(&world);
+        let text = || fs::read_to_string(&file).expect("there");
+        until("the name", PATIENCE, || {
+            text().contains("\"shown\": \"Kim\"")
+        })
+        .await;
+        for fact in [
+            "\"premium\": true",
+            "\"country\": \"DE\"",
+            "\"came_by\": \"phone\"",
+        ] {
+            assert!(text().contains(fact), "{}", text());
+        }
+        drop(daemon);
     });
 }

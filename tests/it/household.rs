@@ -335,7 +335,8 @@ fn a_single_blocked_track_is_not_the_accounts_fault() {
     scenario(async |world| {
         let daemon = world.start(&world.settings(NULL));
         let kim = plays(&world, "kim", "Tones").await;
-        shows(&kim, "music", |state| state.position_ms > 500).await;
+        // The daemon hears of playing music every five seconds.
+        until("music", PATIENCE, || kim.state().position_ms > 5_500).await;
         let no = spotify_sim::Fault::on(Place::AudioKey).of("kim");
         world.sim.faults().add(no);
         kim.next().await.expect("an answer");

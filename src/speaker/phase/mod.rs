@@ -145,6 +145,11 @@ pub enum Action {
     Lapsed {
         user: String,
     },
+    /// What Spotify calls the account where people see it.
+    Named {
+        user: String,
+        name: String,
+    },
     /// What Spotify said when the account asked for an audio key.
     Keys {
         user: String,

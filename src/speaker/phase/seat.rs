@@ -47,6 +47,11 @@ impl Seats {
             Event::Checked { id, alive } => self.checked(id, alive, now, out),
             Event::Playback(playback) => self.playback(playback, out),
             Event::Keys { refused } => self.keys(refused, out),
+            Event::Named { name } => {
+                if let Some(user) = self.user().map(str::to_owned) {
+                    out.push(Action::Named { user, name });
+                }
+            }
             Event::Raised { condition } => out.push(Action::Raise(condition)),
             Event::Cleared { code } => out.push(Action::Clear(code)),
             Event::Hello { .. } => {}
