@@ -180,6 +180,7 @@ impl Fader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Percent;
 
     fn control(curve: Curve, start: Volume) -> Arc<VolumeControl> {
         let settings = VolumeSettings {
@@ -264,6 +265,21 @@ mod tests {
         let mixer = control(Curve::Log, Volume(10)).mixer();
         assert_eq!(mixer.volume(), 10);
         assert_eq!(mixer.get_soft_volume().attenuation_factor(), 1.0);
+    }
+
+    #[test]
+    fn no_level_is_louder_than_the_cap_not_even_a_fixed_one() {
+        for curve in [Curve::Log, Curve::Cubic, Curve::Linear, Curve::Fixed] {
+            let settings = VolumeSettings {
+                curve,
+                max: Percent::clamped(40),
+                ..VolumeSettings::default()
+            };
+            let control = VolumeControl::new(&settings, Volume::FULL);
+            control.set(Volume::FULL);
+            assert_eq!(control.get(), Percent::clamped(40).volume(), "{curve:?}");
+            assert!(control.gain() < 0.41, "{curve:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod household_tests;
 mod keep;
+#[cfg(test)]
+mod knock_tests;
 mod phase;
 mod policy;
 #[cfg(test)]

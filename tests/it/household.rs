@@ -6,7 +6,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use spotify_sim::{Place, PlayOptions, phone::Found, phone::Login};
+use spotify_sim::{Fault, Place, PlayOptions, Then, phone::Found, phone::Login};
 
 use crate::{
     lan::{NULL, count, fifo, one_engine, play, plays, until},
@@ -284,6 +284,42 @@ fn everybody_finds_the_level_he_left_the_speaker_at() {
     });
 }
 
+/// What an access point answers, and what the speaker calls it.
+const VERDICTS: [(i32, &str, &str); 4] = [
+    (
+        12,
+        "login_refused",
+        "pick the speaker in the Spotify app again",
+    ),
+    (11, "not_premium", "Premium"),
+    (9, "wrong_country", "set the country"),
+    (15, "login_pending", "confirm"),
+];
+
+#[test]
+fn each_refusal_of_a_kept_login_has_a_name_a_reason_and_a_cure() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        world.sign_in("kim").await;
+        daemon.stop().await;
+        for (code, name, cure) in VERDICTS {
+            let no = Fault::on(Place::ApLogin).of("kim");
+            world.sim.faults().add(no.then(Then::LoginError(code)));
+            let mut daemon = world.start(&world.settings(NULL));
+            let told = daemon.says(name).await;
+            assert!(told.contains(cure), "{told}");
+            assert!(world.sim.faults().is_empty() && daemon.is_running());
+            // Nothing is tried again, and a new login helps.
+            let found = world.find().await;
+            assert_eq!(world.hand_over(&found, "kim").await, 101);
+            daemon
+                .says(&format!("over: {}", name.replace('_', " ")))
+                .await;
+            daemon.stop().await;
+        }
+    });
+}
+
 #[test]
 fn an_account_that_loses_premium_while_it_plays_is_told_so_by_name() {
     scenario(async |world| {
@@ -337,7 +373,7 @@ fn a_single_blocked_track_is_not_the_accounts_fault() {
         let kim = plays(&world, "kim", "Tones").await;
         // The daemon hears of playing music every five seconds.
         until("music", PATIENCE, || kim.state().position_ms > 5_500).await;
-        let no = spotify_sim::Fault::on(Place::AudioKey).of("kim");
+        let no = Fault::on(Place::AudioKey).of("kim");
         world.sim.faults().add(no);
         kim.next().await.expect("an answer");
         until("the key is refused", PATIENCE, || {
