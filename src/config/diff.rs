@@ -10,7 +10,7 @@ pub enum Change {
     Announcement(Network),
     /// Proxy or access point port.
     WayToSpotify(Network),
-    /// The state folder cannot move under a running daemon.
+    /// The state folder cannot move under a running daemon, nor its key change.
     StateDir,
     Added(Box<Speaker>),
     Removed {
@@ -30,8 +30,11 @@ pub enum Change {
     Output(Box<Speaker>),
     /// Where the level begins and whether it is remembered: for the next start.
     FirstLevel(Box<Speaker>),
-    /// Curve, range or steps.
+    /// Curve, range, steps or the loudest level.
     Volume(Box<Speaker>),
+    /// Who may come and when, and what holds for single accounts. Whether an engine must be started
+    /// anew for that, the speaker knows: it depends on who sits there.
+    Household(Box<Speaker>),
 }
 
 /// What it takes for a change to hold. Ordered from the least to the most.
@@ -52,7 +55,7 @@ pub enum Effort {
 impl Change {
     pub fn effort(&self) -> Effort {
         match self {
-            Self::Log(_) | Self::FirstLevel(_) => Effort::AtOnce,
+            Self::Log(_) | Self::FirstLevel(_) | Self::Household(_) => Effort::AtOnce,
             Self::Announcement(_) | Self::Port { .. } => Effort::Announce,
             // The engine tells Spotify name, kind and volume steps when it signs in.
             Self::Name { .. }
@@ -78,7 +81,8 @@ impl Change {
             | Self::Audio(speaker)
             | Self::Output(speaker)
             | Self::FirstLevel(speaker)
-            | Self::Volume(speaker) => Some(&speaker.id),
+            | Self::Volume(speaker)
+            | Self::Household(speaker) => Some(&speaker.id),
         }
     }
 
@@ -102,7 +106,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     if old.log != new.log {
         changes.push(Change::Log(new.log));
     }
-    if old.state_dir != new.state_dir {
+    if old.state_dir != new.state_dir || old.account_key_file != new.account_key_file {
         changes.push(Change::StateDir);
     }
     network(&old.network, &new.network, &mut changes);
@@ -155,6 +159,7 @@ fn changed(old: &Speaker, new: &Speaker, changes: &mut Vec<Change>) {
         audio,
         output,
         volume,
+        household,
     } = new;
     if *name != old.name {
         changes.push(Change::Name {
@@ -179,6 +184,7 @@ fn changed(old: &Speaker, new: &Speaker, changes: &mut Vec<Change>) {
     }
     let VolumeSettings {
         start,
+        max,
         remember,
         curve,
         range_db,
@@ -187,9 +193,12 @@ fn changed(old: &Speaker, new: &Speaker, changes: &mut Vec<Change>) {
     if *start != old.volume.start || *remember != old.volume.remember {
         changes.push(Change::FirstLevel(Box::new(new.clone())));
     }
-    let was = (old.volume.curve, old.volume.range_db, old.volume.steps);
-    if (*curve, *range_db, *steps) != was {
+    let was = &old.volume;
+    if (*curve, *range_db, *steps, *max) != (was.curve, was.range_db, was.steps, was.max) {
         changes.push(Change::Volume(Box::new(new.clone())));
+    }
+    if *household != old.household {
+        changes.push(Change::Household(Box::new(new.clone())));
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::{
 use tracing::info;
 
 use crate::{
-    accounts::{Store, StoreError},
+    accounts::{AccountKey, Damage, Store, StoreError},
     config::{Config, Problems},
     discovery::Notice,
     model::{Condition, ConditionCode, unix_ms},
@@ -89,8 +89,15 @@ pub async fn run(
 /// Opens the state. A disk that takes nothing is a condition; a second daemon is an error.
 fn keep(config: &Config, board: &mut Board) -> Result<Option<Arc<Store>>, StoreError> {
     let dir = config.state_dir.clone().unwrap_or_else(state_dir);
-    match Store::open(&dir) {
-        Ok(store) => Ok(Some(Arc::new(store))),
+    let key = AccountKey::find(config.account_key_file.as_deref());
+    match Store::open_with(&dir, key) {
+        Ok(store) => {
+            // Everything is looked at once, also what nobody needs today.
+            for Damage(condition) in store.accounts().1 {
+                board.raise(&HOUSE.into(), condition, unix_ms());
+            }
+            Ok(Some(Arc::new(store)))
+        }
         Err(error @ StoreError::InUse { .. }) => Err(error),
         Err(error) => {
             let what = "nothing can be kept: after a restart, everybody has to sign in again";

@@ -20,6 +20,14 @@ pub struct Account {
     pub keys_refused_ms: Option<i64>,
 }
 
+impl Account {
+    /// Whether people may mean this account by `said`: its user name, or what it is called here.
+    pub fn answers_to(&self, said: &str) -> bool {
+        let said = said.trim();
+        self.user == said || self.name.to_lowercase() == said.to_lowercase()
+    }
+}
+
 /// The way an account came to this speaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -13,7 +13,7 @@ pub use account::{Account, CameBy};
 pub use condition::{Condition, ConditionCode, Conditions, Severity};
 pub use device::{DeviceId, DeviceIdError, DeviceType};
 pub use login::{Login, Refusal, Secret, masked};
-pub use moment::unix_ms;
+pub use moment::{local_date, local_minute, unix_ms};
 pub use pairing::Pairing;
 pub use playback::{MAX_TOLD, Place, PlayState, Playback, Repeat, Track};
 pub use volume::{Percent, Volume};
