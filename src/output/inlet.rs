@@ -104,6 +104,12 @@ impl Inlet {
         self.feed.work.notify_all();
     }
 
+    /// No more comes of a track that is not at its end: what waits is played, and fades.
+    pub fn drain(&self) {
+        self.feed.lock().reel.drain();
+        self.feed.work.notify_all();
+    }
+
     /// Drops what waits; what is just being heard fades.
     pub fn flush(&self) {
         self.feed.lock().reel.flush();

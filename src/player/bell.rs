@@ -14,6 +14,8 @@ struct Mail {
     orders: VecDeque<Order>,
     rung: bool,
     closing: bool,
+    /// The player waits.
+    asleep: bool,
 }
 
 #[derive(Debug, Default)]
@@ -56,10 +58,11 @@ impl Bell {
     pub(super) fn wait(&self, limit: Option<Duration>) {
         let deadline = limit.map(|limit| Instant::now() + limit);
         let mut mail = self.lock();
+        mail.asleep = true;
         while !std::mem::take(&mut mail.rung) && !mail.closing {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             mail = match left {
-                Some(Duration::ZERO) => return,
+                Some(Duration::ZERO) => break,
                 Some(left) => {
                     self.changed
                         .wait_timeout(mail, left)
@@ -72,6 +75,14 @@ impl Bell {
                     .unwrap_or_else(PoisonError::into_inner),
             };
         }
+        mail.asleep = false;
+    }
+
+    /// Whether everything has been done that there was to do.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        let mail = self.lock();
+        mail.asleep && !mail.rung && mail.orders.is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, Mail> {

@@ -317,6 +317,10 @@ impl Deck {
             return Pump::Full;
         };
         if let Some(Over::Failed(_)) = current.over {
+            if !self.closed {
+                self.closed = true;
+                self.inlet.drain();
+            }
             return Pump::Full;
         }
         if !self.closed {

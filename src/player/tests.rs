@@ -101,18 +101,22 @@ impl Rig {
 
     /// Takes what comes until this happens.
     fn hear_until(&mut self, wanted: &Event) -> Vec<f32> {
+        self.hear_until_such(|event| event == wanted)
+    }
+
+    fn hear_until_such(&mut self, wanted: impl Fn(&Event) -> bool) -> Vec<f32> {
         let deadline = Instant::now() + LIMIT;
         let mut heard = Vec::new();
         let mut seen = Vec::new();
         loop {
             while let Ok(event) = self.news.try_recv() {
-                let found = event == *wanted;
+                let found = wanted(&event);
                 seen.push(event);
                 if found {
                     return heard;
                 }
             }
-            assert!(Instant::now() < deadline, "no {wanted:?} but {seen:?}");
+            assert!(Instant::now() < deadline, "not told; but {seen:?}");
             let piece = self.taker.take(1024);
             if piece.is_empty() {
                 thread::sleep(Duration::from_millis(1));
@@ -133,6 +137,11 @@ impl Rig {
             }
             assert!(Instant::now() < deadline, "not told; but {seen:?}");
         }
+    }
+
+    /// Until the player has done all it can.
+    fn settle(&self) {
+        self.wait("the player sleeps", || self.player.bell.is_idle());
     }
 
     fn wait(&self, what: &str, done: impl Fn() -> bool) {
@@ -199,8 +208,8 @@ fn a_track_that_is_loaded_to_wait_makes_no_sound_until_it_is_told_to() {
         id: 1,
         position_ms: 3000,
     };
-    assert_eq!(rig.hear_until(&paused), vec![]);
-    assert_eq!(rig.taker.take(10_000), vec![]);
+    assert!(rig.hear_until(&paused).is_empty());
+    assert!(rig.taker.take(10_000).is_empty());
     assert_eq!(rig.clock.now().position_ms, 3000);
     assert_eq!(rig.clock.now().track, Some(1));
     rig.player.order(Order::Play);
@@ -273,7 +282,7 @@ fn a_storm_of_skips_plays_the_last_one_only() {
     rig.load(30, "Tune", 0, true);
     let heard = rig.hear_until(&Event::Started { id: 30 });
     rig.hear_until(&Event::Ended { id: 30 });
-    assert!(heard.len() < 2 * 4000);
+    assert!(heard.len() < 2 * 44_100);
     assert_eq!(rig.clock.now().track, Some(30));
 }
 
@@ -284,11 +293,7 @@ fn a_seek_just_before_the_joint_stays_in_the_track_that_is_heard() {
     rig.follow(2, "Second Half", true);
     let frames = straight("First Half").len() / 2;
     rig.hear(frames - 20_000);
-    rig.wait("the joint in the ring", || {
-        rig.player.bell.ring();
-        rig.taker.status().ready
-    });
-    thread::sleep(Duration::from_millis(50));
+    rig.settle();
     rig.player.order(Order::Seek { ms: 1000 });
     rig.told(|event| matches!(event, Event::Sought { id: 1, .. }));
     let mut heard = rig.hear_until(&Event::Joined { from: 1, to: 2 });
@@ -306,14 +311,15 @@ fn another_next_replaces_one_that_waits_in_the_ring() {
         rig.follow(2, "Staircase", false);
         let all = straight("First Half");
         let mut heard = rig.hear(all.len() / 2 - 20_000);
-        // Long enough for the joint to be in the ring; if it is not, nothing has to be taken back.
-        thread::sleep(Duration::from_millis(100));
+        rig.settle();
         if drop {
             rig.player.order(Order::DropNext);
+            rig.settle();
             heard.extend(rig.hear_until(&Event::Ended { id: 1 }));
             assert!(heard == all);
         } else {
             rig.follow(3, "Second Half", true);
+            rig.settle();
             heard.extend(rig.hear_until(&Event::Ended { id: 3 }));
             assert!(heard == [all, straight("Second Half")].concat());
         }
@@ -354,8 +360,9 @@ fn a_next_that_changes_during_a_crossfade_leaves_no_trace() {
     rig.follow(2, "Staircase", false);
     let all = straight("First Half");
     let mut heard = rig.hear(all.len() / 2 - 44_100 - 20_000);
-    thread::sleep(Duration::from_millis(100));
+    rig.settle();
     rig.player.order(Order::DropNext);
+    rig.settle();
     heard.extend(rig.hear_until(&Event::Ended { id: 1 }));
     assert_eq!(heard.len(), all.len());
     assert!(heard == all);
@@ -364,7 +371,7 @@ fn a_next_that_changes_during_a_crossfade_leaves_no_trace() {
 #[test]
 fn a_slow_source_is_told_of_and_no_sample_is_lost() {
     let mut rig = rig(PLAIN);
-    let until = Arc::new(Mutex::new(60_000));
+    let until = Arc::new(Mutex::new(15_000));
     let memory = Memory {
         until: Some(Arc::clone(&until)),
         ..Memory::new(bytes("First Half"))
@@ -387,7 +394,7 @@ fn a_slow_source_is_told_of_and_no_sample_is_lost() {
 fn a_source_that_fails_is_told_when_what_came_before_was_heard() {
     let mut rig = rig(PLAIN);
     let memory = Memory {
-        fails_at: Some(60_000),
+        fails_at: Some(15_000),
         ..Memory::new(bytes("First Half"))
     };
     rig.player.order(Order::Load {
@@ -399,7 +406,8 @@ fn a_source_that_fails_is_told_when_what_came_before_was_heard() {
     let why = Why::Source("the line is cut".into());
     let heard = rig.hear_until(&Event::Failed { id: 1, why });
     assert!(heard.len() > 44_100);
-    assert!(straight("First Half").starts_with(&heard));
+    // What comes last fades for want of more.
+    assert!(straight("First Half").starts_with(&heard[..heard.len() - 2 * 220]));
     let noise = Memory::new(Arc::new(vec![7; 200_000]));
     rig.player.order(Order::Load {
         id: 2,
@@ -433,7 +441,7 @@ fn a_next_that_cannot_be_played_is_told_early_and_dropped() {
 #[test]
 fn a_file_that_breaks_off_is_told_of_and_the_next_one_follows() {
     let mut rig = rig(PLAIN);
-    let cut = Arc::new(bytes("First Half")[..100_000].to_vec());
+    let cut = Arc::new(bytes("First Half")[..15_000].to_vec());
     rig.player.order(Order::Load {
         id: 1,
         open: from(Memory::new(cut), "First Half"),
@@ -441,7 +449,7 @@ fn a_file_that_breaks_off_is_told_of_and_the_next_one_follows() {
         play: true,
     });
     rig.follow(2, "Second Half", true);
-    rig.told(|event| {
+    rig.hear_until_such(|event| {
         matches!(
             event,
             Event::BrokenOff {
@@ -461,7 +469,7 @@ fn a_lost_output_holds_the_music_and_a_new_one_gets_the_rest() {
     let heard = rig.hear(30_000);
     rig.taker.lose();
     rig.told(|event| *event == Event::OutputLost { id: Some(1) });
-    assert_eq!(rig.taker.take(1000), vec![]);
+    assert!(rig.taker.take(1000).is_empty());
     assert!(rig.taker.status().running, "the device is still wanted");
     rig.taker.come_back();
     rig.told(|event| *event == Event::OutputBack { id: Some(1) });
@@ -514,4 +522,63 @@ fn stopping_and_dropping_end_at_once() {
     drop(rig.player);
     assert!(began.elapsed() < Duration::from_secs(1));
     assert_eq!(rig.news.try_recv(), Ok(Event::Started { id: 1 }));
+}
+
+/// What playing costs: `cargo rustc --lib --profile test -- -C opt-level=3`, then run the binary
+/// with `try_playing --ignored --nocapture`.
+#[test]
+#[ignore = "takes half a minute; run by hand"]
+fn try_playing() {
+    use crate::{
+        config::{self, SampleFormat, VolumeSettings},
+        model::Volume,
+        output::{Output, VolumeControl},
+    };
+    let (reports, _) = mpsc::channel(32);
+    let settings = config::Output::Wav {
+        path: "/dev/null".into(),
+        format: SampleFormat::S16,
+    };
+    let volume = VolumeControl::new(&VolumeSettings::default(), Volume(40_000));
+    let output = Output::open(&settings, volume, reports, std::process::id());
+    let (player, mut news) = Player::start(output.inlet(), PLAIN).expect("a thread");
+    let open = opened("Long Road");
+    let began = Instant::now();
+    player.order(Order::Load {
+        id: 1,
+        open,
+        position_ms: 60_000,
+        play: true,
+    });
+    while news.try_recv() != Ok(Event::Started { id: 1 }) {
+        thread::sleep(Duration::from_micros(200));
+    }
+    println!("first sample after {:?}", began.elapsed());
+    let costs = || -> Vec<(String, f64, u64)> {
+        let tasks = std::fs::read_dir("/proc/self/task").expect("/proc");
+        tasks
+            .filter_map(|task| {
+                let path = task.ok()?.path();
+                let read = |name: &str| std::fs::read_to_string(path.join(name)).ok();
+                let spent = read("schedstat")?.split(' ').next()?.parse::<f64>().ok()?;
+                let status = read("status")?;
+                let switches = status.lines().find(|l| l.starts_with("voluntary"))?;
+                let switches = switches.split_whitespace().nth(1)?.parse().ok()?;
+                Some((read("comm")?.trim().to_owned(), spent / 1e6, switches))
+            })
+            .filter(|(name, ..)| name.starts_with("siskin"))
+            .collect()
+    };
+    let before = costs();
+    thread::sleep(Duration::from_secs(20));
+    for (name, spent, switches) in costs() {
+        let (_, then, woken) = before.iter().find(|b| b.0 == name).expect("the same");
+        let spent = spent - then;
+        println!(
+            "{name}: {spent:.1} ms and {} wake-ups in 20 s",
+            switches - woken
+        );
+    }
+    drop(player);
+    output.close();
 }
