@@ -35,7 +35,7 @@ pub enum Verdict {
     /// Stop here; `back` is where it began.
     Stop {
         condition: Condition,
-        back: Option<Mark>,
+        back: Option<Box<Mark>>,
     },
 }
 
@@ -61,7 +61,7 @@ impl Failures {
             } else {
                 tracks_fail()
             },
-            back: self.from.take(),
+            back: self.from.take().map(Box::new),
         }
     }
 

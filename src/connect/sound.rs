@@ -154,7 +154,7 @@ impl Connect {
             Verdict::GoOn => self.pass_over(id, why),
             Verdict::Stop { condition, back } => {
                 if let Some(mark) = back {
-                    self.lineup.return_to(mark);
+                    self.lineup.return_to(*mark);
                 }
                 let same = self
                     .lineup

@@ -134,7 +134,10 @@ impl Uid {
 fn hex(text: &str) -> Option<Mark> {
     let digits = text.as_bytes();
     let is_plain = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    if digits.len() % 2 != 0 || digits.len() > 2 * HEX_BYTES || !digits.iter().all(is_plain) {
+    if !digits.len().is_multiple_of(2)
+        || digits.len() > 2 * HEX_BYTES
+        || !digits.iter().all(is_plain)
+    {
         return None;
     }
     let value = |byte: u8| match byte {

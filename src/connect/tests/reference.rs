@@ -389,6 +389,10 @@ fn position_queue_and_flags_agree_with_a_machine_too_simple_to_be_wrong() {
             naive: Naive::default(),
             chance: Chance::new(seed),
         };
+        // The first answer of the service tells what time it is there.
+        pair.rig.step(Input::Connected);
+        let cluster = pair.rig.says("");
+        pair.rig.step(Input::PutAnswered { number: 1, cluster });
         for step in 0..STEPS {
             let waits = pair.chance.below(4_000) as u32;
             pair.rig.tick += u64::from(waits);
