@@ -64,6 +64,11 @@ impl Connect {
         self.touched |= was_wanted;
         match self.phase {
             Phase::Idle if self.lineup.current().is_none() => Answer::No(NOTHING.to_owned()),
+            // It may wait for its output only, to go on by itself.
+            Phase::Paused if was_wanted => {
+                self.push(Action::Pause);
+                Answer::Yes
+            }
             Phase::Idle | Phase::Waiting | Phase::Paused => Answer::Yes,
             Phase::Loading => {
                 // Nothing sounds, and nothing will: that is certain already.

@@ -101,6 +101,8 @@ pub enum Event {
     Keys {
         refused: bool,
     },
+    /// Somebody took the account off this device, in an app.
+    LoggedOut,
     /// A new truth about playback.
     Playback(Box<Playback>),
     Raised {

@@ -3,10 +3,8 @@
 //! [`engine_main`] is the whole life of an engine: one account, one session. When the session is lost the
 //! engine says so and ends; the daemon starts another and tells it what to take up again.
 
-mod breaker;
 pub mod connect;
-mod follow;
-mod restore;
+mod loader;
 mod serve;
 mod session;
 mod stage;

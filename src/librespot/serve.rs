@@ -1,13 +1,9 @@
-//! The engine's loop: orders, the player's events, the output's reports and what librespot tells,
-//! each turned into a truth about playback, a condition, or a deed.
+//! The engine's loop: orders, the dealer, the player and the output, each handed to the machine,
+//! and what the machine has to tell, told to the daemon.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_util::StreamExt;
-use librespot_connect::Spirc;
-use librespot_core::{Session, dealer::protocol::Message};
-use librespot_playback::player::{Player, PlayerEvent, PlayerEventChannel};
-use librespot_protocol::connect::{Cluster, ClusterUpdate};
+use librespot_core::Session;
 use tokio::{
     sync::{
         mpsc::{Receiver, UnboundedReceiver},
@@ -15,33 +11,35 @@ use tokio::{
     },
     time::{MissedTickBehavior, interval, timeout},
 };
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::{
-    breaker::{Advice, Breaker},
-    follow::Follower,
-    restore,
+    connect::{Desk, News, translate},
+    loader::{Loader, Outcome},
     session::Failure,
     telltale::Tell,
     wire::Reporter,
 };
 use crate::{
+    connect::{Heard, Input},
     engine::messages::{Command, Event},
-    model::{ConditionCode, PlayState, Playback, Repeat, Volume, unix_ms},
-    output::{Clock, Report},
+    model::{ConditionCode, Playback, Volume},
+    output::Report,
+    player,
 };
 
-/// How often session and player are looked at. Their end is read off the log at once; this is for
-/// the case that it was not said.
-const SESSION_CHECK: Duration = Duration::from_secs(5);
+/// How often the session is looked at, and the place of the music. The end of a session is read
+/// off the log at once; this is for the case that it was not said.
+const CHECK: Duration = Duration::from_secs(5);
 
 /// How long an answer to "are you alive" may take over the access-point link.
-const CHECK_LIMIT: Duration = Duration::from_millis(1_200);
+const ALIVE_LIMIT: Duration = Duration::from_millis(1_200);
 
-/// Everything that can happen to a stage.
+/// Everything that can happen to a stage besides what the dealer says.
 pub(super) struct Inputs {
     pub commands: Receiver<Command>,
-    pub events: PlayerEventChannel,
+    pub events: Receiver<player::Event>,
+    pub opened: Receiver<Outcome>,
     pub reports: Receiver<Report>,
     pub tells: UnboundedReceiver<Tell>,
     pub level: watch::Receiver<Volume>,
@@ -50,113 +48,84 @@ pub(super) struct Inputs {
 /// A signed-in account at work.
 pub(super) struct Stage<'a> {
     pub reporter: &'a Reporter,
-    pub spirc: &'a Spirc,
     pub session: &'a Session,
-    pub player: &'a Player,
-    pub clock: Clock,
-    pub follower: Follower,
-    pub breaker: Breaker,
-    /// The player paused for want of an output, and nobody has touched anything since.
-    pub waiting: bool,
-    /// Whether "auto" normalisation takes the album's gain now.
-    pub by_album: bool,
-    pub device: String,
+    pub desk: Desk<Loader>,
+    /// Whether a key was granted or refused last.
+    pub keys: Option<bool>,
 }
 
 impl Stage<'_> {
+    /// Waits until connect-state lists the speaker.
+    pub(super) async fn listed(&mut self) -> Result<(), Failure> {
+        let started = self.desk.start().await.map_err(Failure::Lost)?;
+        self.tell(started)?;
+        loop {
+            let news = self.desk.next().await;
+            let listed = news.contains(&News::Listed);
+            self.tell(news)?;
+            if listed {
+                return Ok(());
+            }
+        }
+    }
+
     /// Serves until told to stop, or until the session is lost.
-    pub(super) async fn serve(&mut self, inputs: Inputs) -> Result<(), Failure> {
-        let Inputs {
-            mut commands,
-            mut events,
-            mut reports,
-            mut tells,
-            mut level,
-        } = inputs;
-        let mut clusters = self
-            .session
-            .dealer()
-            .listen_for(
-                "hm://connect-state/v1/cluster",
-                Message::from_raw::<ClusterUpdate>,
-            )
-            .map_err(|error| Failure::Lost(error.to_string()))?;
-        let mut check = interval(SESSION_CHECK);
+    pub(super) async fn serve(&mut self, inputs: &mut Inputs) -> Result<(), Failure> {
+        let mut check = interval(CHECK);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let changed = tokio::select! {
-                command = commands.recv() => match command {
+            let news = tokio::select! {
+                command = inputs.commands.recv() => match command {
                     None | Some(Command::Stop) => return Ok(()),
                     Some(command) => self.command(command).await,
                 },
-                event = events.recv() => match event {
-                    Some(event) => self.event(&event)?,
+                news = self.desk.next() => news,
+                event = inputs.events.recv() => match event {
+                    Some(event) => self.player(event),
                     None => return Err(Failure::Lost("the player ended".into())),
                 },
-                Some(report) = reports.recv() => self.output(report),
-                Some(tell) = tells.recv() => self.tell(tell)?,
-                Some(Ok(update)) = clusters.next() => self.cluster(update.cluster.as_ref()),
-                Ok(()) = level.changed() => self.level(*level.borrow_and_update()),
+                Some(outcome) = inputs.opened.recv() => {
+                    let heard = self.desk.deck().opened(outcome);
+                    heard.into_iter().flat_map(|heard| self.hear(heard)).collect()
+                }
+                Some(report) = inputs.reports.recv() => {
+                    self.output(report);
+                    vec![]
+                }
+                Some(tell) = inputs.tells.recv() => self.overheard(&tell)?,
+                Ok(()) = inputs.level.changed() => {
+                    let level = *inputs.level.borrow_and_update();
+                    self.desk.input(Input::Level(level))
+                }
                 _ = check.tick() => self.check()?,
             };
-            if changed {
-                self.choose_gain();
-                self.publish();
-            }
+            self.tell(news)?;
         }
     }
 
-    fn check(&mut self) -> Result<bool, Failure> {
+    fn check(&mut self) -> Result<Vec<News>, Failure> {
         if self.session.is_invalid() {
             return Err(link_gone());
         }
-        if self.player.is_invalid() {
-            return Err(Failure::Lost("the player thread ended".into()));
-        }
-        // While music plays its place is told anew, so that it can be taken up exactly there.
-        Ok(self.follower.playback.state == PlayState::Playing)
+        let Some((id, position_ms)) = self.desk.deck().place() else {
+            return Ok(vec![]);
+        };
+        Ok(self.desk.input(Input::Clock { id, position_ms }))
     }
 
-    async fn command(&mut self, command: Command) -> bool {
-        let done = match command {
-            Command::Check { id } => {
-                let alive = self.alive().await;
-                self.reporter.report(&Event::Checked { id, alive });
-                Ok(())
-            }
-            Command::Restore(then) => self.restore(&then),
-            Command::Play => self.spirc.play(),
-            Command::Pause => {
-                self.waiting = false;
-                self.spirc.pause()
-            }
-            Command::Next => self.spirc.next(),
-            Command::Previous => self.spirc.prev(),
-            Command::Seek { position_ms } => self.spirc.set_position_ms(position_ms),
-            Command::SetVolume { volume } => self.spirc.set_volume(volume.0),
-            Command::Shuffle { on } => self.spirc.shuffle(on),
-            Command::Repeat { mode } => self
-                .spirc
-                .repeat(mode == Repeat::Context)
-                .and_then(|()| self.spirc.repeat_track(mode == Repeat::Track)),
-            Command::Start(_) | Command::Stop => Ok(()),
-        };
-        if let Err(error) = done {
-            warn!("an order could not be passed on: {error}");
+    async fn command(&mut self, command: Command) -> Vec<News> {
+        if let Command::Check { id } = command {
+            let alive = self.alive().await;
+            self.reporter.report(&Event::Checked { id, alive });
+            return vec![];
         }
-        false
-    }
-
-    fn restore(&mut self, then: &Playback) -> Result<(), librespot_core::Error> {
-        let Some(request) = restore::request(then) else {
-            return Ok(());
-        };
-        info!("taking playback up where it broke off");
-        if let Some(context) = then.context.clone() {
-            self.follower.context(context);
+        if matches!(command, Command::Restore(_)) {
+            info!("taking playback up where it broke off");
         }
-        self.spirc.activate()?;
-        self.spirc.load(request)
+        match translate::order(command) {
+            Some(order) => self.desk.input(Input::Order(order)),
+            None => vec![],
+        }
     }
 
     /// Whether the access point still answers. Any answer will do, a refusal too.
@@ -167,124 +136,82 @@ impl Stage<'_> {
         let Ok(question) = self.session.mercury().get("hm://siskin/alive") else {
             return false;
         };
-        timeout(CHECK_LIMIT, question).await.is_ok() && !self.session.is_invalid()
+        timeout(ALIVE_LIMIT, question).await.is_ok() && !self.session.is_invalid()
     }
 
-    fn event(&mut self, event: &PlayerEvent) -> Result<bool, Failure> {
-        match event {
-            PlayerEvent::SessionDisconnected { .. } if self.session.is_invalid() => {
-                // Not a listener's wish but the end of the link: what played is to be taken up again.
-                return Err(link_gone());
-            }
-            PlayerEvent::Unavailable { track_id, .. } => {
-                let uri = track_id.to_uri().unwrap_or_default();
-                warn!("a track cannot be played ({uri})");
-                if let Some(condition) = self.breaker.unavailable(&uri, Instant::now()) {
-                    self.reporter.report(&Event::Raised { condition });
-                }
-            }
-            PlayerEvent::Paused { .. } if self.clock.refused() => {
-                self.waiting = true;
-                // We were busy, and the output is back already.
-                if !self.clock.is_lost() {
-                    self.go_on();
-                }
-            }
-            // Every order to load says so first; one that finds its track preloaded says only this.
-            PlayerEvent::PlayRequestIdChanged { .. } => self.waiting = false,
-            PlayerEvent::Loading { .. } if self.breaker.loading(Instant::now()) == Advice::Stop => {
-                self.player.stop();
-            }
-            PlayerEvent::Playing { .. } if self.breaker.playing() => {
-                for code in [ConditionCode::KeysRefused, ConditionCode::TracksFail] {
-                    self.reporter.report(&Event::Cleared { code });
-                }
-            }
-            PlayerEvent::Seeked { .. }
-            | PlayerEvent::Stopped { .. }
-            | PlayerEvent::SessionDisconnected { .. } => self.waiting = false,
-            _ => {}
+    fn player(&mut self, event: player::Event) -> Vec<News> {
+        match self.desk.deck().heard(event) {
+            Some(heard) => self.hear(heard),
+            None => vec![],
         }
-        Ok(self.follower.event(event, unix_ms()))
     }
 
-    fn output(&mut self, report: Report) -> bool {
+    fn hear(&mut self, heard: Heard) -> Vec<News> {
+        if matches!(heard, Heard::Started { .. } | Heard::Joined { .. }) {
+            self.keys_are(false);
+        }
+        self.desk.input(Input::Player(heard))
+    }
+
+    /// The first word about keys, and each change.
+    fn keys_are(&mut self, refused: bool) {
+        if self.keys != Some(refused) {
+            self.keys = Some(refused);
+            self.reporter.report(&Event::Keys { refused });
+        }
+    }
+
+    fn output(&mut self, report: Report) {
         match report {
             Report::Opened(opened) => {
                 info!(
                     "sound goes to {} ({} Hz, {})",
                     opened.device, opened.rate, opened.format
                 );
-                self.reporter.report(&Event::Cleared {
-                    code: ConditionCode::OutputLost,
-                });
+                self.cleared(ConditionCode::OutputLost);
             }
             Report::Lost(condition) => self.reporter.report(&Event::Raised { condition }),
-            Report::Back => {
-                self.reporter.report(&Event::Cleared {
-                    code: ConditionCode::OutputLost,
-                });
-                self.go_on();
-            }
+            Report::Back => self.cleared(ConditionCode::OutputLost),
             Report::Xrun { count } => debug!("the sound card ran dry ({count} times so far)"),
         }
-        false
     }
 
-    /// There is an output again: plays, if it was the want of one that paused.
-    fn go_on(&mut self) {
-        if std::mem::take(&mut self.waiting) {
-            let _ = self.spirc.play();
-        }
+    fn cleared(&self, code: ConditionCode) {
+        self.reporter.report(&Event::Cleared { code });
     }
 
-    fn level(&mut self, volume: Volume) -> bool {
-        self.follower.playback.volume = volume;
-        true
-    }
-
-    fn tell(&mut self, tell: Tell) -> Result<bool, Failure> {
+    fn overheard(&mut self, tell: &Tell) -> Result<Vec<News>, Failure> {
         match tell {
-            Tell::KeyRefused => self.breaker.key_refused(),
-            Tell::Context { uri } => return Ok(self.follower.context(uri)),
             Tell::Lost => return Err(link_gone()),
-            Tell::NotPremium { .. } | Tell::Listed => {}
+            Tell::KeyRefused => self.keys_are(true),
+            Tell::NotPremium { .. } => {}
         }
-        Ok(false)
+        Ok(vec![])
     }
 
-    fn cluster(&mut self, cluster: Option<&Cluster>) -> bool {
-        let Some(cluster) = cluster.filter(|cluster| cluster.active_device_id == self.device)
-        else {
-            return false;
-        };
-        cluster
-            .player_state
-            .as_ref()
-            .is_some_and(|player| self.follower.cluster(player))
-    }
-
-    /// What "auto" normalisation goes by; librespot leaves it to us. Holds from the next track that
-    /// begins: a context is known here before its first track is loaded.
-    fn choose_gain(&mut self) {
-        let by_album = self.follower.plays_album_in_order();
-        if std::mem::replace(&mut self.by_album, by_album) != by_album {
-            self.player.set_auto_normalise_as_album(by_album);
+    fn tell(&mut self, news: Vec<News>) -> Result<(), Failure> {
+        for news in news {
+            match news {
+                News::Playback(playback) => {
+                    self.desk.deck().set_album_in_order(in_album_order(&playback));
+                    self.reporter.report(&Event::Playback(playback));
+                }
+                News::Raised(condition) => self.reporter.report(&Event::Raised { condition }),
+                News::Cleared(code) => self.cleared(code),
+                News::Listed => {}
+                News::LoggedOut => self.reporter.report(&Event::LoggedOut),
+                News::DealerLost => return Err(Failure::Lost("the dealer is gone".into())),
+            }
         }
+        Ok(())
     }
+}
 
-    fn publish(&mut self) {
-        let mut playback = self.follower.playback.clone();
-        let heard = self.clock.now();
-        if playback.state == PlayState::Playing
-            && heard.consuming
-            && heard.track == self.follower.request()
-        {
-            playback.position_ms = heard.position_ms;
-            playback.at_ms = unix_ms();
-        }
-        self.reporter.report(&Event::Playback(Box::new(playback)));
-    }
+/// Whether an album plays in its own order, where the gain of the album is better than each track's
+/// own, and nothing is to fade into the next.
+fn in_album_order(playback: &Playback) -> bool {
+    let album = |uri: &String| uri.starts_with("spotify:album:");
+    playback.context.as_ref().is_some_and(album) && !playback.shuffle
 }
 
 fn link_gone() -> Failure {

@@ -1,31 +1,27 @@
 //! Signing in: from a login to a speaker that the phone lists, or a plain reason why not.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use librespot_connect::{ConnectConfig, Spirc};
 use librespot_core::{
     Error, Session, SessionConfig, authentication::Credentials, config::DeviceType as WireType,
-};
-use librespot_playback::{
-    config::{
-        Bitrate as WireBitrate, NormalisationMethod as WireMethod, NormalisationType, PlayerConfig,
-    },
-    mixer::Mixer,
-    player::Player,
 };
 use librespot_protocol::authentication::AuthenticationType;
 use protobuf::Enum;
 use tokio::time::timeout;
 
+use super::connect::put::Facts;
 use crate::{
-    config::{self, Autoplay, Bitrate, Curve, Normalisation, NormalisationMethod},
+    config::{Autoplay, Curve},
     engine::messages::Start,
     model::{DeviceType, Login, Refusal, Secret},
 };
 
-/// All steps from the client token to the open dealer. The daemon's own limit for a phone is
-/// shorter; this one is for a sign-in that nobody waits for.
-const SIGN_IN_LIMIT: Duration = Duration::from_secs(25);
+/// For the link to an access point, up to six of which are tried.
+const LINK_LIMIT: Duration = Duration::from_secs(15);
+/// For one answer of a token service.
+const TOKEN_LIMIT: Duration = Duration::from_secs(5);
+const TOKEN_TRIES: u32 = 2;
+const TOKEN_PAUSE: Duration = Duration::from_millis(300);
 
 /// Spotify sends the product a moment after the welcome. If it never does, the account is taken
 /// for what its working session says it is.
@@ -57,35 +53,11 @@ pub fn session_config(start: &Start) -> SessionConfig {
     }
 }
 
-pub fn player_config(audio: &config::Audio) -> PlayerConfig {
-    PlayerConfig {
-        bitrate: match audio.bitrate {
-            Bitrate::Kbps96 => WireBitrate::Bitrate96,
-            Bitrate::Kbps160 => WireBitrate::Bitrate160,
-            Bitrate::Kbps320 => WireBitrate::Bitrate320,
-        },
-        gapless: audio.gapless,
-        normalisation: audio.normalisation != Normalisation::Off,
-        normalisation_type: match audio.normalisation {
-            Normalisation::Album => NormalisationType::Album,
-            Normalisation::Track => NormalisationType::Track,
-            Normalisation::Auto | Normalisation::Off => NormalisationType::Auto,
-        },
-        normalisation_method: match audio.normalisation_method {
-            NormalisationMethod::Basic => WireMethod::Basic,
-            NormalisationMethod::Dynamic => WireMethod::Dynamic,
-        },
-        normalisation_pregain_db: audio.pregain_db,
-        // Our own output decides about the last bit.
-        ditherer: None,
-        ..PlayerConfig::default()
-    }
-}
-
-fn connect_config(start: &Start) -> ConnectConfig {
-    ConnectConfig {
-        name: start.speaker.name.clone(),
-        device_type: match start.speaker.device_type {
+/// What connect-state has to know about the device.
+pub fn facts(start: &Start, session: &Session) -> Facts {
+    Facts {
+        device_id: start.device.as_str().to_owned(),
+        kind: match start.speaker.device_type {
             DeviceType::Speaker => WireType::Speaker,
             DeviceType::Avr => WireType::Avr,
             DeviceType::AudioDongle => WireType::AudioDongle,
@@ -93,54 +65,65 @@ fn connect_config(start: &Start) -> ConnectConfig {
             DeviceType::Tv => WireType::Tv,
             DeviceType::Stb => WireType::Stb,
         },
-        is_group: false,
-        initial_volume: start.volume.0,
-        disable_volume: start.speaker.volume.curve == Curve::Fixed,
+        client_id: session.client_id(),
         volume_steps: start.speaker.volume.steps,
+        volume_fixed: start.speaker.volume.curve == Curve::Fixed,
     }
 }
 
-/// A signed-in session and the task that runs it.
-pub struct Live<F> {
-    pub spirc: Spirc,
-    pub task: F,
-    /// The lasting credential that Spotify handed out for the one we came with.
-    pub login: Login,
-}
-
-/// Signs in. The returned task has to be polled for anything to happen after that.
+/// Signs in, up to the token that everything else is asked with. Returns the lasting credential
+/// that Spotify handed out for the one we came with.
 ///
 /// # Errors
 /// [`Failure::Refused`] when Spotify said no; [`Failure::Lost`] when it could not be asked.
-pub async fn sign_in(
-    start: &Start,
-    session: &Session,
-    player: Arc<Player>,
-    mixer: Arc<dyn Mixer>,
-) -> Result<Live<impl Future<Output = ()> + use<>>, Failure> {
+pub async fn sign_in(start: &Start, session: &Session) -> Result<Login, Failure> {
     let credentials = Credentials {
         username: Some(start.login.user.clone()),
         auth_type: AuthenticationType::from_i32(start.login.kind)
             .unwrap_or(AuthenticationType::AUTHENTICATION_STORED_SPOTIFY_CREDENTIALS),
         auth_data: start.login.secret.expose().to_vec(),
     };
-    let signing_in = Spirc::new(
-        connect_config(start),
-        session.clone(),
-        credentials,
-        player,
-        mixer,
-    );
-    let (spirc, task) = timeout(SIGN_IN_LIMIT, signing_in)
-        .await
-        .map_err(|_| Failure::Lost(format!("no sign-in within {} s", SIGN_IN_LIMIT.as_secs())))?
-        .map_err(|error| classify(&error))?;
+    let link = async {
+        timeout(LINK_LIMIT, session.connect(credentials, false))
+            .await
+            .map_err(|_| late("the access point"))?
+            .map_err(|error| classify(&error))
+    };
+    // Needs nothing of the account, so it is fetched beside.
+    let client_token = timeout(TOKEN_LIMIT, session.spclient().client_token());
+    let (linked, _) = tokio::join!(link, client_token);
+    linked?;
     let login = Login {
         user: session.username(),
         kind: AuthenticationType::AUTHENTICATION_STORED_SPOTIFY_CREDENTIALS.value(),
         secret: Secret::new(session.auth_data()),
     };
-    Ok(Live { spirc, task, login })
+    let (token, premium) = tokio::join!(token(session), premium(session));
+    premium?;
+    token?;
+    Ok(login)
+}
+
+/// The token for everything that is asked over HTTP, asked for once more if need be.
+async fn token(session: &Session) -> Result<(), Failure> {
+    let mut tries = TOKEN_TRIES;
+    loop {
+        tries -= 1;
+        let asked = timeout(TOKEN_LIMIT, session.login5().auth_token()).await;
+        let failure = match asked {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => classify(&error),
+            Err(_) => late("the token service"),
+        };
+        if tries == 0 || matches!(failure, Failure::Refused(_)) {
+            return Err(failure);
+        }
+        tokio::time::sleep(TOKEN_PAUSE).await;
+    }
+}
+
+fn late(who: &str) -> Failure {
+    Failure::Lost(format!("{who} did not answer in time"))
 }
 
 /// Waits until Spotify has said what kind of account this is.

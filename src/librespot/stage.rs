@@ -1,9 +1,8 @@
 //! The engine's stage: session, player and output are brought together, served, and taken down.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use librespot_core::Session;
-use librespot_playback::{mixer::Mixer, player::Player};
 use tokio::{
     sync::mpsc::{Receiver, UnboundedReceiver},
     time::timeout,
@@ -11,18 +10,23 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
-    breaker::Breaker,
-    follow::Follower,
+    connect::{Deck, Desk},
+    loader::{Loader, Tools},
     serve::{Inputs, Stage},
-    session::{self, Failure, Live},
+    session::{self, Failure},
     telltale::Tell,
     wire::Reporter,
 };
 use crate::{
+    connect::{Device, Settings},
     engine::messages::{Command, Event, Start},
-    model::{Condition, ConditionCode, Login},
+    model::{Condition, ConditionCode, Login, Volume},
     output::{Output, VolumeControl},
+    player::{Player, PlayerSettings},
 };
+
+/// From the open dealer to the picker.
+const LIST_LIMIT: Duration = Duration::from_secs(15);
 
 /// How long leaving the phone's picker may take.
 const LEAVE_LIMIT: Duration = Duration::from_millis(1_800);
@@ -32,7 +36,7 @@ pub async fn play(
     start: Start,
     reporter: &Reporter,
     mut commands: Receiver<Command>,
-    mut tells: UnboundedReceiver<Tell>,
+    tells: UnboundedReceiver<Tell>,
 ) -> Result<(), Failure> {
     certificates(reporter)?;
     let (reports_in, reports) = tokio::sync::mpsc::channel(32);
@@ -44,50 +48,43 @@ pub async fn play(
         start.daemon_pid,
     );
     let session = Session::new(session::session_config(&start), None);
-    let mixer = volume.mixer();
-    let player = player(&start, &session, &mixer, &output);
-    let events = player.get_player_event_channel();
-
-    let signing_in = session::sign_in(&start, &session, player.clone(), mixer);
-    let live = tokio::select! {
-        live = signing_in => live?,
-        () = told_to_stop(&mut commands) => return Ok(()),
-    };
-    let Live { spirc, task, login } = live;
-    tokio::pin!(task);
-    let listed = async {
-        session::premium(&session).await?;
-        while let Some(tell) = tells.recv().await {
-            if tell == Tell::Listed {
-                return Ok(());
-            }
-        }
-        Err(Failure::Lost("the log of librespot is closed".into()))
-    };
-    tokio::select! {
-        listed = timeout(Duration::from_secs(10), listed) => {
-            listed.map_err(|_| Failure::Lost("connect-state did not list the speaker".into()))??;
-        }
-        () = &mut task => return Err(Failure::Lost("connect-state could not be joined".into())),
-        () = told_to_stop(&mut commands) => return Ok(()),
-    }
-    ready(reporter, &session, login);
-
+    let (player, events) = Player::start(output.inlet(), PlayerSettings::of(&start.speaker.audio))
+        .map_err(|error| Failure::Lost(format!("no thread for the player: {error}")))?;
+    let (loader, opened) = Loader::new(Tools {
+        session: session.clone(),
+        player,
+        clock: output.clock(),
+        volume: volume.clone(),
+        bitrate: start.speaker.audio.bitrate,
+        keys_from_ms: start.keys_from_ms,
+    });
+    let device = device(&start, volume.get());
+    let facts = session::facts(&start, &session);
+    let desk = Desk::open(session.clone(), device, facts, loader)
+        .map_err(|error| Failure::Lost(error.to_string()))?;
     let mut stage = Stage {
         reporter,
-        spirc: &spirc,
         session: &session,
-        player: &player,
-        clock: output.clock(),
-        follower: Follower::new(start.volume),
-        breaker: Breaker::default(),
-        waiting: false,
-        by_album: false,
-        device: start.device.as_str().to_owned(),
+        desk,
+        keys: None,
     };
-    let inputs = Inputs {
+    let coming = async {
+        let login = session::sign_in(&start, &session).await?;
+        timeout(LIST_LIMIT, stage.listed())
+            .await
+            .map_err(|_| Failure::Lost("connect-state did not list the speaker".into()))??;
+        Ok(login)
+    };
+    let login = tokio::select! {
+        login = coming => login?,
+        () = told_to_stop(&mut commands) => return Ok(()),
+    };
+    ready(reporter, &session, login);
+
+    let mut inputs = Inputs {
         commands,
         events,
+        opened,
         reports,
         tells,
         level: volume.watch(),
@@ -99,23 +96,36 @@ pub async fn play(
         std::future::pending::<std::convert::Infallible>().await
     };
     let end = tokio::select! {
-        end = stage.serve(inputs) => end,
+        end = stage.serve(&mut inputs) => end,
         never = naming => match never {},
-        () = &mut task => Err(Failure::Lost("connect-state ended".into())),
     };
-    if end.is_ok() {
-        // Pauses, which lets the last samples fade; then the device leaves the picker.
-        let _ = spirc.shutdown();
-        let leaving = timeout(LEAVE_LIMIT, &mut task);
-        if tokio::join!(leaving, hand_back(output)).0.is_err() {
+    leave(stage.desk, output, end.is_ok()).await;
+    end
+}
+
+/// What the machine begins with.
+fn device(start: &Start, volume: Volume) -> Device {
+    Device {
+        id: start.device.as_str().to_owned(),
+        name: start.speaker.name.clone(),
+        volume,
+        settings: Settings::default(),
+        session_id: format!("{:032x}", rand::random::<u128>()),
+        seed: rand::random(),
+    }
+}
+
+/// The music fades while Spotify takes the goodbye; a session that is gone is told nothing.
+async fn leave(mut desk: Desk<Loader>, output: Output, in_order: bool) {
+    desk.deck().stop();
+    if in_order {
+        let leaving = desk.close(LEAVE_LIMIT);
+        if !tokio::join!(leaving, hand_back(output)).0 {
             warn!("Spotify did not take the goodbye within {LEAVE_LIMIT:?}");
         }
     } else {
-        // Nobody else tells the player when the session is gone.
-        player.stop();
         hand_back(output).await;
     }
-    end
 }
 
 /// Lets go of the card once the music has faded, without waiting for Spotify: the next account may
@@ -145,19 +155,6 @@ fn certificates(reporter: &Reporter) -> Result<(), Failure> {
     );
     reporter.report(&Event::Raised { condition });
     Err(Failure::Lost(why))
-}
-
-fn player(
-    start: &Start,
-    session: &Session,
-    mixer: &Arc<dyn Mixer>,
-    output: &Output,
-) -> Arc<Player> {
-    let config = session::player_config(&start.speaker.audio);
-    let sink = output.sink_builder();
-    let player = Player::new(config, session.clone(), mixer.get_soft_volume(), sink);
-    output.follow(player.get_player_event_channel());
-    player
 }
 
 async fn told_to_stop(commands: &mut Receiver<Command>) {

@@ -1,8 +1,8 @@
 //! What the librespot crates tell in their log and nowhere else.
 //!
 //! Some facts have no event in librespot 0.8: that an account is not Premium (the library ends the
-//! process right after the line), that connect-state lists us, that the session is lost, that an
-//! audio key was refused, and what is played from.
+//! process right after the line), that the session is lost, and that an
+//! audio key was refused.
 //! The version is pinned, and the behaviour tests of the real binary fail when a line changes.
 
 use log::{Log, Metadata, Record};
@@ -18,14 +18,9 @@ pub enum Tell {
     NotPremium {
         product: String,
     },
-    Listed,
     /// The link to the access point is gone, and the session with it.
     Lost,
     KeyRefused,
-    /// A context is being resolved: what is played from, as a Spotify URI.
-    Context {
-        uri: String,
-    },
 }
 
 /// The process-wide logger of an engine: reads, then passes on to tracing.
@@ -69,13 +64,9 @@ impl Log for Telltale {
                 };
                 self.reporter.report(&Event::Refused { refusal });
             }
-            // A time-out is nobody's refusal; only this is about the account.
-            if tell == Tell::KeyRefused && record.args().to_string().starts_with(KEY_REFUSED) {
-                self.reporter.report(&Event::Keys { refused: true });
-            }
             let _ = self.tells.send(tell);
         }
-        if !is_noise(record) && self.onward.enabled(record.metadata()) {
+        if self.onward.enabled(record.metadata()) {
             self.onward.log(record);
         }
     }
@@ -83,22 +74,10 @@ impl Log for Telltale {
     fn flush(&self) {}
 }
 
-/// Said as a warning at every play, before the context is known. A healthy day needs no such lines.
-fn is_noise(record: &Record) -> bool {
-    record.target() == "librespot_connect::state::context"
-        && record
-            .args()
-            .to_string()
-            .starts_with("couldn't load context info")
-}
-
 fn watched(target: &str) -> bool {
     matches!(
         target,
-        "librespot_core::session"
-            | "librespot_core::audio_key"
-            | "librespot_core::http_client"
-            | "librespot_connect::spirc"
+        "librespot_core::session" | "librespot_core::audio_key"
     )
 }
 
@@ -117,22 +96,8 @@ fn read(target: &str, line: &str) -> Option<Tell> {
                 product: product.to_owned(),
             })
         }
-        "librespot_core::audio_key" => {
-            let refused =
-                line.starts_with(KEY_REFUSED) || line.starts_with("Audio key response timeout");
-            refused.then_some(Tell::KeyRefused)
-        }
-        "librespot_connect::spirc" => line
-            .starts_with("successfully put connect state")
-            .then_some(Tell::Listed),
-        "librespot_core::http_client" => {
-            let (_, rest) = line.split_once("/context-resolve/v1/")?;
-            let uri = rest.split(['?', '/']).next()?;
-            let context = uri.starts_with("spotify:") && !uri.contains(":station:");
-            context.then(|| Tell::Context {
-                uri: uri.to_owned(),
-            })
-        }
+        // A time-out is nobody's refusal; only this is about the account.
+        "librespot_core::audio_key" => line.starts_with(KEY_REFUSED).then_some(Tell::KeyRefused),
         _ => None,
     }
 }
@@ -144,7 +109,6 @@ mod tests {
     #[test]
     fn the_lines_that_matter_are_read_and_no_others() {
         let product = "librespot does not support \"free\" accounts.";
-        let url = "Requesting https://x/context-resolve/v1/spotify:album:0a1b?product=0";
         assert_eq!(
             read("librespot_core::session", product),
             Some(Tell::NotPremium {
@@ -152,21 +116,8 @@ mod tests {
             })
         );
         assert_eq!(
-            read(
-                "librespot_connect::spirc",
-                "successfully put connect state for ab with"
-            ),
-            Some(Tell::Listed)
-        );
-        assert_eq!(
             read("librespot_core::audio_key", "error audio key 0 1"),
             Some(Tell::KeyRefused)
-        );
-        assert_eq!(
-            read("librespot_core::http_client", url),
-            Some(Tell::Context {
-                uri: "spotify:album:0a1b".into()
-            })
         );
         assert_eq!(
             read("librespot_core::session", "Shutdown: Invalidating session"),

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{
-    order::{Event, Order, PlayerSettings},
+    order::{Event, Order, PlayerSettings, Why},
     track::{Over, Track, frames_of, ms_of},
 };
 use crate::{
@@ -130,6 +130,11 @@ impl Deck {
                 position_ms,
                 play,
             } => self.load(Track::new(id, open, position_ms, false), play),
+            Order::Skip {
+                id,
+                position_ms,
+                play,
+            } => self.skip(id, position_ms, play),
             Order::Next {
                 id,
                 open,
@@ -163,6 +168,23 @@ impl Deck {
         } else {
             self.pausing = Some(Pausing::Ready);
         }
+    }
+
+    /// The track that was to follow may be in the ring already.
+    fn skip(&mut self, id: u64, position_ms: u32, play: bool) {
+        let known = [self.next.take(), self.current.take()];
+        let Some(mut track) = known.into_iter().flatten().find(|track| track.id == id) else {
+            self.stop();
+            let why = Why::Source("it is not there any more".to_owned());
+            self.news.push(Event::Failed { id, why });
+            return;
+        };
+        let frame = frames_of(position_ms);
+        if track.position != frame {
+            track.seek(frame);
+        }
+        track.jumped = true;
+        self.load(track, play);
     }
 
     fn stop(&mut self) {

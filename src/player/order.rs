@@ -47,6 +47,12 @@ pub enum Order {
         /// The next of the same album: never crossfaded.
         consecutive: bool,
     },
+    /// Plays what was to follow ([`Order::Next`]) now. It is there already, so this is quick.
+    Skip {
+        id: u64,
+        position_ms: u32,
+        play: bool,
+    },
     /// Nothing follows after all.
     DropNext,
     Play,

@@ -1,0 +1,404 @@
+//! Between the machine and the player: opens the tracks that are wanted, hands them over when they
+//! are there, and puts what the player says into the machine's words.
+
+use std::{sync::Arc, time::Duration};
+
+use librespot_core::Session;
+use tokio::{
+    sync::mpsc::{self, Receiver, Sender},
+    task::AbortHandle,
+};
+use tracing::debug;
+
+use super::{
+    connect::Deck,
+    tracks::{self, Reason, Unopened, Wish},
+};
+use crate::{
+    config::Bitrate,
+    connect::{Heard, LoadId, Uri, Why},
+    decode::{self, Source as _},
+    fetch::{self, Blame, Budget, Failure, Handle, Reader, Source as _},
+    model::{Volume, unix_ms},
+    output::{Clock, VolumeControl},
+    player::{self, Event, Order, Player},
+};
+
+/// A track that was opened, or why not.
+pub type Outcome = (LoadId, Result<Box<tracks::Opened>, Unopened>);
+
+/// One track plays and one is prepared; more answers than these are late ones.
+const OUTCOMES: usize = 8;
+
+/// What a loader works with.
+pub struct Tools {
+    pub session: Session,
+    pub player: Player,
+    pub clock: Clock,
+    pub volume: Arc<VolumeControl>,
+    pub bitrate: Bitrate,
+    /// Unix time in ms before which no key is asked for.
+    pub keys_from_ms: Option<i64>,
+}
+
+pub struct Loader {
+    tools: Tools,
+    outcomes: Sender<Outcome>,
+    current: Option<Slot>,
+    next: Option<Slot>,
+    /// Whether it is to sound, as the machine said last.
+    playing: bool,
+    /// There is no output.
+    lost: bool,
+    /// An album plays in its own order: its tracks belong together.
+    album_in_order: bool,
+}
+
+/// One track on its way or in the player.
+struct Slot {
+    id: LoadId,
+    /// Where it begins.
+    begin_ms: u32,
+    state: State,
+}
+
+enum State {
+    Opening(AbortHandle),
+    Ready {
+        fetch: Handle,
+        album: String,
+    },
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let State::Opening(task) = &self.state {
+            task.abort();
+        }
+    }
+}
+
+impl Loader {
+    /// The receiver's answers go to [`Self::opened`].
+    pub fn new(tools: Tools) -> (Self, Receiver<Outcome>) {
+        let (outcomes, from) = mpsc::channel(OUTCOMES);
+        let loader = Self {
+            tools,
+            outcomes,
+            current: None,
+            next: None,
+            playing: false,
+            lost: false,
+            album_in_order: false,
+        };
+        (loader, from)
+    }
+
+    /// Tracks opened from now on come through this session.
+    pub fn renew(&mut self, session: Session) {
+        self.tools.session = session;
+    }
+
+    pub fn set_album_in_order(&mut self, it_is: bool) {
+        self.album_in_order = it_is;
+    }
+
+    /// The place that is heard now, while music flows.
+    pub fn place(&self) -> Option<(LoadId, u32)> {
+        let heard = self.tools.clock.now();
+        let id = heard.track.filter(|_| heard.consuming)?;
+        Some((id, heard.position_ms))
+    }
+
+    /// Where a track is, or begins.
+    fn position(&self, id: LoadId) -> u32 {
+        let heard = self.tools.clock.now();
+        if heard.track == Some(id) {
+            return heard.position_ms;
+        }
+        let current = self.current.as_ref().filter(|slot| slot.id == id);
+        current.map_or(0, |slot| slot.begin_ms)
+    }
+
+    fn slot(&mut self, id: LoadId) -> Option<&mut Slot> {
+        [&mut self.current, &mut self.next]
+            .into_iter()
+            .flatten()
+            .find(|slot| slot.id == id)
+    }
+
+    fn is_current(&self, id: LoadId) -> bool {
+        self.current.as_ref().is_some_and(|slot| slot.id == id)
+    }
+
+    /// Begins to open a track.
+    fn open(&self, id: LoadId, uri: &Uri, position_ms: u32, budget: Budget) -> Slot {
+        let session = self.tools.session.clone();
+        let clock = self.tools.clock.clone();
+        let wish = Wish {
+            bitrate: self.tools.bitrate,
+            budget,
+            offset: 0,
+            playing: Arc::new(move || clock.now().consuming),
+        };
+        let uri = uri.to_string();
+        let outcomes = self.outcomes.clone();
+        let forbidden = self.tools.keys_from_ms.is_some_and(|ms| unix_ms() < ms);
+        let task = tokio::spawn(async move {
+            let opened = if forbidden {
+                Err(Unopened::Failed(Failure::KeyRefused { code: None }))
+            } else {
+                tracks::open(&session, &uri, &wish).await.map(Box::new)
+            };
+            // Whoever asked has gone when this fails.
+            let _ = outcomes.send((id, opened)).await;
+        });
+        Slot {
+            id,
+            begin_ms: position_ms,
+            state: State::Opening(task.abort_handle()),
+        }
+    }
+
+    /// Takes an opened track, or why it was not; returns what the machine has to hear.
+    pub fn opened(&mut self, (id, opened): Outcome) -> Vec<Heard> {
+        let Some(slot) = self.slot(id) else {
+            return vec![];
+        };
+        if !matches!(slot.state, State::Opening(_)) {
+            return vec![];
+        }
+        let position_ms = slot.begin_ms;
+        let opened = match opened {
+            Ok(opened) => *opened,
+            Err(unopened) => {
+                debug!("a track was not opened: {unopened}");
+                let why = why(&unopened);
+                return vec![Heard::Failed { id, why }];
+            }
+        };
+        let album = opened.facts.album.clone();
+        slot.state = State::Ready {
+            fetch: opened.fetch,
+            album,
+        };
+        let open = player::Opened {
+            source: Box::new(Bytes(opened.source)),
+            kind: match opened.kind {
+                tracks::Kind::Vorbis => decode::Kind::Vorbis,
+                tracks::Kind::Mp3 => decode::Kind::Mp3,
+            },
+            duration_ms: opened.facts.duration_ms,
+            by_album: self.album_in_order,
+        };
+        let track = Box::new(opened.facts);
+        let mut heard = vec![Heard::Described { id, track }];
+        if self.is_current(id) {
+            self.tools.player.order(Order::Load {
+                id,
+                open,
+                position_ms,
+                play: self.playing,
+            });
+            heard.extend(self.waits_for_output(id, position_ms));
+        } else {
+            let consecutive = self.follows_its_album();
+            self.tools.player.order(Order::Next {
+                id,
+                open,
+                consecutive,
+            });
+        }
+        heard
+    }
+
+    /// Music that cannot sound now is shown as paused; it begins by itself.
+    fn waits_for_output(&self, id: LoadId, position_ms: u32) -> Option<Heard> {
+        let waits = self.lost && self.playing;
+        waits.then_some(Heard::Paused { id, position_ms })
+    }
+
+    fn follows_its_album(&self) -> bool {
+        let album = |slot: &Option<Slot>| match slot.as_ref().map(|slot| &slot.state) {
+            Some(State::Ready { album, .. }) => Some(album.clone()),
+            _ => None,
+        };
+        let current = album(&self.current);
+        self.album_in_order && current.is_some() && current == album(&self.next)
+    }
+
+    /// Puts the player's news into the machine's words.
+    pub fn heard(&mut self, event: Event) -> Option<Heard> {
+        Some(match event {
+            Event::Started { id } | Event::Flowing { id } => Heard::Started {
+                id,
+                position_ms: self.position(id),
+            },
+            Event::Resumed { id, position_ms } => Heard::Started { id, position_ms },
+            Event::Paused { id, position_ms } => Heard::Paused { id, position_ms },
+            Event::Sought { id, position_ms } => Heard::Seeked { id, position_ms },
+            Event::Starving { id } => Heard::Stalled {
+                id,
+                position_ms: self.position(id),
+            },
+            Event::Joined { to, .. } => self.joined(to),
+            Event::Ended { id } => Heard::Ended { id },
+            Event::BrokenOff { id, position_ms } => {
+                debug!("track {id} broke off at {position_ms} ms");
+                return None;
+            }
+            Event::Failed { id, why } => Heard::Failed {
+                id,
+                why: self.why_failed(id, &why),
+            },
+            Event::OutputLost { id } => {
+                self.lost = true;
+                let id = id.filter(|_| self.playing)?;
+                let position_ms = self.position(id);
+                Heard::Paused { id, position_ms }
+            }
+            Event::OutputBack { id } => {
+                self.lost = false;
+                let id = id.filter(|_| self.playing)?;
+                let position_ms = self.position(id);
+                Heard::Started { id, position_ms }
+            }
+        })
+    }
+
+    fn joined(&mut self, id: LoadId) -> Heard {
+        if let Some(next) = self.next.take_if(|next| next.id == id) {
+            if let State::Ready { fetch, .. } = &next.state {
+                fetch.set_budget(Budget::Playing);
+            }
+            self.current = Some(next);
+        }
+        Heard::Joined { id }
+    }
+
+    fn why_failed(&mut self, id: LoadId, why: &player::Why) -> Why {
+        debug!("track {id} failed: {why:?}");
+        let failure = match self.slot(id).map(|slot| &slot.state) {
+            Some(State::Ready { fetch, .. }) => fetch.failure(),
+            _ => None,
+        };
+        match (failure, why) {
+            (Some(failure), _) => blamed(&failure),
+            (None, player::Why::Source(_)) => Why::Network,
+            (None, player::Why::NotAudio(_)) => Why::Broken,
+        }
+    }
+}
+
+impl Deck for Loader {
+    fn load(&mut self, id: LoadId, uri: &Uri, position_ms: u32, play: bool) {
+        self.playing = play;
+        let prepared = self.next.take().filter(|next| next.id == id);
+        if let Some(Slot {
+            state: State::Ready { fetch, .. },
+            ..
+        }) = &prepared
+        {
+            fetch.set_budget(Budget::Playing);
+            self.tools.player.order(Order::Skip {
+                id,
+                position_ms,
+                play,
+            });
+            self.current = prepared;
+            if let Some(slot) = &mut self.current {
+                slot.begin_ms = position_ms;
+            }
+            return;
+        }
+        // Silence is the truth until the new one is there.
+        self.tools.player.order(Order::Stop);
+        let mut slot = prepared.unwrap_or_else(|| self.open(id, uri, position_ms, Budget::Playing));
+        slot.begin_ms = position_ms;
+        self.current = Some(slot);
+    }
+
+    fn prepare(&mut self, id: LoadId, uri: &Uri) {
+        self.drop_next();
+        self.next = Some(self.open(id, uri, 0, Budget::Next));
+    }
+
+    fn drop_next(&mut self) {
+        if let Some(State::Ready { .. }) = self.next.take().as_ref().map(|slot| &slot.state) {
+            self.tools.player.order(Order::DropNext);
+        }
+    }
+
+    fn play(&mut self) {
+        self.playing = true;
+        self.tools.player.order(Order::Play);
+    }
+
+    fn pause(&mut self) {
+        self.playing = false;
+        self.tools.player.order(Order::Pause);
+    }
+
+    fn seek(&mut self, position_ms: u32) {
+        if let Some(slot) = &mut self.current {
+            slot.begin_ms = position_ms;
+            if matches!(slot.state, State::Ready { .. }) {
+                self.tools.player.order(Order::Seek { ms: position_ms });
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        self.playing = false;
+        self.current = None;
+        self.next = None;
+        self.tools.player.order(Order::Stop);
+    }
+
+    fn set_volume(&mut self, volume: Volume) {
+        self.tools.volume.set(volume);
+    }
+}
+
+fn why(unopened: &Unopened) -> Why {
+    match unopened {
+        Unopened::Failed(failure) => blamed(failure),
+        Unopened::Unplayable(reason) => match reason {
+            Reason::Explicit => Why::Explicit,
+            Reason::Video | Reason::Format | Reason::Local | Reason::NoTrack => Why::NotPlayable,
+            _ => Why::Unavailable,
+        },
+    }
+}
+
+fn blamed(failure: &Failure) -> Why {
+    match failure.blame() {
+        Blame::Line => Why::Network,
+        Blame::Track => Why::Unavailable,
+        Blame::Key => Why::Keys,
+    }
+}
+
+/// A fetch as the decoder sees it.
+struct Bytes(Reader);
+
+impl decode::Source for Bytes {
+    fn read_at(
+        &mut self,
+        offset: u64,
+        buf: &mut [u8],
+        wait: Duration,
+    ) -> Result<usize, decode::SourceError> {
+        let read = fetch::Source::read_at(&mut self.0, offset, buf, wait);
+        read.map_err(|error| match error {
+            fetch::SourceError::NotYet => decode::SourceError::NotYet,
+            fetch::SourceError::Failed(failure) => {
+                decode::SourceError::Failed(failure.to_string())
+            }
+        })
+    }
+
+    fn len(&self) -> Option<u64> {
+        fetch::Source::len(&self.0)
+    }
+}
