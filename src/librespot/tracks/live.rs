@@ -32,7 +32,12 @@ fn all_of_it_works_with_a_real_session() {
     let copy = dir.path().join("copy");
     swap_key(&env::current_exe().unwrap(), &copy).unwrap();
     let ran = Command::new(copy)
-        .args(["librespot::tracks::live::", "--ignored", "--test-threads=1"])
+        .args([
+            "librespot::tracks::live::",
+            "--ignored",
+            "--test-threads=1",
+            "--show-output",
+        ])
         .env(CERTIFICATE, dir.path().join("ca.pem"))
         .output()
         .unwrap();
@@ -169,7 +174,7 @@ async fn the_first_bytes_cost_one_request() {
 #[ignore = "needs the simulation's key"]
 async fn a_key_that_comes_after_three_seconds_is_accepted() {
     let (sim, session) = stage(SimOptions::default()).await;
-    let late = Fault::on(Place::AudioKey).then(Then::Delay(Duration::from_secs(2)));
+    let late = Fault::on(Place::AudioKey).then(Then::Delay(Duration::from_millis(2_900)));
     sim.faults().add(late);
     let wanted = track(&sim, "Short", 0);
     whole(&sim, &session, &wanted, Form::Vorbis(Quality::Kbps160)).await;
