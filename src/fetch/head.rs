@@ -4,6 +4,9 @@ use std::{ops::Range, time::Duration};
 
 use super::line::Reply;
 
+/// No audio file is shorter: a "whole file" that is must be something else.
+const SHORTEST: u64 = 4 * 1024;
+
 /// A promise that makes sense.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Promise {
@@ -29,6 +32,12 @@ pub(super) fn judge<B>(
     known: Option<u64>,
 ) -> Result<Promise, NoPromise> {
     let nonsense = |what: &str| Err(NoPromise::Nonsense(what.to_owned()));
+    if reply.content_type.as_deref().is_some_and(is_a_page) {
+        return match reply.status {
+            200 | 206 => nonsense("a page in place of audio"),
+            status => Err(NoPromise::Status(status, reply.retry_after)),
+        };
+    }
     let agreed = |len: u64| known.is_none_or(|known| known == len);
     let range = reply.content_range.as_deref().and_then(parse);
     match (reply.status, range) {
@@ -48,7 +57,7 @@ pub(super) fn judge<B>(
         (206, _) => nonsense("a part without a range that makes sense"),
         // The range was not read: of use only if the beginning is what we want anyway.
         (200, _) => match reply.content_length {
-            Some(len) if asked.start == 0 && len > 0 && agreed(len) => Ok(Promise::Part {
+            Some(len) if asked.start == 0 && len >= SHORTEST && agreed(len) => Ok(Promise::Part {
                 end: asked.end.min(len),
                 len,
             }),
@@ -60,6 +69,11 @@ pub(super) fn judge<B>(
         (416, _) => nonsense("a part refused that should exist"),
         (status, _) => Err(NoPromise::Status(status, reply.retry_after)),
     }
+}
+
+/// Whether this is what a hotel's sign-in page or a server's excuse comes as.
+fn is_a_page(kind: &str) -> bool {
+    kind.starts_with("text/") || kind.starts_with("application/json")
 }
 
 /// `bytes a-b/total`, `bytes a-b/*` or `bytes */total`.
@@ -99,6 +113,7 @@ mod tests {
             status,
             content_range: range.map(str::to_owned),
             content_length: length,
+            content_type: None,
             retry_after: None,
             body: (),
         }
@@ -141,6 +156,14 @@ mod tests {
         );
         assert!(judge(&whole, &(1..100), None).is_err());
         assert!(judge(&reply(200, None, None), &(0..100), None).is_err());
+    }
+
+    #[test]
+    fn a_page_that_says_something_is_no_audio() {
+        let mut page = reply(200, None, Some(50_000));
+        page.content_type = Some("text/html; charset=utf-8".to_owned());
+        assert!(judge(&page, &(0..100), None).is_err());
+        assert!(judge(&reply(200, None, Some(16)), &(0..100), None).is_err());
     }
 
     #[test]

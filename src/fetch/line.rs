@@ -34,6 +34,7 @@ pub struct Reply<B> {
     /// The header `Content-Range`, as it was written.
     pub content_range: Option<String>,
     pub content_length: Option<u64>,
+    pub content_type: Option<String>,
     /// How long the server asks to be left alone.
     pub retry_after: Option<Duration>,
     pub body: B,

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::Failure;
 
 /// Bytes of a file that may still be on their way. Made for a thread that may block.
+// A file whose length is not known yet is neither empty nor not.
+#[allow(clippy::len_without_is_empty)]
 pub trait Source: Send {
     /// Reads at `offset` up to `buf.len()` bytes; waits at most `wait` for the first byte.
     /// `Ok(0)` is the end of the file.
@@ -20,8 +22,6 @@ pub trait Source: Send {
     ) -> Result<usize, SourceError>;
 
     /// Bytes of the whole file, once known.
-    // A file whose length is not known yet is neither empty nor not.
-    #[allow(clippy::len_without_is_empty)]
     fn len(&self) -> Option<u64>;
 }
 

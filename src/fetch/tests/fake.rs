@@ -211,6 +211,7 @@ impl Line for Fake {
             status,
             content_range: (status == 206).then_some(range),
             content_length: Some(end - start),
+            content_type: None,
             retry_after: None,
             body,
         })
@@ -222,6 +223,7 @@ fn refusal(status: u16, retry_after: Option<Duration>, busy: Busy) -> Reply<Fake
         status,
         content_range: None,
         content_length: Some(0),
+        content_type: None,
         retry_after,
         body: FakeBody {
             left: VecDeque::new(),

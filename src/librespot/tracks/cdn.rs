@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use hyper::{
     Method, Request,
     body::{Bytes, Incoming},
-    header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE},
+    header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE},
 };
 use librespot_core::{FileId, Session, cdn_url::MaybeExpiringUrls, date::Date};
 use librespot_protocol::storage_resolve::{
@@ -67,6 +67,7 @@ impl Line for Cdn {
             status: answer.status().as_u16(),
             content_range: header(CONTENT_RANGE),
             content_length: header(CONTENT_LENGTH).and_then(|length| length.parse().ok()),
+            content_type: header(CONTENT_TYPE),
             retry_after: retry_after(answer.headers()),
             body: CdnBody(answer.into_body()),
         })

