@@ -17,8 +17,8 @@ use super::{
 use crate::{
     config::Bitrate,
     connect::{Heard, LoadId, Uri, Why},
-    decode::{self, Source as _},
-    fetch::{self, Blame, Budget, Failure, Handle, Reader, Source as _},
+    decode,
+    fetch::{self, Blame, Budget, Failure, Handle, Reader},
     model::{Volume, unix_ms},
     output::{Clock, VolumeControl},
     player::{self, Event, Order, Player},

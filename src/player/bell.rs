@@ -94,6 +94,8 @@ impl Bell {
 fn fold(orders: &mut VecDeque<Order>, order: Order) -> VecDeque<Order> {
     let pointless: fn(&Order) -> bool = match order {
         Order::Load { .. } | Order::Stop => |old| !matches!(old, Order::Settings(_)),
+        // What it skips to may not have been looked at yet.
+        Order::Skip { .. } => |old| !matches!(old, Order::Settings(_) | Order::Next { .. }),
         Order::Next { .. } | Order::DropNext => {
             |old| matches!(old, Order::Next { .. } | Order::DropNext)
         }

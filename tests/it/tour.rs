@@ -137,6 +137,7 @@ fn start(world: &World, fifo: &Fifo) -> Start {
             kind: 1,
             secret: Secret::new(account.stored_credential()),
         },
+        keys_from_ms: None,
         daemon_pid: std::process::id(),
     }
 }

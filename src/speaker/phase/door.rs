@@ -250,7 +250,7 @@ impl Seats {
     }
 
     /// Whoever sits here leaves. The speaker is its owner's again if that was a visitor, else free.
-    fn vacate(&mut self, now: Now, out: &mut Vec<Action>) {
+    pub(super) fn vacate(&mut self, now: Now, out: &mut Vec<Action>) {
         match std::mem::take(&mut self.resident) {
             Resident::Seated { seat, .. } => out.push(Action::Retire { seat }),
             Resident::SigningIn { seat, .. } => out.push(Action::Kill { seat }),

@@ -47,6 +47,12 @@ impl Seats {
             Event::Checked { id, alive } => self.checked(id, alive, now, out),
             Event::Playback(playback) => self.playback(playback, out),
             Event::Keys { refused } => self.keys(refused, out),
+            Event::LoggedOut => {
+                if let Some(user) = self.user().map(str::to_owned) {
+                    out.push(Action::Forget { user });
+                }
+                self.vacate(now, out);
+            }
             Event::Named { name } => {
                 if let Some(user) = self.user().map(str::to_owned) {
                     out.push(Action::Named { user, name });
