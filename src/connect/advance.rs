@@ -39,6 +39,7 @@ impl Connect {
         self.load = id;
         self.phase = Phase::Loading;
         self.halted = false;
+        self.held = false;
         self.playback_id = self.chance.name();
         self.set_position(position_ms);
         self.touched = true;

@@ -64,8 +64,8 @@ impl Connect {
         self.touched |= was_wanted;
         match self.phase {
             Phase::Idle if self.lineup.current().is_none() => Answer::No(NOTHING.to_owned()),
-            // It may wait for its output only, to go on by itself.
-            Phase::Paused if was_wanted => {
+            Phase::Paused if std::mem::take(&mut self.held) => {
+                // It must not go on by itself any more.
                 self.push(Action::Pause);
                 Answer::Yes
             }
@@ -84,6 +84,7 @@ impl Connect {
 
     pub(super) fn resume(&mut self) -> Answer {
         let was_wanted = std::mem::replace(&mut self.want_play, true);
+        self.held = false;
         self.touched |= !was_wanted;
         match self.phase {
             Phase::Idle if self.lineup.current().is_none() => {

@@ -228,6 +228,8 @@ pub enum Heard {
     Started { id: LoadId, position_ms: u32 },
     /// Silent, and waiting at this place.
     Paused { id: LoadId, position_ms: u32 },
+    /// There is no output. It waits at this place and goes on by itself.
+    Held { id: LoadId, position_ms: u32 },
     /// It goes on, or waits, at another place.
     Seeked { id: LoadId, position_ms: u32 },
     /// The data ran out; it goes on by itself.

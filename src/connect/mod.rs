@@ -137,6 +137,8 @@ pub struct Connect {
     waiting: Waiting,
     /// Whether it is to be heard once it can be.
     want_play: bool,
+    /// It waits for its output, and goes on by itself unless somebody decides otherwise.
+    held: bool,
     position: Position,
     /// The order that is current.
     load: LoadId,
@@ -185,6 +187,7 @@ impl Connect {
             phase: Phase::Idle,
             waiting: Waiting::Begin,
             want_play: false,
+            held: false,
             position: Position::default(),
             load: 0,
             loads: 0,

@@ -96,8 +96,7 @@ impl Connect {
             at_ms: self.now.unix_ms,
             duration_ms: self.described.as_ref().map_or(0, |track| track.duration_ms),
             playing,
-            paused: playing
-                && !(self.want_play && !matches!(self.phase, Phase::Idle | Phase::Paused)),
+            paused: playing && !(self.want_play && self.phase != Phase::Idle),
             buffering: waits || self.phase == Phase::Loading,
             modes: self.lineup.modes(),
         }

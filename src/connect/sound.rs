@@ -31,6 +31,14 @@ impl Connect {
                     Ok(()),
                 );
             }
+            Heard::Held { id, position_ms } if self.is_current(id) => {
+                self.set_position(position_ms);
+                self.phase = Phase::Paused;
+                self.held = true;
+                self.want_play = false;
+                self.touched = true;
+                self.settle(|wants| wants == Wants::Known(id), Ok(()));
+            }
             Heard::Seeked { id, position_ms } if self.is_current(id) => {
                 self.set_position(position_ms);
                 self.touched = true;
@@ -78,6 +86,7 @@ impl Connect {
     fn started(&mut self, id: LoadId) {
         self.phase = Phase::Playing;
         self.touched = true;
+        self.want_play |= std::mem::take(&mut self.held);
         if self.failures.playing() {
             for code in [ConditionCode::KeysRefused, ConditionCode::TracksFail] {
                 self.push(Action::Clear(code));

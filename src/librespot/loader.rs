@@ -64,10 +64,7 @@ struct Slot {
 
 enum State {
     Opening(AbortHandle),
-    Ready {
-        fetch: Handle,
-        album: String,
-    },
+    Ready { fetch: Handle, album: String },
 }
 
 impl Drop for Slot {
@@ -215,7 +212,7 @@ impl Loader {
     /// Music that cannot sound now is shown as paused; it begins by itself.
     fn waits_for_output(&self, id: LoadId, position_ms: u32) -> Option<Heard> {
         let waits = self.lost && self.playing;
-        waits.then_some(Heard::Paused { id, position_ms })
+        waits.then_some(Heard::Held { id, position_ms })
     }
 
     fn follows_its_album(&self) -> bool {
@@ -255,7 +252,7 @@ impl Loader {
                 self.lost = true;
                 let id = id.filter(|_| self.playing)?;
                 let position_ms = self.position(id);
-                Heard::Paused { id, position_ms }
+                Heard::Held { id, position_ms }
             }
             Event::OutputBack { id } => {
                 self.lost = false;
@@ -345,6 +342,10 @@ impl Deck for Loader {
             if matches!(slot.state, State::Ready { .. }) {
                 self.tools.player.order(Order::Seek { ms: position_ms });
             }
+            if self.lost {
+                // Somebody has touched it: it does not go on by itself.
+                self.pause();
+            }
         }
     }
 
@@ -392,9 +393,7 @@ impl decode::Source for Bytes {
         let read = fetch::Source::read_at(&mut self.0, offset, buf, wait);
         read.map_err(|error| match error {
             fetch::SourceError::NotYet => decode::SourceError::NotYet,
-            fetch::SourceError::Failed(failure) => {
-                decode::SourceError::Failed(failure.to_string())
-            }
+            fetch::SourceError::Failed(failure) => decode::SourceError::Failed(failure.to_string()),
         })
     }
 

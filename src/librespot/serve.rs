@@ -193,7 +193,9 @@ impl Stage<'_> {
         for news in news {
             match news {
                 News::Playback(playback) => {
-                    self.desk.deck().set_album_in_order(in_album_order(&playback));
+                    self.desk
+                        .deck()
+                        .set_album_in_order(in_album_order(&playback));
                     self.reporter.report(&Event::Playback(playback));
                 }
                 News::Raised(condition) => self.reporter.report(&Event::Raised { condition }),

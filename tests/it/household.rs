@@ -352,6 +352,8 @@ fn an_account_without_audio_keys_is_told_so_remembered_and_cleared_by_one_succes
         );
         daemon.stop().await;
 
+        // It is not asked for a key again within a day, whoever presses play.
+        let asked = world.sim.record().count(Place::AudioKey);
         let daemon = world.start(&world.settings(NULL));
         daemon.says("account_keys_refused").await;
         world
@@ -362,8 +364,33 @@ fn an_account_without_audio_keys_is_told_so_remembered_and_cleared_by_one_succes
         vera.play(&context, PlayOptions::default())
             .await
             .expect("an answer");
+        daemon.says("the keys of three tracks").await;
+        assert_eq!(world.sim.record().count(Place::AudioKey), asked);
+        daemon.stop().await;
+
+        a_day_passes(&world);
+        let daemon = world.start(&world.settings(NULL));
+        daemon.says("account_keys_refused").await;
+        let vera = world.listed("vera").await;
+        vera.play(&context, PlayOptions::default())
+            .await
+            .expect("an answer");
         daemon.says("over: account keys refused").await;
     });
+}
+
+/// For the one account that is kept, since it was asked for a key.
+fn a_day_passes(world: &World) {
+    let folder = world.dir().join("state/accounts");
+    let file = std::fs::read_dir(folder).expect("a folder").next();
+    let file = file.expect("an account").expect("an entry").path();
+    let kept = std::fs::read(&file).expect("an account");
+    let mut kept: serde_json::Value = serde_json::from_slice(&kept).expect("JSON");
+    let asked = kept["keys"]["refused"]["asked_ms"]
+        .as_i64()
+        .expect("a moment");
+    kept["keys"]["refused"]["asked_ms"] = (asked - 24 * 3_600_000).into();
+    std::fs::write(&file, kept.to_string()).expect("written");
 }
 
 #[test]
