@@ -379,3 +379,61 @@ fn a_slow_service_delays_neither_the_music_nor_the_next_command() {
         assert!(!gone.await.expect("an answer").success);
     });
 }
+
+#[test]
+fn news_that_comes_late_stops_nothing_and_a_logout_does() {
+    on_a_runtime(async {
+        let mut stage = Stage::set().await;
+        let app = &stage.app;
+        let album = stage.sim.catalogue().titled("Short").clone();
+        let uri = |at: usize| album.tracks[at].uri();
+        app.play_on_phone(&album.uri(), 0, 0)
+            .await
+            .expect("the phone plays");
+        let old = app.news_of_now();
+        let here = app.on(NAME);
+        for turn in 0..3 {
+            app.play_on_phone(&album.uri(), 0, 0)
+                .await
+                .expect("the phone plays");
+            let context = album.uri();
+            let play = here.play(&context, PlayOptions::from_track(&uri(turn)));
+            app.deliver_late(&old);
+            stage.yes(play).await;
+            app.deliver_late(&old);
+            stage
+                .shows("playing", |s| s.playing && s.track_uri == uri(turn))
+                .await;
+            app.deliver_late(&old);
+            stage.yes(app.next()).await;
+            stage
+                .shows("the next", |s| s.playing && s.track_uri == uri(turn + 1))
+                .await;
+        }
+
+        // What comes is put in order by the listener.
+        let mut places = app.next_places();
+        places.reverse();
+        stage.yes(app.set_queue(&[uri(0)], &places)).await;
+        let wanted: Vec<_> = [uri(0)]
+            .into_iter()
+            .chain(places.iter().map(|(uri, _)| uri.clone()))
+            .collect();
+        stage.shows("that order", |s| s.next == wanted).await;
+        stage
+            .yes(app.next_to_place(&places[1].0, &places[1].1))
+            .await;
+        stage
+            .shows("that track", |s| s.track_uri == places[1].0)
+            .await;
+        let tracks = [uri(1), places[1].0.clone(), uri(2)];
+        stage.yes(app.update_context(&album.uri(), &tracks)).await;
+        stage
+            .shows("the changed context", |s| s.next.last() == Some(&uri(2)))
+            .await;
+
+        app.log_out();
+        app.wait_until_gone(NAME, PATIENCE).await.expect("gone");
+        drop(stage.desk.stdin.take());
+    });
+}
