@@ -9,7 +9,8 @@
 //! its file is on its way, or sounds; pause, resume and seek: when the player has done it; what
 //! only changes the order of things: at once. A command that a later one made pointless was obeyed
 //! and is answered "yes"; one that waits when another device takes over is answered "no". After
-//! 1.8 s it is answered by how things stand.
+//! 1.8 s it is answered by how things stand: "yes" while it is still on its way, "no" when it is not
+//! or when music sounds that was to pause.
 
 mod action;
 mod advance;
@@ -398,8 +399,10 @@ impl Connect {
         for (ticket, wants) in self.replies.due(self.now.tick_ms) {
             let under_way = self.phase != Phase::Idle;
             let result = match wants {
-                Wants::Known(_) | Wants::Sought | Wants::Playing if under_way => Ok(()),
-                Wants::Begun => Err("Spotify does not say what this context holds".to_owned()),
+                // Still on its way. Should it fail after all, the state says so.
+                Wants::Known(_) | Wants::Begun | Wants::Sought | Wants::Playing if under_way => {
+                    Ok(())
+                }
                 Wants::Paused if self.phase != Phase::Playing => Ok(()),
                 Wants::Paused => Err("the player did not pause".to_owned()),
                 _ => Err("there is nothing to play".to_owned()),

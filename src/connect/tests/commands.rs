@@ -158,6 +158,21 @@ fn a_context_that_cannot_be_had_is_refused_and_nothing_stays_active() {
 }
 
 #[test]
+fn a_context_that_is_slow_is_promised_after_two_seconds_and_begins_when_it_comes() {
+    let mut rig = Rig::new(Settings::default());
+    let mut command = play(ALBUM, 0);
+    command.skip_to = SkipTo::default();
+    let ticket = rig.command(Command::Play(Box::new(command)));
+    rig.wait(1_799);
+    assert_eq!(rig.reply(ticket), None);
+    rig.wait(1);
+    assert_eq!(rig.reply(ticket), Some(Ok(())));
+    assert!(rig.connect.shown().buffering);
+    rig.resolve(listing(ALBUM, 0..6));
+    assert_eq!(rig.current(), Some(0));
+}
+
+#[test]
 fn start_paused_is_silent_until_somebody_resumes() {
     let mut rig = Rig::new(Settings::default());
     let mut command = play(ALBUM, 3);

@@ -31,6 +31,8 @@ pub mod translate;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wire_tests;
 
 use std::{
     collections::HashMap,
@@ -40,7 +42,7 @@ use std::{
 use librespot_core::{Error, Session, dealer::manager::Reply};
 use tokio::{
     sync::mpsc::{self, UnboundedSender},
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::sleep_until,
 };
 use tracing::{debug, info};
@@ -53,8 +55,15 @@ use pump::{Pump, ToSpotify};
 use put::Facts;
 use streams::{Said, Streams};
 
-/// Questions about contexts that may be open at once; more are refused.
-const MAX_QUESTIONS: usize = 8;
+/// Questions that may be open at once, one of each. The machine waits for the answer to the newest
+/// only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Question {
+    Context,
+    Page,
+    Following,
+    Playback,
+}
 
 /// Where the orders about sound go. None of them may block.
 pub trait Deck {
@@ -97,6 +106,7 @@ pub struct Desk<D> {
     pump: Pump,
     answers: mpsc::Receiver<Input>,
     questions: JoinSet<Option<Input>>,
+    open: HashMap<Question, AbortHandle>,
     owed: HashMap<Ticket, UnboundedSender<Reply>>,
     tickets: Ticket,
     begin: Instant,
@@ -120,6 +130,7 @@ impl<D: Deck> Desk<D> {
             streams,
             answers,
             questions: JoinSet::new(),
+            open: HashMap::new(),
             owed: HashMap::new(),
             tickets: 0,
             begin: Instant::now(),
@@ -220,9 +231,9 @@ impl<D: Deck> Desk<D> {
             Action::Seek { position_ms } => self.deck.seek(position_ms),
             Action::Stop => self.deck.stop(),
             Action::SetVolume(volume) => self.deck.set_volume(volume),
-            Action::ResolveContext { .. }
-            | Action::ResolvePage { .. }
-            | Action::ResolveAutoplay { .. } => self.ask(action),
+            Action::ResolveContext { .. } => self.look_up(Question::Context, action),
+            Action::ResolvePage { .. } => self.look_up(Question::Page, action),
+            Action::ResolveAutoplay { .. } => self.look_up(Question::Following, action),
             Action::Put { number, reason } => {
                 let request = put::request(&self.machine.shown(), &self.facts, reason);
                 self.pump.put(reason, number, request);
@@ -242,13 +253,21 @@ impl<D: Deck> Desk<D> {
         None
     }
 
-    /// The oldest question gives way: its answer would be of no use by now.
-    fn ask(&mut self, action: Action) {
-        if self.questions.len() >= MAX_QUESTIONS {
-            self.questions.abort_all();
+    fn look_up(&mut self, question: Question, action: Action) {
+        let answer = contexts::answer(self.session.clone(), action);
+        self.ask(question, answer);
+    }
+
+    /// An older question of the same kind is dropped: nobody waits for its answer any more.
+    fn ask(
+        &mut self,
+        question: Question,
+        answer: impl Future<Output = Option<Input>> + Send + 'static,
+    ) {
+        let task = self.questions.spawn(answer);
+        if let Some(old) = self.open.insert(question, task) {
+            old.abort();
         }
-        let session = self.session.clone();
-        self.questions.spawn(contexts::answer(session, action));
     }
 
     fn reply(&mut self, ticket: Ticket, result: &Result<(), String>) {
@@ -267,7 +286,7 @@ impl<D: Deck> Desk<D> {
     /// Asks that playback come here; it does so as a transfer by the dealer.
     fn fetch_playback(&mut self) {
         let session = self.session.clone();
-        self.questions.spawn(async move {
+        self.ask(Question::Playback, async move {
             let own = session.device_id().to_owned();
             if let Err(error) = session.spclient().transfer(&own, &own, None).await {
                 info!("there is nothing to play, and nothing comes from elsewhere: {error}");

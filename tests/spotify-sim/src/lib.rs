@@ -58,7 +58,9 @@ mod sim;
 mod tls;
 mod tokens;
 
-pub use controller::{AppState, ControlError, Controller, DeviceShown, PlayOptions, Reply};
+pub use controller::{
+    AppState, ControlError, Controller, DeviceShown, OldNews, PlayOptions, Reply,
+};
 pub use faults::{Fault, Place, Spoilt, Then};
 pub use record::{Entry, Record};
 pub use sim::{Sim, SimOptions};

@@ -2,6 +2,7 @@
 //! user, tells one of them what to do, and shows what is playing.
 
 mod commands;
+mod seldom;
 mod state;
 mod transfer;
 
@@ -15,6 +16,7 @@ use crate::{
 };
 
 pub use commands::{PlayOptions, Reply};
+pub use seldom::OldNews;
 pub use state::{AppState, DeviceShown};
 
 /// How long a command may take before the app gives up on it.

@@ -1,0 +1,178 @@
+//! What listeners change of a lineup: modes, the queue, the order of what comes.
+
+use std::collections::{HashSet, VecDeque};
+
+use super::{Lineup, MAX_AUTOPLAY, MAX_BAD, MAX_QUEUE, Slot};
+use crate::connect::{
+    context::{ShuffleKey, TRACKS_AHEAD},
+    input::{Options, Page, Provided},
+    uri::{Entry, Uid, Uri},
+};
+
+impl Lineup {
+    pub fn set_shuffle(&mut self, on: bool) {
+        if self.modes.shuffle == on {
+            return;
+        }
+        self.modes.shuffle = on;
+        let index = self.cursor.and_then(|at| self.context.index(at));
+        self.settle_at(index, None);
+    }
+
+    /// Puts a shuffled context into an order that it had before.
+    pub fn reshuffle(&mut self, key: ShuffleKey, index: usize) {
+        self.modes.shuffle = true;
+        self.context.shuffle(key);
+        self.cursor = self.context.position(index);
+    }
+
+    pub fn set_repeat(&mut self, context: Option<bool>, track: Option<bool>) {
+        self.modes.repeat_context = context.unwrap_or(self.modes.repeat_context);
+        self.modes.repeat_track = track.unwrap_or(self.modes.repeat_track);
+    }
+
+    pub fn set_options(&mut self, options: Options) {
+        self.set_repeat(options.repeat_context, options.repeat_track);
+        if let Some(on) = options.shuffle {
+            self.set_shuffle(on);
+        }
+    }
+
+    /// False when the queue is full, or this cannot be played.
+    pub fn enqueue(&mut self, uri: Uri) -> bool {
+        if self.queue.len() >= MAX_QUEUE || !uri.is_playable() {
+            return false;
+        }
+        let uid = self.queue_uid();
+        self.queue.push_back(Entry { uri, uid });
+        true
+    }
+
+    fn queue_uid(&mut self) -> Uid {
+        let uid = Uid::new(&format!("q{}", self.queued));
+        self.queued += 1;
+        uid
+    }
+
+    /// What comes, as an app put it in order. What it does not name of what it was shown is not
+    /// played this time.
+    pub fn set_queue(&mut self, next: Vec<Provided>) {
+        let shown = self.upcoming(TRACKS_AHEAD);
+        let places: Vec<_> = shown.iter().map(|slot| (self.uid(*slot), *slot)).collect();
+        let (mut queue, mut chosen, mut after) = (VecDeque::new(), Vec::new(), Vec::new());
+        for Provided { mut entry, queued } in next {
+            if entry.uri.is_empty() {
+                // Dragging the current track sends an entry without a name.
+                let Some(current) = &self.current else {
+                    continue;
+                };
+                entry.uri = current.entry.uri.clone();
+            }
+            let uid = entry.uid.to_string();
+            let place = places.iter().find(|(name, _)| *name == uid && !queued);
+            match place {
+                Some((_, Slot::Context(at))) => chosen.extend(self.context.index(*at)),
+                Some((_, Slot::Autoplay(at))) => after.push(*at),
+                _ if !entry.uri.is_playable() || queue.len() >= MAX_QUEUE => {}
+                _ => {
+                    if !uid.starts_with('q') {
+                        entry.uid = self.queue_uid();
+                    }
+                    queue.push_back(entry);
+                }
+            }
+        }
+        self.queue = queue;
+        self.order_context(&shown, &chosen);
+        let known: Vec<_> = shown
+            .iter()
+            .filter_map(|slot| match slot {
+                Slot::Autoplay(at) => Some(*at),
+                _ => None,
+            })
+            .collect();
+        if known != after {
+            let kept: Vec<_> = after.iter().map(|at| self.autoplay[*at].clone()).collect();
+            let from = known.iter().min().copied().unwrap_or(self.autoplay.len());
+            self.autoplay.truncate(from);
+            self.autoplay.extend(kept);
+        }
+    }
+
+    fn order_context(&mut self, shown: &[Slot], chosen: &[usize]) {
+        let first_round = shown
+            .iter()
+            .take_while(|slot| !matches!(slot, Slot::Delimiter(_)));
+        let positions: Vec<_> = first_round
+            .filter_map(|slot| match slot {
+                Slot::Context(at) => Some(*at),
+                _ => None,
+            })
+            .collect();
+        let mut seen = HashSet::new();
+        let chosen: Vec<u32> = chosen
+            .iter()
+            .map(|index| *index as u32)
+            .filter(|index| seen.insert(*index))
+            .collect();
+        let known: Vec<u32> = positions
+            .iter()
+            .filter_map(|at| self.context.index(*at).map(|index| index as u32))
+            .collect();
+        // Behind the delimiter stand tracks that were played in this round: not taken out, only
+        // not reached again.
+        let same = chosen.len() >= known.len() && chosen[..known.len()] == known[..];
+        if same || positions.is_empty() {
+            return;
+        }
+        let chosen: Vec<_> = chosen
+            .into_iter()
+            .filter(|index| known.contains(index))
+            .collect();
+        let from = self.cursor.map_or(0, |at| at + 1);
+        let window = positions.last().map_or(0, |last| last + 1 - from);
+        let here = self.cursor.and_then(|at| self.context.index(at));
+        self.context.rearrange(self.cursor, &chosen, window);
+        // Without a place to stand at, what was taken out would come first.
+        let dropped = window - chosen.len();
+        self.cursor = match here {
+            Some(index) => self.context.position(index),
+            None => dropped.checked_sub(1),
+        };
+    }
+
+    /// More of the context.
+    pub fn append(&mut self, pages: Vec<Page>) {
+        self.context.append(pages);
+    }
+
+    /// What goes on after the end.
+    pub fn add_autoplay(&mut self, entries: impl IntoIterator<Item = Entry>) {
+        let room = MAX_AUTOPLAY.saturating_sub(self.autoplay.len());
+        self.autoplay.extend(entries.into_iter().take(room));
+        // What was played long ago makes room for what comes.
+        if room == 0
+            && let Some(at) = self.auto_at
+        {
+            let old = at.saturating_sub(MAX_AUTOPLAY / 10);
+            self.autoplay.drain(..old);
+            self.auto_at = Some(at - old);
+        }
+    }
+
+    /// Tracks that are left before something has to be added; `None` while that is not the case.
+    pub fn left_before_autoplay(&self) -> Option<usize> {
+        if self.modes.repeat_context || !self.context.is_complete() || self.current.is_none() {
+            return None;
+        }
+        let is_track = |slot: &&Slot| !matches!(slot, Slot::Delimiter(_));
+        Some(self.upcoming(10).iter().filter(is_track).count())
+    }
+
+    /// This is not to be tried again while this context plays.
+    pub fn mark_bad(&mut self, uri: &Uri) {
+        if self.bad.len() < MAX_BAD {
+            self.bad.insert(uri.clone());
+        }
+    }
+}
