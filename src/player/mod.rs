@@ -142,3 +142,6 @@ fn tell(news: &mut VecDeque<Event>, to: &mpsc::Sender<Event>) -> bool {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod whole_tests;
