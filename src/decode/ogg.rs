@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn eight_bytes_at_a_time_sum_up_as_one_by_one() {
-        let bytes: Vec<u8> = (0..1000u32).map(|n| (n * n >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..1000u32).map(|n| ((n * n) >> 3) as u8).collect();
         for len in [0, 1, 7, 8, 9, 63, 1000] {
             let slow = bytes[..len].iter().fold(0u32, |sum, &byte| {
                 (0..8).fold(sum ^ u32::from(byte) << 24, |s, _| match s >> 31 {

@@ -262,3 +262,67 @@ fn a_thousand_seeks_leave_no_pile_of_edges() {
     }
     assert!(reel.segments.len() <= MAX_SEGMENTS);
 }
+
+/// A long reel that music leaves at once, as behind the player.
+fn deep(frames: usize) -> Reel {
+    let mut reel = Reel::new(CAPACITY);
+    reel.deepen(66_150);
+    reel.anchor(1, 0);
+    assert_eq!(reel.push_frames(&vec![1.0; frames * CHANNELS]), frames);
+    reel
+}
+
+#[test]
+fn a_deep_reel_begins_with_little_and_after_a_gap_with_some_in_store() {
+    let mut reel = deep(4 * FADE);
+    assert_eq!(take(&mut reel, 100), vec![1.0; 100]);
+    take(&mut reel, 2000);
+    assert!(reel.gaps == 1 && reel.is_dry());
+    reel.push_frames(&vec![1.0; 10_000 * CHANNELS]);
+    assert_eq!(take(&mut reel, 100), vec![0.0; 100]);
+    reel.push_frames(&vec![1.0; 15_000 * CHANNELS]);
+    assert_eq!(take(&mut reel, 1000)[FADE..], vec![1.0; 1000 - FADE]);
+}
+
+#[test]
+fn a_pause_behind_the_reel_fades_keeps_the_rest_and_fades_in_again() {
+    let mut reel = deep(20_000);
+    take(&mut reel, 1000);
+    reel.pause();
+    let heard = take(&mut reel, 1000);
+    assert!(steepest(&heard) < GENTLE && heard[FADE..] == vec![0.0; 1000 - FADE]);
+    assert!(reel.is_shut() && !reel.is_dry());
+    assert_eq!(reel.len(), 20_000 - 1000 - FADE);
+    reel.resume();
+    let heard = take(&mut reel, 1000);
+    assert!(heard[0] == 0.0 && steepest(&heard) < GENTLE);
+    assert_eq!(reel.taken(), 2000 + FADE as u64);
+}
+
+#[test]
+fn a_pause_during_the_fade_of_a_seek_stays_silent() {
+    let mut reel = deep(20_000);
+    take(&mut reel, 1000);
+    reel.flush();
+    reel.pause();
+    reel.anchor(1, 9000);
+    reel.push_frames(&vec![1.0; 20_000 * CHANNELS]);
+    let heard = take(&mut reel, 1000);
+    assert!(steepest(&heard) < GENTLE && heard[FADE..] == vec![0.0; 1000 - FADE]);
+    assert_eq!(reel.position_of(reel.taken()), Some((1, 9000)));
+}
+
+#[test]
+fn what_is_cut_off_was_never_there() {
+    let mut reel = deep(5000);
+    reel.note(Edge::End);
+    reel.anchor(2, 0);
+    reel.push_frames(&vec![-1.0; 5000 * CHANNELS]);
+    take(&mut reel, 1000);
+    reel.cut(5000);
+    reel.anchor(3, 0);
+    reel.push_frames(&vec![0.5; 1000 * CHANNELS]);
+    assert_eq!(take(&mut reel, 4000), vec![1.0; 4000]);
+    assert_eq!(reel.position_of(reel.taken()), Some((3, 0)));
+    assert_eq!(take(&mut reel, 100), vec![0.5; 100]);
+}

@@ -105,10 +105,10 @@ fn run(mut deck: Deck, bell: &Bell, to: &mpsc::Sender<Event>) {
             Pump::Hungry => false,
             Pump::Full => deck.prime(),
         };
-        deck.tell();
+        let freed = deck.tell();
         news.extend(deck.news.drain(..));
         let told = tell(&mut news, to);
-        if busy {
+        if busy || freed {
             continue;
         }
         let limit = match pump {
@@ -142,3 +142,6 @@ fn tell(news: &mut VecDeque<Event>, to: &mpsc::Sender<Event>) -> bool {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod whole_tests;

@@ -15,13 +15,13 @@ const LOW: u64 = 256;
 const LOOK: Duration = Duration::from_millis(50);
 
 impl Deck {
-    /// Collects the news.
-    pub(super) fn tell(&mut self) {
+    /// Collects the news. True when the way is free for another track to follow.
+    pub(super) fn tell(&mut self) -> bool {
         let look = self.inlet.look();
         self.tell_of_the_output(&look);
-        self.tell_of_the_joint(&look);
+        let freed = self.tell_of_the_joint(&look);
         let Some(current) = &self.current else {
-            return;
+            return freed;
         };
         let id = current.id;
         if let Start::At(index) = self.start
@@ -39,6 +39,7 @@ impl Deck {
         self.tell_of_the_pause(&look);
         self.tell_of_hunger(&look);
         self.tell_of_the_end(&look);
+        freed
     }
 
     fn tell_of_the_output(&mut self, look: &Look) {
@@ -53,9 +54,9 @@ impl Deck {
         }
     }
 
-    fn tell_of_the_joint(&mut self, look: &Look) {
+    fn tell_of_the_joint(&mut self, look: &Look) -> bool {
         let (Some(tail), Some(current)) = (&mut self.tail, &self.current) else {
-            return;
+            return false;
         };
         if !tail.told && look.heard >= tail.index && look.taken > tail.index {
             tail.told = true;
@@ -64,7 +65,8 @@ impl Deck {
                 to: current.id,
             });
         }
-        self.tail.take_if(|tail| tail.told && tail.mix.is_none());
+        let past = self.tail.take_if(|tail| tail.told && tail.mix.is_none());
+        past.is_some()
     }
 
     /// Which track is heard, and where.
@@ -151,11 +153,15 @@ impl Deck {
         let look = self.inlet.look();
         let mut by_taken = u64::MAX;
         let mut by_ear = u64::MAX;
+        let mut now = false;
         let mut wants = |index: u64, heard: bool| {
             if index > look.taken {
                 by_taken = by_taken.min(index);
             } else if heard && index > look.heard {
                 by_ear = by_ear.min(index);
+            } else {
+                // It happened since the last look.
+                now = true;
             }
         };
         if let Start::At(index) = self.start {
@@ -170,20 +176,20 @@ impl Deck {
         if let Some(taken) = self.starving {
             wants(taken + LOW + 1, false);
         }
-        if let Some(current) = &self.current {
-            if current.is_done() {
+        let done = self.current.as_ref().map(|track| track.is_done());
+        match done {
+            Some(true) if self.playing && !self.ended && self.tail.is_none() => {
                 wants(look.written, true);
-            } else {
-                wants(
-                    look.written - (look.depth as u64 / 2).min(look.written),
-                    false,
-                );
             }
+            Some(false) if !self.hungry => {
+                wants(look.written.saturating_sub(look.depth as u64 / 2), false);
+            }
+            _ => {}
         }
-        if self.pausing.is_some() {
+        if self.pausing == Some(Pausing::Silence) && look.silent {
             wants(look.taken, true);
         }
-        if self.inlet.wake_at(by_taken) {
+        if now || self.inlet.wake_at(by_taken) {
             return Some(Duration::ZERO);
         }
         let ear = (by_ear < u64::MAX).then(|| {

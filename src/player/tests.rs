@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-const PLAIN: PlayerSettings = PlayerSettings {
+pub(super) const PLAIN: PlayerSettings = PlayerSettings {
     gapless: true,
     crossfade_ms: 0,
     normalisation: Normalisation::Off,
@@ -48,11 +48,11 @@ fn bytes(title: &str) -> Bytes {
     file(title, Quality::Kbps320)
 }
 
-fn straight(title: &str) -> Vec<f32> {
+pub(super) fn straight(title: &str) -> Vec<f32> {
     testing::all(&mut testing::open(&bytes(title), Kind::Vorbis, 0, 0)).0
 }
 
-fn opened(title: &str) -> Opened {
+pub(super) fn opened(title: &str) -> Opened {
     from(Memory::new(bytes(title)), title)
 }
 
@@ -522,63 +522,4 @@ fn stopping_and_dropping_end_at_once() {
     drop(rig.player);
     assert!(began.elapsed() < Duration::from_secs(1));
     assert_eq!(rig.news.try_recv(), Ok(Event::Started { id: 1 }));
-}
-
-/// What playing costs: `cargo rustc --lib --profile test -- -C opt-level=3`, then run the binary
-/// with `try_playing --ignored --nocapture`.
-#[test]
-#[ignore = "takes half a minute; run by hand"]
-fn try_playing() {
-    use crate::{
-        config::{self, SampleFormat, VolumeSettings},
-        model::Volume,
-        output::{Output, VolumeControl},
-    };
-    let (reports, _) = mpsc::channel(32);
-    let settings = config::Output::Wav {
-        path: "/dev/null".into(),
-        format: SampleFormat::S16,
-    };
-    let volume = VolumeControl::new(&VolumeSettings::default(), Volume(40_000));
-    let output = Output::open(&settings, volume, reports, std::process::id());
-    let (player, mut news) = Player::start(output.inlet(), PLAIN).expect("a thread");
-    let open = opened("Long Road");
-    let began = Instant::now();
-    player.order(Order::Load {
-        id: 1,
-        open,
-        position_ms: 60_000,
-        play: true,
-    });
-    while news.try_recv() != Ok(Event::Started { id: 1 }) {
-        thread::sleep(Duration::from_micros(200));
-    }
-    println!("first sample after {:?}", began.elapsed());
-    let costs = || -> Vec<(String, f64, u64)> {
-        let tasks = std::fs::read_dir("/proc/self/task").expect("/proc");
-        tasks
-            .filter_map(|task| {
-                let path = task.ok()?.path();
-                let read = |name: &str| std::fs::read_to_string(path.join(name)).ok();
-                let spent = read("schedstat")?.split(' ').next()?.parse::<f64>().ok()?;
-                let status = read("status")?;
-                let switches = status.lines().find(|l| l.starts_with("voluntary"))?;
-                let switches = switches.split_whitespace().nth(1)?.parse().ok()?;
-                Some((read("comm")?.trim().to_owned(), spent / 1e6, switches))
-            })
-            .filter(|(name, ..)| name.starts_with("siskin"))
-            .collect()
-    };
-    let before = costs();
-    thread::sleep(Duration::from_secs(20));
-    for (name, spent, switches) in costs() {
-        let (_, then, woken) = before.iter().find(|b| b.0 == name).expect("the same");
-        let spent = spent - then;
-        println!(
-            "{name}: {spent:.1} ms and {} wake-ups in 20 s",
-            switches - woken
-        );
-    }
-    drop(player);
-    output.close();
 }

@@ -38,6 +38,8 @@ pub(in crate::output) struct Pipe {
     daemon_pid: u32,
     format: SampleFormat,
     file: Option<File>,
+    /// The file is a FIFO, whose unread bytes can be counted.
+    fifo: bool,
     /// How much of an unfinished frame has been written.
     broken: usize,
     /// Another reader than the one that got the unfinished frame.
@@ -56,6 +58,7 @@ impl Pipe {
             daemon_pid,
             format,
             file: None,
+            fifo: false,
             broken: 0,
             fresh: false,
         }
@@ -148,7 +151,9 @@ impl Target for Pipe {
         if self.file.is_none() {
             let file = self.open_file().map_err(|error| self.trouble(&error))?;
             // A plain file that was full goes on in the middle of the frame.
-            self.fresh = !file.metadata().is_ok_and(|m| m.is_file());
+            let metadata = file.metadata();
+            self.fresh = !metadata.as_ref().is_ok_and(|m| m.is_file());
+            self.fifo = metadata.is_ok_and(|m| is_fifo(&m));
             self.file = Some(file);
         }
         Ok(Opened {
@@ -203,7 +208,7 @@ impl Target for Pipe {
     fn unread(&self) -> u64 {
         self.file
             .as_ref()
-            .filter(|file| file.metadata().is_ok_and(|m| is_fifo(&m)))
+            .filter(|_| self.fifo)
             .and_then(|file| rustix::io::ioctl_fionread(file).ok())
             .unwrap_or(0)
     }
