@@ -9,7 +9,7 @@ use super::{
     layers::Layers,
     problem::Problem,
     schema::{self, Scope},
-    settings::{Audio, Config, Network, Output, SampleFormat, Speaker, VolumeSettings},
+    settings::{Audio, Config, Network, Output, Pairing, SampleFormat, Speaker, VolumeSettings},
     value::{Fault, Origin, Raw, Value},
 };
 
@@ -59,6 +59,10 @@ pub(super) fn build(
     let network = daemon.network();
     let log = daemon.get("log", check::log);
     let state_dir = daemon.get("state_dir", check::path);
+    let pairing = Pairing {
+        offer: daemon.get("pairing", check::offer),
+        client_id: daemon.get("client_id", check::client_id),
+    };
     let mut groups = vec![daemon.group];
 
     let mut speakers = Vec::new();
@@ -85,6 +89,7 @@ pub(super) fn build(
         speakers,
         network,
         log,
+        pairing,
         state_dir,
     };
     (config, Explained { groups })

@@ -1,11 +1,13 @@
 //! What a reload has to do: the difference between two configurations, as data.
 
-use super::settings::{Config, LogLevel, Network, Speaker, VolumeSettings};
+use super::settings::{Config, LogLevel, Network, Pairing, Speaker, VolumeSettings};
 
 /// One thing that is different now.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     Log(LogLevel),
+    /// For the next sign-in by a code.
+    Pairing(Pairing),
     /// Interfaces, addresses or what `getInfo` shows.
     Announcement(Network),
     /// Proxy or access point port.
@@ -52,7 +54,7 @@ pub enum Effort {
 impl Change {
     pub fn effort(&self) -> Effort {
         match self {
-            Self::Log(_) | Self::FirstLevel(_) => Effort::AtOnce,
+            Self::Log(_) | Self::Pairing(_) | Self::FirstLevel(_) => Effort::AtOnce,
             Self::Announcement(_) | Self::Port { .. } => Effort::Announce,
             // The engine tells Spotify name, kind and volume steps when it signs in.
             Self::Name { .. }
@@ -71,7 +73,11 @@ impl Change {
     /// The one speaker it is about; `None` when it is about all of them.
     pub fn speaker(&self) -> Option<&str> {
         match self {
-            Self::Log(_) | Self::Announcement(_) | Self::WayToSpotify(_) | Self::StateDir => None,
+            Self::Log(_)
+            | Self::Pairing(_)
+            | Self::Announcement(_)
+            | Self::WayToSpotify(_)
+            | Self::StateDir => None,
             Self::Removed { id } | Self::Name { id, .. } | Self::Port { id, .. } => Some(id),
             Self::Added(speaker)
             | Self::DeviceType(speaker)
@@ -101,6 +107,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     let mut changes = Vec::new();
     if old.log != new.log {
         changes.push(Change::Log(new.log));
+    }
+    if old.pairing != new.pairing {
+        changes.push(Change::Pairing(new.pairing.clone()));
     }
     if old.state_dir != new.state_dir {
         changes.push(Change::StateDir);

@@ -38,6 +38,8 @@ pub(super) const KEYS: &[Key] = &[
     both("device_type", r#""speaker""#),
     whole_daemon("state_dir", r#""""#),
     whole_daemon("log", r#""info""#),
+    whole_daemon("pairing", r#""when-needed""#),
+    whole_daemon("client_id", r#""""#),
     both("audio.bitrate", "320"),
     both("audio.normalisation", r#""off""#),
     both("audio.normalisation_method", r#""basic""#),

@@ -63,6 +63,7 @@ fn defaults() -> Config {
         }],
         network: Network::default(),
         log: LogLevel::Info,
+        pairing: Pairing::default(),
         state_dir: None,
     }
 }
@@ -183,6 +184,8 @@ fn every_setting_for_the_whole_daemon_can_come_from_the_environment() {
     let around = with(&[
         ("SISKIN_LOG", "debug"),
         ("SISKIN_STATE_DIR", "/srv/siskin"),
+        ("SISKIN_PAIRING", "never"),
+        ("SISKIN_CLIENT_ID", "00000000000000000000000000000ABC"),
         ("SISKIN_NETWORK_ALLOW", "lo, eth*,10.0.0.0/8"),
         ("SISKIN_NETWORK_DENY", "wg0"),
         ("SISKIN_NETWORK_IPV6", "yes"),
@@ -209,6 +212,11 @@ fn every_setting_for_the_whole_daemon_can_come_from_the_environment() {
     };
     assert_eq!(config.network, network);
     assert_eq!(config.log, LogLevel::Debug);
+    let pairing = Pairing {
+        offer: Offer::Never,
+        client_id: Some("00000000000000000000000000000abc".into()),
+    };
+    assert_eq!(config.pairing, pairing);
     assert_eq!(config.state_dir, Some("/srv/siskin".into()));
     assert_eq!(config.speakers[0].port, 4070);
     let output = Output::Pipe {

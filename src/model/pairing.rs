@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Pairing {
     /// A code is being fetched. `trouble` says why that takes longer than usual.
-    Asking { trouble: Option<String> },
+    Asking {
+        trouble: Option<String>,
+    },
     /// The listener types `code` at `address`, or opens `complete_address`, before `expires_at_ms`
     /// (Unix ms). A later code replaces this one by itself.
     Waiting {
@@ -17,10 +19,41 @@ pub enum Pairing {
         expires_at_ms: i64,
         trouble: Option<String>,
     },
+    /// The listener opens `address` in a browser before `expires_at_ms` (Unix ms). Where it leads
+    /// after that comes back by itself, or is pasted.
+    Browser {
+        address: String,
+        expires_at_ms: i64,
+        trouble: Option<String>,
+    },
     /// Approved; Spotify is being asked for the lasting credential.
-    SigningIn,
+    SigningIn {
+        trouble: Option<String>,
+    },
     /// Signed in, as this account.
-    Ready { name: String },
-    Failed { why: String, cure: String },
+    Ready {
+        name: String,
+    },
+    Failed {
+        why: String,
+        cure: String,
+    },
     Cancelled,
+}
+
+impl Pairing {
+    /// Nothing follows any more.
+    pub fn is_over(&self) -> bool {
+        matches!(
+            self,
+            Self::Ready { .. } | Self::Failed { .. } | Self::Cancelled
+        )
+    }
+
+    pub fn failed(why: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self::Failed {
+            why: why.into(),
+            cure: cure.into(),
+        }
+    }
 }
