@@ -111,7 +111,7 @@ fn list(devices: &[output::DeviceLine]) -> String {
 
 /// The log begins with the first command, which says for whom and how much.
 fn engine() -> ExitCode {
-    librespot::engine_main(|start| logging::start(start.log, Some(&start.speaker.name)))
+    librespot::engine_main(|level, speaker| logging::start(level, Some(speaker)))
 }
 
 fn load(settings: &Settings) -> Result<Loaded, Problems> {

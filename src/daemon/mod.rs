@@ -5,6 +5,7 @@
 
 mod board;
 mod house;
+pub mod pairing;
 mod service;
 
 use std::{env, net::IpAddr, path::PathBuf, sync::Arc};

@@ -168,7 +168,8 @@ pub async fn premium(session: &Session) -> Result<(), Failure> {
 /// (as pinned in `=0.8.0`) are all there is.
 const REFUSED: &str = "Login failed with reason: ";
 
-fn classify(error: &Error) -> Failure {
+/// What an error of the sign-in means for the account.
+pub(super) fn classify(error: &Error) -> Failure {
     let words = error.error.to_string();
     if words.contains("INVALID_CREDENTIALS") {
         return Failure::Refused(Refusal::BadCredentials);
