@@ -5,7 +5,7 @@
 //! such child from its start to its end. [`Pairings`] holds them to one a speaker. [`pair_here`] is
 //! a flow without a daemon, on the state directory itself.
 
-use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -319,7 +319,7 @@ pub fn which<'a>(
 /// [`StoreError::InUse`] while a daemon runs; or when there is no such speaker, or no child.
 pub fn pair_here(config: &Config, speaker: Option<&str>, way: Way) -> Result<Flow, PairError> {
     let speaker = which(&config.speakers, speaker)?;
-    let store = Arc::new(Store::open(&dir(config))?);
+    let store = Store::open(&dir(config))?;
     let (device, _) = store.device(&speaker.id);
     let pair = order(device, &speaker.name, config, way);
     let id = speaker.id.clone();
