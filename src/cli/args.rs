@@ -84,6 +84,9 @@ pub struct Settings {
     /// Where accounts are kept
     #[arg(long, value_name = "FOLDER")]
     pub state_dir: Option<String>,
+    /// Where other programs ask; none: nowhere
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<String>,
     /// HTTP proxy: http://host:port
     #[arg(long, value_name = "URL")]
     pub proxy: Option<String>,
@@ -123,6 +126,7 @@ impl Settings {
             ("--interface", "network.allow", &interfaces),
             ("--port", "network.port", &self.port),
             ("--state-dir", "state_dir", &self.state_dir),
+            ("--socket", "socket", &self.socket),
             ("--proxy", "network.proxy", &self.proxy),
             ("--ap-port", "network.ap_port", &self.ap_port),
         ];
@@ -169,13 +173,13 @@ mod tests {
     #[test]
     fn every_flag_sets_a_key_that_there_is() {
         let all = "siskin run -n a -d b -b 320 -o null --path x --format s16 -i eth0 -i wl* -p 1 \
-                   --state-dir /x --proxy http://x:1 --ap-port 443 -vv";
+                   --state-dir /x --socket none --proxy http://x:1 --ap-port 443 -vv";
         let cli = Cli::try_parse_from(all.split_whitespace()).expect("valid");
         let Command::Run(settings) = cli.command else {
             panic!("run");
         };
         let flags = settings.request().flags;
-        assert_eq!(flags.len(), 12);
+        assert_eq!(flags.len(), 13);
         let around = crate::config::Surroundings {
             variables: Vec::new(),
             host: String::new(),

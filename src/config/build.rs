@@ -59,6 +59,7 @@ pub(super) fn build(
     let network = daemon.network();
     let log = daemon.get("log", check::log);
     let state_dir = daemon.get("state_dir", check::path);
+    let socket = daemon.get("socket", check::socket);
     let mut groups = vec![daemon.group];
 
     let mut speakers = Vec::new();
@@ -86,6 +87,7 @@ pub(super) fn build(
         network,
         log,
         state_dir,
+        socket,
     };
     (config, Explained { groups })
 }

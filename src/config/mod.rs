@@ -29,7 +29,7 @@ pub use layers::{Flag, Request, Surroundings};
 pub use problem::{Problem, Problems};
 pub use settings::{
     Audio, Autoplay, Bitrate, Config, Curve, LogLevel, Network, Normalisation, NormalisationMethod,
-    Output, SampleFormat, Speaker, VolumeSettings,
+    Output, SampleFormat, Socket, Speaker, VolumeSettings,
 };
 pub use value::Origin;
 

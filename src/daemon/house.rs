@@ -109,8 +109,8 @@ impl House {
         }
     }
 
-    /// Takes a new configuration over: only what differs is touched. Returns who is gone.
-    pub async fn change(&mut self, new: Config) -> Vec<Place> {
+    /// Takes a new configuration over: only what differs is touched.
+    pub async fn change(&mut self, new: Config) {
         let changes = diff(&self.config, &new);
         if changes
             .iter()
@@ -122,7 +122,7 @@ impl House {
         if seen {
             self.vanish().await;
         }
-        let gone = self.dismiss(&new).await;
+        self.dismiss(&new).await;
         self.config = new;
         for speaker in self.config.speakers.clone() {
             match self.speakers.get_mut(speaker.id.as_str()) {
@@ -141,11 +141,10 @@ impl House {
         if seen {
             self.appear().await;
         }
-        gone
     }
 
     /// Ends the speakers that the new configuration does not have.
-    async fn dismiss(&mut self, new: &Config) -> Vec<Place> {
+    async fn dismiss(&mut self, new: &Config) {
         let known = |id: &str| new.speakers.iter().any(|speaker| speaker.id == id);
         let gone: Vec<Place> = self
             .speakers
@@ -159,7 +158,6 @@ impl House {
                 await_end(running.task, SPEAKER_LIMIT, "a removed speaker").await;
             }
         }
-        gone
     }
 
     /// Goodbye to phones first, then every speaker at once.
