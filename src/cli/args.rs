@@ -31,6 +31,17 @@ pub struct Cli {
 pub enum Command {
     /// Announce the speaker and play, until told to stop
     Run(Settings),
+    /// Say what the speakers do, who is signed in, and what is wrong
+    #[command(after_help = "Exits with 0 when siskin answers, with 1 when none runs here.")]
+    Status {
+        /// Only this one: its name or id, or how that begins
+        speaker: Option<String>,
+        /// Print the state as JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        door: Door,
+    },
     /// Say whether the configuration is right, and what is wrong with it
     Check {
         /// Also print every setting and where it came from
@@ -102,6 +113,33 @@ pub struct Settings {
     /// Tell only what is wrong
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// Where a running daemon is found, and what it keeps.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Door {
+    /// The configuration of the daemon, instead of looking for it
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Where the daemon keeps accounts
+    #[arg(long, value_name = "FOLDER", global = true)]
+    pub state_dir: Option<String>,
+    /// Where the daemon is asked
+    #[arg(long, value_name = "PATH", global = true)]
+    pub socket: Option<String>,
+}
+
+impl Door {
+    /// As the configuration wants to hear it.
+    pub fn request(&self) -> Request {
+        let settings = Settings {
+            config: self.config.clone(),
+            state_dir: self.state_dir.clone(),
+            socket: self.socket.clone(),
+            ..Settings::default()
+        };
+        settings.request()
+    }
 }
 
 impl Settings {

@@ -64,6 +64,7 @@ fn defaults() -> Config {
         network: Network::default(),
         log: LogLevel::Info,
         state_dir: None,
+        socket: Socket::Usual,
     }
 }
 
