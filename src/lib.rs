@@ -11,12 +11,15 @@
 //! 7. [`engine`]: the seam between the daemon and the child process that plays.
 //! 8. [`librespot`]: inside that child: the conversation with Spotify.
 //! 9. [`output`]: inside that child: samples, volume and the sound card.
-//! 10. [`cli`]: the command line.
+//! 10. [`bus`]: one state to read, one way to give orders; [`control`]: who does both.
+//! 11. [`cli`]: the command line.
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+pub mod bus;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod daemon;
 pub mod discovery;
 pub mod engine;

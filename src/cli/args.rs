@@ -31,6 +31,17 @@ pub struct Cli {
 pub enum Command {
     /// Announce the speaker and play, until told to stop
     Run(Settings),
+    /// Say what the speakers do, who is signed in, and what is wrong
+    #[command(after_help = "Exits with 0 when siskin answers, with 1 when none runs here.")]
+    Status {
+        /// Only this one: its name or id, or how that begins
+        speaker: Option<String>,
+        /// Print the state as JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        door: Door,
+    },
     /// Say whether the configuration is right, and what is wrong with it
     Check {
         /// Also print every setting and where it came from
@@ -84,6 +95,9 @@ pub struct Settings {
     /// Where accounts are kept
     #[arg(long, value_name = "FOLDER")]
     pub state_dir: Option<String>,
+    /// Where other programs ask; none: nowhere
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<String>,
     /// HTTP proxy: http://host:port
     #[arg(long, value_name = "URL")]
     pub proxy: Option<String>,
@@ -99,6 +113,33 @@ pub struct Settings {
     /// Tell only what is wrong
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// Where a running daemon is found, and what it keeps.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Door {
+    /// The configuration of the daemon, instead of looking for it
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Where the daemon keeps accounts
+    #[arg(long, value_name = "FOLDER", global = true)]
+    pub state_dir: Option<String>,
+    /// Where the daemon is asked
+    #[arg(long, value_name = "PATH", global = true)]
+    pub socket: Option<String>,
+}
+
+impl Door {
+    /// As the configuration wants to hear it.
+    pub fn request(&self) -> Request {
+        let settings = Settings {
+            config: self.config.clone(),
+            state_dir: self.state_dir.clone(),
+            socket: self.socket.clone(),
+            ..Settings::default()
+        };
+        settings.request()
+    }
 }
 
 impl Settings {
@@ -123,6 +164,7 @@ impl Settings {
             ("--interface", "network.allow", &interfaces),
             ("--port", "network.port", &self.port),
             ("--state-dir", "state_dir", &self.state_dir),
+            ("--socket", "socket", &self.socket),
             ("--proxy", "network.proxy", &self.proxy),
             ("--ap-port", "network.ap_port", &self.ap_port),
         ];
@@ -169,13 +211,13 @@ mod tests {
     #[test]
     fn every_flag_sets_a_key_that_there_is() {
         let all = "siskin run -n a -d b -b 320 -o null --path x --format s16 -i eth0 -i wl* -p 1 \
-                   --state-dir /x --proxy http://x:1 --ap-port 443 -vv";
+                   --state-dir /x --socket none --proxy http://x:1 --ap-port 443 -vv";
         let cli = Cli::try_parse_from(all.split_whitespace()).expect("valid");
         let Command::Run(settings) = cli.command else {
             panic!("run");
         };
         let flags = settings.request().flags;
-        assert_eq!(flags.len(), 12);
+        assert_eq!(flags.len(), 13);
         let around = crate::config::Surroundings {
             variables: Vec::new(),
             host: String::new(),

@@ -4,9 +4,13 @@
 //! Start at [`main`]. Ending the process is left to `main.rs`.
 
 mod args;
+mod client;
+mod door;
 mod exit;
 mod generate;
 pub mod logging;
+mod pick;
+mod status;
 
 use std::{
     fmt::Display,
@@ -32,6 +36,13 @@ pub fn main() -> ExitCode {
     };
     match cli.command {
         Command::Run(settings) => run(&settings),
+        Command::Status {
+            speaker,
+            json,
+            door,
+        } => door::ask(&door, async |client| {
+            status::status(&client, speaker.as_deref(), json).await
+        }),
         Command::Check { explain, settings } => check(&settings, explain),
         Command::Devices => devices(),
         Command::Engine => engine(),

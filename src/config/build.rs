@@ -63,6 +63,7 @@ pub(super) fn build(
         offer: daemon.get("pairing", check::offer),
         client_id: daemon.get("client_id", check::client_id),
     };
+    let socket = daemon.get("socket", check::socket);
     let mut groups = vec![daemon.group];
 
     let mut speakers = Vec::new();
@@ -91,6 +92,7 @@ pub(super) fn build(
         log,
         pairing,
         state_dir,
+        socket,
     };
     (config, Explained { groups })
 }

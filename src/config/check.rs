@@ -7,7 +7,8 @@ use url::Url;
 
 use super::{
     settings::{
-        Autoplay, Bitrate, Curve, LogLevel, Normalisation, NormalisationMethod, Offer, SampleFormat,
+        Autoplay, Bitrate, Curve, LogLevel, Normalisation, NormalisationMethod, Offer,
+        SampleFormat, Socket,
     },
     value::{Fault, Value},
 };
@@ -221,6 +222,24 @@ pub(super) fn text(given: &Value) -> Result<Option<String>, Fault> {
 
 pub(super) fn path(given: &Value) -> Result<Option<PathBuf>, Fault> {
     Ok(text(given)?.map(PathBuf::from))
+}
+
+/// Relative to nothing: the daemon and those who look for it may stand in different folders.
+pub(super) fn socket(given: &Value) -> Result<Socket, Fault> {
+    let path = match text(given)?.as_deref() {
+        None => return Ok(Socket::Usual),
+        Some("none") => return Ok(Socket::Off),
+        Some(path) => PathBuf::from(path),
+    };
+    if path.is_absolute() {
+        Ok(Socket::At(path))
+    } else {
+        let help = r#"use a path that begins with /, or "none""#;
+        Err(Fault::new(
+            format!("is {given}, which is no full path"),
+            help,
+        ))
+    }
 }
 
 pub(super) fn interfaces(given: &Value) -> Result<Vec<String>, Fault> {

@@ -37,6 +37,7 @@ pub(super) const KEYS: &[Key] = &[
     both("name", r#""""#),
     both("device_type", r#""speaker""#),
     whole_daemon("state_dir", r#""""#),
+    whole_daemon("socket", r#""""#),
     whole_daemon("log", r#""info""#),
     whole_daemon("pairing", r#""when-needed""#),
     whole_daemon("client_id", r#""""#),

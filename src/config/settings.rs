@@ -15,6 +15,19 @@ pub struct Config {
     pub pairing: Pairing,
     /// Where accounts and device ids are kept; `None`: `$STATE_DIRECTORY`, else `$XDG_STATE_HOME/siskin`.
     pub state_dir: Option<PathBuf>,
+    pub socket: Socket,
+}
+
+/// Where other programs ask the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Socket {
+    /// `$RUNTIME_DIRECTORY`, else `$XDG_RUNTIME_DIR/siskin`, else the state directory.
+    #[default]
+    Usual,
+    /// Nowhere.
+    Off,
+    /// An absolute path.
+    At(PathBuf),
 }
 
 /// Signing in by a code that is typed elsewhere.

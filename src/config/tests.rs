@@ -65,6 +65,7 @@ fn defaults() -> Config {
         log: LogLevel::Info,
         pairing: Pairing::default(),
         state_dir: None,
+        socket: Socket::Usual,
     }
 }
 
@@ -186,6 +187,7 @@ fn every_setting_for_the_whole_daemon_can_come_from_the_environment() {
         ("SISKIN_STATE_DIR", "/srv/siskin"),
         ("SISKIN_PAIRING", "never"),
         ("SISKIN_CLIENT_ID", "00000000000000000000000000000ABC"),
+        ("SISKIN_SOCKET", "/run/siskin.sock"),
         ("SISKIN_NETWORK_ALLOW", "lo, eth*,10.0.0.0/8"),
         ("SISKIN_NETWORK_DENY", "wg0"),
         ("SISKIN_NETWORK_IPV6", "yes"),
@@ -218,6 +220,7 @@ fn every_setting_for_the_whole_daemon_can_come_from_the_environment() {
     };
     assert_eq!(config.pairing, pairing);
     assert_eq!(config.state_dir, Some("/srv/siskin".into()));
+    assert_eq!(config.socket, Socket::At("/run/siskin.sock".into()));
     assert_eq!(config.speakers[0].port, 4070);
     let output = Output::Pipe {
         path: None,

@@ -5,7 +5,7 @@
 //! such child from its start to its end. [`Pairings`] holds them to one a speaker. [`pair_here`] is
 //! a flow without a daemon, on the state directory itself.
 
-use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, future::ready, io, pin::Pin, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -14,15 +14,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{board::Place, state_dir};
+use super::{board::Place, house::House, places};
 use crate::{
     accounts::{Store, StoreError},
-    config::{self, Config},
+    bus::{Answer, Order, Reason, Unable},
+    config::{Config, Speaker},
     engine::{
         Engine, Heard,
-        messages::{Command, Event, PROTOCOL, Pair, Way},
+        messages::{Command, Event, PROTOCOL, Pair},
     },
-    model::{DeviceId, Login, Pairing, Secret},
+    model::{DeviceId, Login, Pairing, Secret, Way},
     speaker::Knock,
 };
 
@@ -37,10 +38,6 @@ const KNOCK_LIMIT: Duration = Duration::from_secs(12);
 pub enum PairError {
     #[error("a sign-in for this speaker is under way already")]
     UnderWay,
-    #[error("there is no speaker {given:?}; there is {known}")]
-    NoSuchSpeaker { given: String, known: String },
-    #[error("there are several speakers: {known}")]
-    WhichSpeaker { known: String },
     #[error("the part of siskin that signs in could not be started: {0}")]
     Child(#[from] io::Error),
     #[error(transparent)]
@@ -52,12 +49,17 @@ impl PairError {
     pub fn help(&self) -> &'static str {
         match self {
             Self::UnderWay => "use the code that is shown, or cancel that sign-in first",
-            Self::NoSuchSpeaker { .. } | Self::WhichSpeaker { .. } => {
-                "name one of them: siskin pair SPEAKER"
-            }
             Self::Child(_) => "see whether the machine is out of memory or processes",
             Self::Store(error) => error.help(),
         }
+    }
+
+    fn told(&self) -> Unable {
+        let reason = match self {
+            Self::UnderWay => Reason::Conflict,
+            Self::Child(_) | Self::Store(_) => Reason::Broken,
+        };
+        Unable::new(reason, self.to_string(), self.help())
     }
 }
 
@@ -73,6 +75,46 @@ pub fn order(device: DeviceId, name: &str, config: &Config, way: Way) -> Pair {
         way,
     }
 }
+
+/// Begins with an order about signing in; hands any other back.
+///
+/// # Errors
+/// The order, when it is about something else.
+pub fn begin(order: Order, house: &mut House) -> Result<Done, Order> {
+    let answer = match order {
+        Order::Pair { speaker, way } => match house.pair(&speaker, way, false) {
+            Some(Ok(now)) => Ok(Answer::Pairing(now)),
+            Some(Err(error)) => Err(error.told()),
+            None => Err(Unable::unknown_speaker(&speaker)),
+        },
+        Order::Paste { speaker, address } => match house.pairings().get(&speaker) {
+            Some(flow) if flow.paste(address) => Ok(Answer::Done),
+            Some(_) => Err(Unable::new(
+                Reason::Conflict,
+                "another address is being looked at",
+                "wait for what comes of it",
+            )),
+            None => Err(Unable::no_pairing()),
+        },
+        Order::CancelPairing { speaker } => {
+            let Some(flow) = house.pairings().get(&speaker) else {
+                return Ok(Box::pin(ready(Err(Unable::no_pairing()))));
+            };
+            flow.cancel();
+            let mut state = flow.watch();
+            return Ok(Box::pin(async move {
+                // A state that cannot be watched any more belongs to a flow that is gone.
+                let _ = state.wait_for(Pairing::is_over).await;
+                Ok(Answer::Done)
+            }));
+        }
+        other => return Err(other),
+    };
+    Ok(Box::pin(ready(answer)))
+}
+
+/// What an order comes to.
+pub type Done = Pin<Box<dyn Future<Output = Result<Answer, Unable>> + Send>>;
 
 /// One sign-in, from its start to its end. Dropping it ends the child.
 #[derive(Debug)]
@@ -119,15 +161,17 @@ impl Flow {
         self.state.clone()
     }
 
+    pub fn now(&self) -> Pairing {
+        self.state.borrow().clone()
+    }
+
     pub fn is_over(&self) -> bool {
         self.state.borrow().is_over()
     }
 
     /// The address that a browser was led to. False while the one before was not read.
-    pub fn paste(&self, address: String) -> bool {
-        self.paste
-            .try_send(Secret::new(address.into_bytes()))
-            .is_ok()
+    pub fn paste(&self, address: Secret) -> bool {
+        self.paste.try_send(address).is_ok()
     }
 
     /// Asks it to end; the state says when it has.
@@ -135,9 +179,8 @@ impl Flow {
         self.cancel.cancel();
     }
 
-    /// Cancels and waits for the end, which comes within seconds.
-    pub async fn close(mut self) {
-        self.cancel.cancel();
+    /// Waits for its end, which comes within seconds of [`Flow::cancel`].
+    pub async fn ended(&mut self) {
         // A panic there was told; here it only means that the child is gone.
         let _ = (&mut self.task).await;
     }
@@ -225,10 +268,33 @@ fn said(heard: Option<Heard>) -> Said {
 }
 
 /// The flows of the house: one a speaker.
-#[derive(Debug, Default)]
-pub struct Pairings(BTreeMap<Place, Flow>);
+pub struct Pairings {
+    flows: BTreeMap<Place, Held>,
+    /// Hears of every state of every flow.
+    tell: mpsc::Sender<(Place, Pairing)>,
+}
+
+struct Held {
+    flow: Flow,
+    /// Nobody asked for it: it was offered because the stored login was refused.
+    offered: bool,
+    teller: JoinHandle<()>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.teller.abort();
+    }
+}
 
 impl Pairings {
+    pub fn new(tell: mpsc::Sender<(Place, Pairing)>) -> Self {
+        Self {
+            flows: BTreeMap::new(),
+            tell,
+        }
+    }
+
     /// Starts a flow whose account is handed to the speaker as if a phone had brought it.
     ///
     /// # Errors
@@ -238,34 +304,73 @@ impl Pairings {
         place: &Place,
         pair: Pair,
         knocks: mpsc::Sender<Knock>,
-    ) -> Result<watch::Receiver<Pairing>, PairError> {
-        if self.0.get(place).is_some_and(|flow| !flow.is_over()) {
-            return Err(PairError::UnderWay);
+        offered: bool,
+    ) -> Result<Pairing, PairError> {
+        if let Some(held) = self.flows.get_mut(place)
+            && !held.flow.is_over()
+        {
+            // Whoever asks now has taken the offer up.
+            return match std::mem::replace(&mut held.offered, offered) {
+                true if !offered => Ok(held.flow.now()),
+                _ => Err(PairError::UnderWay),
+            };
         }
         let flow = Flow::start(pair, move |login, _| knock(knocks, login))?;
-        let state = flow.watch();
-        self.0.insert(place.clone(), flow);
-        Ok(state)
+        let teller = tokio::spawn(pass_on(flow.watch(), place.clone(), self.tell.clone()));
+        let now = flow.now();
+        let held = Held {
+            flow,
+            offered,
+            teller,
+        };
+        self.flows.insert(place.clone(), held);
+        Ok(now)
     }
 
-    /// The flow of this speaker; an ended one until the next is started.
+    /// The flow of this speaker while it is under way.
     pub fn get(&self, place: &str) -> Option<&Flow> {
-        self.0.get(place)
+        let flow = &self.flows.get(place)?.flow;
+        (!flow.is_over()).then_some(flow)
+    }
+
+    /// Nobody needs the code any more that nobody asked for.
+    pub fn withdraw(&self, place: &str) {
+        if let Some(held) = self.flows.get(place).filter(|held| held.offered) {
+            held.flow.cancel();
+        }
     }
 
     /// A speaker is gone, and its flow with it.
     pub fn remove(&mut self, place: &str) {
-        self.0.remove(place);
+        self.flows.remove(place);
     }
 
     /// Ends them all, each in order.
     pub async fn close(&mut self) {
-        let flows = std::mem::take(&mut self.0);
-        for flow in flows.values() {
-            flow.cancel();
+        let mut flows = std::mem::take(&mut self.flows);
+        for held in flows.values() {
+            held.flow.cancel();
         }
-        for flow in flows.into_values() {
-            flow.close().await;
+        for held in flows.values_mut() {
+            held.flow.ended().await;
+        }
+    }
+}
+
+/// Tells every state until the last.
+async fn pass_on(
+    mut state: watch::Receiver<Pairing>,
+    place: Place,
+    tell: mpsc::Sender<(Place, Pairing)>,
+) {
+    loop {
+        let now = state.borrow_and_update().clone();
+        let over = now.is_over();
+        if tell.send((place.clone(), now)).await.is_err() || over {
+            return;
+        }
+        if state.changed().await.is_err() {
+            return;
         }
     }
 }
@@ -286,40 +391,13 @@ async fn knock(knocks: mpsc::Sender<Knock>, login: Login) -> Result<(), Refused>
     }
 }
 
-/// The one that `given` names by id or name; without a name, the only one.
-///
-/// # Errors
-/// When that is none, or could be several.
-pub fn which<'a>(
-    speakers: &'a [config::Speaker],
-    given: Option<&str>,
-) -> Result<&'a config::Speaker, PairError> {
-    let known = || {
-        let names: Vec<_> = speakers.iter().map(|one| format!("{:?}", one.id)).collect();
-        names.join(", ")
-    };
-    match (given, speakers) {
-        (None, [only]) => Ok(only),
-        (None, _) => Err(PairError::WhichSpeaker { known: known() }),
-        (Some(given), _) => speakers
-            .iter()
-            .find(|one| one.id == given)
-            .or_else(|| speakers.iter().find(|one| one.name == given))
-            .ok_or_else(|| PairError::NoSuchSpeaker {
-                given: given.to_owned(),
-                known: known(),
-            }),
-    }
-}
-
 /// Starts a flow without a daemon. The state directory is locked until the flow has ended; the
 /// account is kept there, and the next start signs it in.
 ///
 /// # Errors
-/// [`StoreError::InUse`] while a daemon runs; or when there is no such speaker, or no child.
-pub fn pair_here(config: &Config, speaker: Option<&str>, way: Way) -> Result<Flow, PairError> {
-    let speaker = which(&config.speakers, speaker)?;
-    let store = Store::open(&dir(config))?;
+/// [`StoreError::InUse`] while a daemon runs; or when the child cannot be started.
+pub fn pair_here(config: &Config, speaker: &Speaker, way: Way) -> Result<Flow, PairError> {
+    let store = Store::open(&places::state_dir(config))?;
     let (device, _) = store.device(&speaker.id);
     let pair = order(device, &speaker.name, config, way);
     let id = speaker.id.clone();
@@ -334,10 +412,6 @@ pub fn pair_here(config: &Config, speaker: Option<&str>, way: Way) -> Result<Flo
     Ok(flow)
 }
 
-fn dir(config: &Config) -> PathBuf {
-    config.state_dir.clone().unwrap_or_else(state_dir)
-}
-
 fn not_kept(error: &io::Error) -> Refused {
     Refused {
         why: format!("the account could not be kept ({error})"),
@@ -349,30 +423,6 @@ fn not_kept(error: &io::Error) -> Refused {
 mod tests {
     use super::*;
     use crate::model::Refusal;
-
-    fn speaker(id: &str, name: &str) -> config::Speaker {
-        config::Speaker {
-            id: id.into(),
-            name: name.into(),
-            device_type: crate::model::DeviceType::Speaker,
-            port: 0,
-            audio: config::Audio::default(),
-            output: config::Output::default(),
-            volume: config::VolumeSettings::default(),
-        }
-    }
-
-    #[test]
-    fn a_speaker_is_meant_by_id_by_name_or_because_there_is_no_other() {
-        let both = [speaker("1", "Kitchen"), speaker("bath", "Bath")];
-        let id = |given| which(&both, given).map(|one| one.id.as_str());
-        assert_eq!(id(Some("bath")).ok(), Some("bath"));
-        assert_eq!(id(Some("Kitchen")).ok(), Some("1"));
-        assert_eq!(which(&both[..1], None).map(|one| &*one.id).ok(), Some("1"));
-        assert!(matches!(id(None), Err(PairError::WhichSpeaker { .. })));
-        let error = id(Some("attic")).expect_err("none");
-        assert!(error.to_string().contains("\"bath\""), "{error}");
-    }
 
     #[test]
     fn a_refusal_and_a_lost_child_end_the_flow_with_a_cure() {

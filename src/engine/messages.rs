@@ -9,7 +9,7 @@ use crate::{
     config,
     model::{
         Condition, ConditionCode, DeviceId, Login, Pairing, Playback, Refusal, Repeat, Secret,
-        Volume,
+        Volume, Way,
     },
 };
 
@@ -85,18 +85,6 @@ pub struct Pair {
     /// The OAuth client to be; `None`: the one that librespot signs in with.
     pub client_id: Option<String>,
     pub way: Way,
-}
-
-/// How the listener says yes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Way {
-    /// By a code typed at an address, on any device (RFC 8628).
-    Code,
-    /// In a browser on this machine, which is led back to a port of ours.
-    Browser,
-    /// In a browser anywhere; where it was led to comes as [`Command::Pasted`].
-    Paste,
 }
 
 impl From<Start> for Command {

@@ -2,6 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
+/// How the listener says yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// By a code typed at an address, on any device (RFC 8628).
+    #[default]
+    Code,
+    /// In a browser on this machine, which is led back to a port of ours.
+    Browser,
+    /// In a browser anywhere; the address that it was led to is pasted.
+    Paste,
+}
+
 /// One flow; `Ready`, `Failed` and `Cancelled` are its ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]

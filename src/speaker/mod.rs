@@ -5,6 +5,7 @@
 //! happens goes out as [`News`].
 
 mod phase;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -26,7 +27,7 @@ use crate::{
         Engine, Heard,
         messages::{Command, PROTOCOL, Start},
     },
-    model::{Condition, ConditionCode, DeviceId, Login, Playback, Volume, masked, unix_ms},
+    model::{Condition, ConditionCode, DeviceId, Login, Phase, Playback, Volume, masked, unix_ms},
 };
 use phase::{Action, Input, Now, Seat, Seats, Ticket, Timer};
 
@@ -51,6 +52,8 @@ pub enum News {
     Raised(Condition),
     Cleared(ConditionCode),
     ActiveUser(Option<String>),
+    /// Where the speaker stands, and whom it belongs to.
+    Seat(Phase, Option<String>),
     Playback(Box<Playback>),
 }
 
@@ -90,6 +93,8 @@ pub struct Speaker {
     level: Volume,
     /// When the level is to be written, if it has changed.
     keep_level_at: Option<Instant>,
+    /// As told last.
+    shown: (Phase, Option<String>),
 }
 
 impl Speaker {
@@ -116,6 +121,7 @@ impl Speaker {
             heard,
             level: start,
             keep_level_at: None,
+            shown: Default::default(),
         }
     }
 
@@ -218,6 +224,12 @@ impl Speaker {
         };
         for action in self.seats.step(input, now) {
             self.carry_out(action).await;
+        }
+        // Last, so that nobody reads that something is lost before the reason.
+        let shown = shown::seat(self.seats.resident());
+        if shown != self.shown {
+            self.shown = shown.clone();
+            self.tell_all(News::Seat(shown.0, shown.1)).await;
         }
     }
 

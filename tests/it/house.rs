@@ -19,7 +19,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("output", &["model", "config"]),
     ("librespot", &["model", "config", "engine", "output"]),
     ("speaker", &["model", "config", "accounts", "engine"]),
-    ("control", &["model", "config"]),
+    ("bus", &["model"]),
+    ("control", &["model", "config", "bus"]),
     (
         "daemon",
         &[
@@ -31,11 +32,22 @@ const ROOMS: &[(&str, &[&str])] = &[
             "output",
             "librespot",
             "speaker",
+            "bus",
             "control",
         ],
     ),
-    // librespot to be the engine, output to list the cards.
-    ("cli", &["daemon", "librespot", "output", "config", "model"]),
+    // librespot to be the engine, output to list the cards, accounts for when no daemon runs.
+    (
+        "cli",
+        &[
+            "daemon",
+            "librespot",
+            "output",
+            "accounts",
+            "config",
+            "model",
+        ],
+    ),
 ];
 
 /// In which places a foreign crate may be named. A name that ends in `_` stands for all that
@@ -48,9 +60,16 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("cpal", &["output"]),
     ("alsa", &["output"]),
     ("rubato", &["output"]),
-    ("hyper", &["control", "discovery/endpoint"]),
-    ("hyper_util", &["control", "discovery/endpoint"]),
-    ("http_body_util", &["control", "discovery/endpoint"]),
+    ("axum", &["control"]),
+    ("hyper", &["control", "discovery/endpoint", "cli/client"]),
+    (
+        "hyper_util",
+        &["control", "discovery/endpoint", "cli/client"],
+    ),
+    (
+        "http_body_util",
+        &["control", "discovery/endpoint", "cli/client"],
+    ),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),

@@ -19,8 +19,8 @@ use tracing::info;
 
 use super::{session::Failure, stage, wire::Reporter};
 use crate::{
-    engine::messages::{Command, Event, Pair, Way},
-    model::{Login, Pairing, Secret},
+    engine::messages::{Command, Event, Pair},
+    model::{Login, Pairing, Secret, Way},
 };
 use http::Door;
 use pace::{End, FLOW_LIMIT};
