@@ -34,6 +34,8 @@ pub enum Order {
     RenameAccount { user: String, name: String },
     /// Begins to sign somebody in by a code or a browser. Where that stands is in the state.
     Pair { speaker: String, way: Way },
+    /// Where the sign-in that was begun last stands, or how it ended.
+    Pairing { speaker: String },
     /// The address that the browser was led to, for a sign-in that waits for it.
     Paste { speaker: String, address: Secret },
     /// Ends a sign-in that is under way.
@@ -90,6 +92,7 @@ impl Order {
             Self::Accounts
             | Self::RenameAccount { .. }
             | Self::Pair { .. }
+            | Self::Pairing { .. }
             | Self::Paste { .. }
             | Self::CancelPairing { .. } => Duration::from_secs(5),
         }

@@ -9,6 +9,7 @@ mod door;
 mod exit;
 mod generate;
 pub mod logging;
+mod pair;
 mod pick;
 mod status;
 
@@ -22,7 +23,9 @@ use clap::{Parser as _, error::ErrorKind};
 
 use crate::{
     config::{self, Loaded, Problems, Surroundings},
-    daemon, librespot, output,
+    daemon, librespot,
+    model::Way,
+    output,
 };
 use args::{Cli, Command, Settings};
 
@@ -43,6 +46,16 @@ pub fn main() -> ExitCode {
         } => door::ask(&door, async |client| {
             status::status(&client, speaker.as_deref(), json).await
         }),
+        Command::Pair { speaker, door } => pair::pair(&door, speaker.as_deref(), Way::Code),
+        Command::Login {
+            speaker,
+            paste,
+            door,
+            ..
+        } => {
+            let way = if paste { Way::Paste } else { Way::Browser };
+            pair::pair(&door, speaker.as_deref(), way)
+        }
         Command::Check { explain, settings } => check(&settings, explain),
         Command::Devices => devices(),
         Command::Engine => engine(),

@@ -87,6 +87,10 @@ pub fn begin(order: Order, house: &mut House) -> Result<Done, Order> {
             Some(Err(error)) => Err(error.told()),
             None => Err(Unable::unknown_speaker(&speaker)),
         },
+        Order::Pairing { speaker } => match house.pairings().last(&speaker) {
+            Some(now) => Ok(Answer::Pairing(now)),
+            None => Err(Unable::no_pairing()),
+        },
         Order::Paste { speaker, address } => match house.pairings().get(&speaker) {
             Some(flow) if flow.paste(address) => Ok(Answer::Done),
             Some(_) => Err(Unable::new(
@@ -331,6 +335,11 @@ impl Pairings {
     pub fn get(&self, place: &str) -> Option<&Flow> {
         let flow = &self.flows.get(place)?.flow;
         (!flow.is_over()).then_some(flow)
+    }
+
+    /// Where the flow of this speaker stands, or how the last one ended.
+    pub fn last(&self, place: &str) -> Option<Pairing> {
+        self.flows.get(place).map(|held| held.flow.now())
     }
 
     /// Nobody needs the code any more that nobody asked for.

@@ -8,6 +8,7 @@ mod handoff;
 mod house;
 mod lan;
 mod network;
+mod pairing;
 mod pipe;
 mod quality;
 mod reload;

@@ -60,7 +60,11 @@ pub fn large(code: &str, columns: usize) -> Option<String> {
     for row in 0..ROWS {
         for letter in &letters {
             for dot in (0..5).rev() {
-                text.push(if letter[row] >> dot & 1 == 1 { '█' } else { ' ' });
+                text.push(if letter[row] >> dot & 1 == 1 {
+                    '█'
+                } else {
+                    ' '
+                });
             }
             text.push_str("  ");
         }

@@ -49,7 +49,8 @@ impl Show {
         let (status, trouble) = status(state, now_ms);
         if self.screen.is_terminal {
             if let Some(status) = status {
-                let trouble = trouble.map_or(String::new(), |why| format!(" ({why}; trying again)"));
+                let trouble =
+                    trouble.map_or(String::new(), |why| format!(" ({why}; trying again)"));
                 let line: String = format!("{status}{trouble}")
                     .chars()
                     .take(self.screen.columns.saturating_sub(1))
@@ -197,13 +198,19 @@ mod tests {
     fn where_nobody_looks_every_state_is_a_line_and_said_once() {
         let mut show = Show::new(PLAIN);
         let text = show.next(&waiting("AB12", None), 0);
-        assert!(text.contains("code: AB12\n") && text.contains("pair?code=AB12\n"), "{text}");
+        assert!(
+            text.contains("code: AB12\n") && text.contains("pair?code=AB12\n"),
+            "{text}"
+        );
         assert!(!text.contains('\x1b'), "{text:?}");
         assert_eq!(show.next(&waiting("AB12", None), 1_000), "");
         let trouble = show.next(&waiting("AB12", Some("no answer")), 2_000);
         assert_eq!(trouble, "trouble: no answer; trying again\n");
         assert_eq!(show.next(&waiting("AB12", Some("no answer")), 3_000), "");
-        assert!(show.next(&waiting("CD34", None), 4_000).contains("code: CD34"));
+        assert!(
+            show.next(&waiting("CD34", None), 4_000)
+                .contains("code: CD34")
+        );
         let ready = Pairing::Ready { name: "kim".into() };
         assert_eq!(show.next(&ready, 5_000), "ready as kim\n");
     }
@@ -212,14 +219,23 @@ mod tests {
     fn on_a_terminal_there_are_large_letters_a_qr_code_and_a_countdown_in_place() {
         let mut show = Show::new(TERMINAL);
         let text = show.next(&waiting("AB12", None), 0);
-        assert!(text.contains('▀') && text.contains("https://spotify.com/pair "), "{text}");
+        assert!(
+            text.contains('▀') && text.contains("https://spotify.com/pair "),
+            "{text}"
+        );
         assert!(text.contains(&letters::large("AB12", 80).expect("it fits")));
-        assert!(text.ends_with("waiting, 2:05 left (Ctrl-C cancels)"), "{text}");
+        assert!(
+            text.ends_with("waiting, 2:05 left (Ctrl-C cancels)"),
+            "{text}"
+        );
         let tick = show.next(&waiting("AB12", None), 1_500);
         assert_eq!(tick, "\r\x1b[2Kwaiting, 2:03 left (Ctrl-C cancels)");
         let tick = show.next(&waiting("AB12", Some("no answer")), 200_000);
         assert!(tick.contains("0:00 left") && tick.contains("(no answer; trying again)"));
-        assert_eq!(show.next(&Pairing::Cancelled, 0), "\r\x1b[2Kcancelled; nothing was kept\n");
+        assert_eq!(
+            show.next(&Pairing::Cancelled, 0),
+            "\r\x1b[2Kcancelled; nothing was kept\n"
+        );
     }
 
     #[test]

@@ -38,14 +38,12 @@ pub async fn start(
     }
 }
 
-pub async fn now(State(bus): State<Bus>, Named(id): Named) -> Result<Json<Pairing>, Failed> {
-    let house = bus.now();
-    let Some(speaker) = house.speaker(&id) else {
-        return Err(Unable::unknown_speaker(&id).into());
-    };
-    match &speaker.pairing {
-        Some(now) => Ok(Json(now.clone())),
-        None => Err(Unable::no_pairing().into()),
+/// Asked of the daemon and not read from the state: whoever has just begun must not see how an
+/// earlier one ended.
+pub async fn now(State(bus): State<Bus>, Named(speaker): Named) -> Result<Json<Pairing>, Failed> {
+    match bus.order(Order::Pairing { speaker }).await? {
+        Answer::Pairing(now) => Ok(Json(now)),
+        _ => Err(Unable::no_pairing().into()),
     }
 }
 
