@@ -222,11 +222,9 @@ fn a_server_that_is_down_or_talks_nonsense_is_asked_again_and_said_so() {
         pair.says("makes no sense").await;
         let code = code(&listener).await;
         pair.says(&format!("code: {code}")).await;
-        let mark = world.sim.record().mark();
-        let asked = world
-            .sim
-            .record()
-            .wait_for(PATIENCE, mark, |entry| entry.place == Place::Token);
+        let record = world.sim.record();
+        let token = |entry: &spotify_sim::Entry| entry.place == Place::Token;
+        let asked = record.wait_for(PATIENCE, record.mark(), token);
         asked.await.unwrap_or_else(|error| panic!("{error}"));
         world.sim.go_dark().await;
         pair.says("onnection refused").await;
@@ -241,7 +239,8 @@ fn a_server_that_is_down_or_talks_nonsense_is_asked_again_and_said_so() {
 fn an_approved_sign_in_outlives_a_bad_line_to_the_access_point() {
     scenario(async |world| {
         let listener = listener(&world);
-        let lost = Fault::on(Place::ApConnect).times(8).then(Then::Drop);
+        // One attempt tries six access points twice each.
+        let lost = Fault::on(Place::ApConnect).times(13).then(Then::Drop);
         world.sim.faults().add(lost);
         let mut pair = Watched::start(&world, &["pair"]);
         listener.approve(&code(&listener).await, "kim");
