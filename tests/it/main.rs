@@ -1,5 +1,6 @@
 //! The behaviour of the real binary, end to end: a file per behaviour.
 
+mod ask;
 mod card;
 mod command_line;
 mod control;
@@ -14,7 +15,9 @@ mod reload;
 mod restart;
 mod seats;
 mod service;
+mod socket;
 mod speakers;
+mod status;
 mod tape;
 mod trouble;
 mod world;
