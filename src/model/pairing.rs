@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Pairing {
     /// A code is being fetched. `trouble` says why that takes longer than usual.
-    Asking { trouble: Option<String> },
+    Asking {
+        trouble: Option<String>,
+    },
     /// The listener types `code` at `address`, or opens `complete_address`, before `expires_at_ms`
     /// (Unix ms). A later code replaces this one by itself.
     Waiting {
@@ -20,7 +22,12 @@ pub enum Pairing {
     /// Approved; Spotify is being asked for the lasting credential.
     SigningIn,
     /// Signed in, as this account.
-    Ready { name: String },
-    Failed { why: String, cure: String },
+    Ready {
+        name: String,
+    },
+    Failed {
+        why: String,
+        cure: String,
+    },
     Cancelled,
 }
