@@ -3,6 +3,7 @@
 //! Owns the flags, the exit codes and what is printed on standard error before there is a log.
 //! Start at [`main`]. Ending the process is left to `main.rs`.
 
+mod accounts;
 mod args;
 mod client;
 mod door;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         } => door::ask(&door, async |client| {
             status::status(&client, speaker.as_deref(), json).await
         }),
+        Command::Accounts { what, door } => accounts::run(&door, what),
         Command::Check { explain, settings } => check(&settings, explain),
         Command::Devices => devices(),
         Command::Engine => engine(),

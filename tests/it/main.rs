@@ -1,5 +1,6 @@
 //! The behaviour of the real binary, end to end: a file per behaviour.
 
+mod accounts_command;
 mod ask;
 mod card;
 mod command_line;
