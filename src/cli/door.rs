@@ -16,10 +16,7 @@ use crate::{
 pub type Failure = (String, String);
 
 /// Finds the daemon, has `question` ask it, and prints what comes of it.
-pub fn ask(
-    door: &Door,
-    question: impl AsyncFnOnce(Client) -> Result<String, Failure>,
-) -> ExitCode {
+pub fn ask(door: &Door, question: impl AsyncFnOnce(Client) -> Result<String, Failure>) -> ExitCode {
     let config = match settings(door) {
         Ok(config) => config,
         Err(problems) => return misconfigured(&problems),

@@ -33,7 +33,10 @@ pub fn pick<'a, T>(
             let several = if several.is_empty() { begun } else { several };
             Err((
                 format!("{given:?} is the {kind} of more than one"),
-                format!("say which: {}", listed(several.iter().copied(), all, &names)),
+                format!(
+                    "say which: {}",
+                    listed(several.iter().copied(), all, &names)
+                ),
             ))
         }
     }

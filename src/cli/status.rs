@@ -31,12 +31,9 @@ pub async fn status(
         both(ClientError::Strange { why })
     })?;
     let at = match speaker {
-        Some(given) => Some(pick(
-            "speaker",
-            given,
-            &house.speakers,
-            |speaker| [&speaker.name, &speaker.id],
-        )?),
+        Some(given) => Some(pick("speaker", given, &house.speakers, |speaker| {
+            [&speaker.name, &speaker.id]
+        })?),
         None => None,
     };
     if json {

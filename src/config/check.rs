@@ -8,7 +8,8 @@ use url::Url;
 use super::{
     household::Guests,
     settings::{
-        Autoplay, Bitrate, Curve, LogLevel, Normalisation, NormalisationMethod, SampleFormat, Socket,
+        Autoplay, Bitrate, Curve, LogLevel, Normalisation, NormalisationMethod, SampleFormat,
+        Socket,
     },
     value::{Fault, Value},
 };
@@ -233,7 +234,10 @@ pub(super) fn socket(given: &Value) -> Result<Socket, Fault> {
         Ok(Socket::At(path))
     } else {
         let help = r#"use a path that begins with /, or "none""#;
-        Err(Fault::new(format!("is {given}, which is no full path"), help))
+        Err(Fault::new(
+            format!("is {given}, which is no full path"),
+            help,
+        ))
     }
 }
 

@@ -10,8 +10,8 @@ use tracing::{info, warn};
 use crate::{
     config,
     model::{
-        Account, Condition, ConditionCode, Conditions, House, Phase, PlayState, Playback,
-        Severity, SpeakerState,
+        Account, Condition, ConditionCode, Conditions, House, Phase, PlayState, Playback, Severity,
+        SpeakerState,
     },
 };
 

@@ -173,12 +173,14 @@ async fn remembers(store: Option<Arc<Store>>, user: &str) -> Result<bool, Unable
     }
 }
 
-async fn on_disk<T: Send + 'static>(
-    job: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Unable> {
+async fn on_disk<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T, Unable> {
     spawn_blocking(job).await.map_err(|why| {
         let help = "please report it; the log says more";
-        Unable::new(Reason::Broken, format!("that went wrong inside ({why})"), help)
+        Unable::new(
+            Reason::Broken,
+            format!("that went wrong inside ({why})"),
+            help,
+        )
     })
 }
 

@@ -196,7 +196,9 @@ impl Conditions {
 
     /// Each with the Unix time in ms since when.
     pub fn iter(&self) -> impl Iterator<Item = (i64, &Condition)> {
-        self.0.values().map(|(since_ms, condition)| (*since_ms, condition))
+        self.0
+            .values()
+            .map(|(since_ms, condition)| (*since_ms, condition))
     }
 }
 

@@ -30,8 +30,8 @@ use crate::{
         messages::{Command, PROTOCOL, Start},
     },
     model::{
-        Account, CameBy, Condition, ConditionCode, DeviceId, Login, Phase, Playback, Volume, local_minute,
-        unix_ms,
+        Account, CameBy, Condition, ConditionCode, DeviceId, Login, Phase, Playback, Volume,
+        local_minute, unix_ms,
     },
 };
 use phase::{Action, Answer, Arrival, Input, Now, Seat, Seats, Ticket, Timer};

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::{
-    ask::{Said, ask, siskin, status_says},
+    ask::{Said, ask, has_no_secret, siskin, status_says},
     lan::{NULL, fifo, one_engine, plays},
     world::{PATIENCE, World, hears, scenario, shows},
 };
@@ -22,15 +22,12 @@ async fn done(world: &World, arguments: &[&str]) -> String {
 /// What a command said that is to have failed.
 async fn refused(world: &World, arguments: &[&str]) -> String {
     let said = accounts(world, arguments).await;
-    assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{arguments:?}");
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(1), ""),
+        "{arguments:?}"
+    );
     said.err
-}
-
-fn has_no_secret(world: &World, text: &str) {
-    for user in ["kim", "alex"] {
-        let user = world.sim.users().get(user).expect("a user");
-        assert!(!text.contains(&user.password), "{text}");
-    }
 }
 
 #[test]
@@ -46,21 +43,35 @@ fn everybody_is_listed_signed_in_renamed_and_forgotten_by_name() {
         let list = done(&world, &["list"]).await;
         let mut lines = list.lines();
         let alex = lines.next().expect("the one used last");
-        assert!(alex.starts_with("alex: Premium, DE, came by phone, last used 20"), "{list}");
+        assert!(
+            alex.starts_with("alex: Premium, DE, came by phone, last used 20"),
+            "{list}"
+        );
         assert!(alex.ends_with("; signed in on Kitchen"), "{list}");
         let kim = lines.next().expect("the one before");
-        assert!(kim.starts_with("kim: ") && !kim.contains("signed in"), "{list}");
+        assert!(
+            kim.starts_with("kim: ") && !kim.contains("signed in"),
+            "{list}"
+        );
         has_no_secret(&world, &list);
 
-        assert_eq!(done(&world, &["use", "KI"]).await, "kim is signed in on Kitchen\n");
+        assert_eq!(
+            done(&world, &["use", "KI"]).await,
+            "kim is signed in on Kitchen\n"
+        );
         assert_eq!(world.info(&found).await.active_user, "kim");
-        kims.wait_for_device("Kitchen", PATIENCE).await.expect("listed again");
+        kims.wait_for_device("Kitchen", PATIENCE)
+            .await
+            .expect("listed again");
         let renamed = done(&world, &["rename", "kim", "Mum"]).await;
         assert_eq!(renamed, "kim is Mum (kim) from now on\n");
         status_says(&world, "Kitchen: ready, Mum (kim) is signed in").await;
         // Who sits there already is answered from the living session.
         let engine = one_engine(&daemon).await;
-        assert_eq!(done(&world, &["use", "mum"]).await, "Mum (kim) is signed in on Kitchen\n");
+        assert_eq!(
+            done(&world, &["use", "mum"]).await,
+            "Mum (kim) is signed in on Kitchen\n"
+        );
         assert_eq!(one_engine(&daemon).await, engine);
 
         let told = refused(&world, &["use", "zoe"]).await;
@@ -75,9 +86,15 @@ fn everybody_is_listed_signed_in_renamed_and_forgotten_by_name() {
             assert!(told.contains(words), "{told}");
         }
         status_says(&world, "Kitchen: waiting to be picked").await;
-        kims.wait_until_gone("Kitchen", PATIENCE).await.expect("gone from the app");
+        kims.wait_until_gone("Kitchen", PATIENCE)
+            .await
+            .expect("gone from the app");
         assert!(done(&world, &[]).await.starts_with("alex: "));
-        assert!(refused(&world, &["forget", "kim"]).await.contains("no account \"kim\""));
+        assert!(
+            refused(&world, &["forget", "kim"])
+                .await
+                .contains("no account \"kim\"")
+        );
         done(&world, &["forget", "--all"]).await;
         assert!(done(&world, &[]).await.starts_with("nobody is remembered"));
         let kept = fs::read_dir(world.dir().join("state/accounts")).expect("a folder");
@@ -122,7 +139,10 @@ fn without_a_daemon_its_files_are_asked_and_changed() {
     scenario(async |world| {
         fs::write(world.dir().join("config.toml"), world.settings(NULL)).expect("written");
         assert!(done(&world, &[]).await.starts_with("nobody is remembered"));
-        assert!(!world.dir().join("state").exists(), "a question makes no folder");
+        assert!(
+            !world.dir().join("state").exists(),
+            "a question makes no folder"
+        );
         let daemon = world.start(&world.settings(NULL));
         let found = world.find().await;
         for user in ["alex", "kim"] {
@@ -131,7 +151,10 @@ fn without_a_daemon_its_files_are_asked_and_changed() {
         status_says(&world, "kim is signed in").await;
         daemon.stop().await;
         let list = done(&world, &[]).await;
-        assert!(list.starts_with("kim: ") && list.contains("\nalex: "), "{list}");
+        assert!(
+            list.starts_with("kim: ") && list.contains("\nalex: "),
+            "{list}"
+        );
         assert!(!list.contains("signed in"), "{list}");
         done(&world, &["rename", "kim", "Mum"]).await;
         let told = done(&world, &["use", "alex"]).await;
@@ -139,8 +162,16 @@ fn without_a_daemon_its_files_are_asked_and_changed() {
         let daemon = world.start(&world.settings(NULL));
         status_says(&world, "Kitchen: ready, alex is signed in").await;
         daemon.stop().await;
-        assert!(done(&world, &["forget", "al"]).await.contains("Manage devices"));
-        assert!(refused(&world, &["forget", "alex"]).await.contains("Mum (kim)"));
+        assert!(
+            done(&world, &["forget", "al"])
+                .await
+                .contains("Manage devices")
+        );
+        assert!(
+            refused(&world, &["forget", "alex"])
+                .await
+                .contains("Mum (kim)")
+        );
         let daemon = world.start(&world.settings(NULL));
         status_says(&world, "Kitchen: waiting to be picked").await;
         assert!(done(&world, &[]).await.starts_with("Mum (kim): "));
@@ -158,7 +189,10 @@ fn files_of_a_daemon_that_runs_are_left_alone() {
         world.sign_in("kim").await;
         for arguments in [&["list"][..], &["forget", "--all"]] {
             let told = refused(&world, arguments).await;
-            assert!(told.contains("siskin runs, and cannot be asked here"), "{told}");
+            assert!(
+                told.contains("siskin runs, and cannot be asked here"),
+                "{told}"
+            );
         }
         assert_eq!(world.info(&world.find().await).await.active_user, "kim");
     });

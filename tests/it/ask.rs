@@ -5,6 +5,7 @@ use std::{
     time::Instant,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -54,6 +55,25 @@ pub async fn status_says(world: &World, words: &str) -> String {
     }
 }
 
+/// Whether nothing that opens these accounts stands in `text`.
+pub fn has_no_secret(world: &World, text: &str) {
+    for user in ["kim", "alex"] {
+        let user = world.sim.users().get(user).expect("a user");
+        let credential = user.stored_credential();
+        let own = &credential[user.name.len() + 1..];
+        let secrets = [
+            user.password.clone(),
+            STANDARD.encode(&credential),
+            STANDARD.encode(own),
+            own.iter().map(|byte| format!("{byte:02x}")).collect(),
+        ];
+        for secret in secrets {
+            assert!(!text.contains(&secret), "{text}");
+        }
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
+
 /// Where the daemon of a world is asked, unless it was told otherwise.
 pub fn socket(world: &World) -> PathBuf {
     world.dir().join("state/siskin.sock")
@@ -71,7 +91,10 @@ impl Answer {
     /// The code of a no.
     pub fn code(&self) -> &str {
         let error = &self.json["error"];
-        assert!(error["message"].is_string() && error["help"].is_string(), "{self:?}");
+        assert!(
+            error["message"].is_string() && error["help"].is_string(),
+            "{self:?}"
+        );
         error["code"].as_str().expect("a code")
     }
 }

@@ -62,7 +62,10 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("rubato", &["output"]),
     ("axum", &["control"]),
     ("hyper", &["control", "discovery/endpoint", "cli/client"]),
-    ("hyper_util", &["control", "discovery/endpoint", "cli/client"]),
+    (
+        "hyper_util",
+        &["control", "discovery/endpoint", "cli/client"],
+    ),
     (
         "http_body_util",
         &["control", "discovery/endpoint", "cli/client"],

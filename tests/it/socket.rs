@@ -32,7 +32,10 @@ fn it_is_for_user_and_group_only_replaced_when_stale_and_removed_at_the_end() {
         let (status, log) = daemon.stop().await;
         assert!(status.success());
         assert!(!path.exists(), "it stays behind");
-        assert!(log.iter().all(|line| !line.contains("no_socket")), "{log:?}");
+        assert!(
+            log.iter().all(|line| !line.contains("no_socket")),
+            "{log:?}"
+        );
     });
 }
 
@@ -115,7 +118,11 @@ fn whatever_is_sent_gets_a_clear_answer_and_changes_nothing() {
         ];
         for (method, route, status, code) in refused {
             let answer = ask(&world, method, route, None).await;
-            assert_eq!((answer.status, answer.code()), (status, code), "{method} {route}");
+            assert_eq!(
+                (answer.status, answer.code()),
+                (status, code),
+                "{method} {route}"
+            );
         }
         let account = "/api/v1/speakers/main/account";
         let bodies = [
@@ -137,11 +144,17 @@ fn whatever_is_sent_gets_a_clear_answer_and_changes_nothing() {
             ),
             ("\u{1}\u{2}garbage\r\n\r\n".to_owned(), 400),
             (
-                format!("GET /api/v1/status HTTP/1.1\r\nA: {}\r\n\r\n", "x".repeat(40_000)),
+                format!(
+                    "GET /api/v1/status HTTP/1.1\r\nA: {}\r\n\r\n",
+                    "x".repeat(40_000)
+                ),
                 431,
             ),
             (
-                format!("GET /api/v1/status HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(100)),
+                format!(
+                    "GET /api/v1/status HTTP/1.1\r\n{}\r\n",
+                    "A: b\r\n".repeat(100)
+                ),
                 431,
             ),
         ];

@@ -53,22 +53,29 @@ impl Desk {
     fn on_files(door: &args::Door) -> Result<Self, Failure> {
         let config = config::load(&door.request(), &Surroundings::of_this_process())
             .map_err(|problems| {
-                let what = format!("no siskin runs here, and where it keeps accounts is not certain:\n{problems}");
-                (what, "correct the configuration, or start siskin".to_owned())
+                let what = format!(
+                    "no siskin runs here, and where it keeps accounts is not certain:\n{problems}"
+                );
+                (
+                    what,
+                    "correct the configuration, or start siskin".to_owned(),
+                )
             })?
             .config;
         let speakers = config.speakers.iter();
         let speakers = speakers.map(|speaker| (speaker.name.clone(), speaker.id.clone()));
         let speakers = speakers.collect();
-        let dir = places::state_dir(&config);
-        let store = match owner_of(&dir)? {
-            Some(()) => {
+        for dir in places::state_dirs(&config) {
+            if is_ours(&dir)? {
                 let key = AccountKey::find(config.account_key_file.as_deref());
-                Some(Store::open_with(&dir, key).map_err(not_opened)?)
+                let store = Some(Store::open_with(&dir, key).map_err(not_opened)?);
+                return Ok(Self::Files { store, speakers });
             }
-            None => None,
-        };
-        Ok(Self::Files { store, speakers })
+        }
+        Ok(Self::Files {
+            store: None,
+            speakers,
+        })
     }
 
     /// Everybody, and what could not be read.
@@ -83,7 +90,10 @@ impl Desk {
                 store: Some(store), ..
             } => {
                 let (accounts, damage) = store.accounts();
-                Ok((accounts, damage.into_iter().map(|damage| damage.0).collect()))
+                Ok((
+                    accounts,
+                    damage.into_iter().map(|damage| damage.0).collect(),
+                ))
             }
         }
     }
@@ -133,9 +143,7 @@ impl Desk {
 
     pub async fn forget(&self, user: &str) -> Result<(), Failure> {
         match self {
-            Self::Daemon(client) => {
-                order(client, Method::DELETE, &["accounts", user], None).await
-            }
+            Self::Daemon(client) => order(client, Method::DELETE, &["accounts", user], None).await,
             Self::Files { store, .. } => match writable(store)?.forget_account(user) {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(unknown(user)),
@@ -181,27 +189,32 @@ async fn order(
     done.map(drop).map_err(told)
 }
 
-/// `None` where there is no such folder. Files that somebody else would have to read afterwards are
+/// False where there is no such folder. Files that somebody else would have to read afterwards are
 /// not touched: what we write belongs to us.
-fn owner_of(dir: &Path) -> Result<Option<()>, Failure> {
+fn is_ours(dir: &Path) -> Result<bool, Failure> {
     let found = match fs::metadata(dir) {
         Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => {
             return Err((
-                format!("no siskin runs here, and {} cannot be looked at ({error})", dir.display()),
+                format!(
+                    "no siskin runs here, and {} cannot be looked at ({error})",
+                    dir.display()
+                ),
                 "ask as the user that siskin runs as, or with sudo".to_owned(),
             ));
         }
     };
     let us = rustix::process::geteuid().as_raw();
     if found.uid() == us {
-        return Ok(Some(()));
+        return Ok(true);
     }
     let (owner, dir) = (found.uid(), dir.display());
     Err((
         format!("no siskin runs here, and {dir} belongs to user {owner}"),
-        format!("start siskin and ask again, or ask as that user: sudo -u '#{owner}' siskin accounts"),
+        format!(
+            "start siskin and ask again, or ask as that user: sudo -u '#{owner}' siskin accounts"
+        ),
     ))
 }
 
@@ -232,5 +245,8 @@ fn not_written(why: io::Error) -> Failure {
 
 fn unknown(user: &str) -> Failure {
     let help = "siskin accounts lists everybody";
-    (format!("no account {user:?} is remembered here"), help.to_owned())
+    (
+        format!("no account {user:?} is remembered here"),
+        help.to_owned(),
+    )
 }

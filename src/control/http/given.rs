@@ -64,7 +64,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Given<T> {
                 (StatusCode::BAD_REQUEST, "bad_json")
             };
             let help = "see the description of the route";
-            Failed::new(status, code, format!("the body makes no sense: {error}"), help)
+            Failed::new(
+                status,
+                code,
+                format!("the body makes no sense: {error}"),
+                help,
+            )
         })
     }
 }

@@ -88,12 +88,7 @@ impl Http {
         Self::start_at(Pace::default(), path, bus, notices).await
     }
 
-    async fn start_at(
-        pace: Pace,
-        path: PathBuf,
-        bus: Bus,
-        notices: mpsc::Sender<Notice>,
-    ) -> Self {
+    async fn start_at(pace: Pace, path: PathBuf, bus: Bus, notices: mpsc::Sender<Notice>) -> Self {
         let mut server = Server {
             pace,
             path,
@@ -124,7 +119,10 @@ fn routes(bus: Bus) -> Router {
         .route("/status", get(status))
         .route("/speakers/{id}", get(speaker))
         .route("/speakers/{id}/account", post(accounts::sign_in))
-        .route("/accounts", get(accounts::list).delete(accounts::forget_all))
+        .route(
+            "/accounts",
+            get(accounts::list).delete(accounts::forget_all),
+        )
         .route(
             "/accounts/{user}",
             patch(accounts::rename).delete(accounts::forget),

@@ -77,7 +77,10 @@ async fn ask(path: &Path, method: &str, route: &str, body: &Value) -> (u16, Valu
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("text");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
     let body = serde_json::from_str(body).expect("JSON");
     (status.expect("a status"), body)
 }
@@ -138,7 +141,10 @@ async fn each_route_about_accounts_is_one_order() {
     ];
     for (method, route, body, expected) in orders {
         let (order, status, body) = rig.order(method, route, body, Ok(Answer::Done)).await;
-        assert_eq!((order, status, body), (expected, 200, json!({"done": true})));
+        assert_eq!(
+            (order, status, body),
+            (expected, 200, json!({"done": true}))
+        );
     }
 }
 
@@ -183,10 +189,15 @@ async fn at_the_stop_whoever_waits_is_told_and_the_door_is_gone() {
     let waiting = rig.desk.next().await;
     drop((waiting, rig.desk));
     let (status, body) = asking.await.expect("an answer");
-    assert_eq!((status, &body["error"]["code"]), (503, &json!("unavailable")));
+    assert_eq!(
+        (status, &body["error"]["code"]),
+        (503, &json!("unavailable"))
+    );
     let _silent = UnixStream::connect(rig.dir.path().join("sock")).await;
     let stopping = rig.http.take().expect("it runs").stop();
-    timeout(Duration::from_secs(1), stopping).await.expect("in time");
+    timeout(Duration::from_secs(1), stopping)
+        .await
+        .expect("in time");
     assert!(!rig.dir.path().join("sock").exists());
 }
 
