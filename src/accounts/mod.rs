@@ -1,9 +1,26 @@
-//! What is kept between starts: the logins of the household, and each speaker's id and level.
+//! What is kept between starts: the household's accounts, and each speaker's id, seat and levels.
 //!
 //! Owns the state directory and the lock on it. A file is written whole and then renamed, so a power
-//! cut leaves the old or the new one; a damaged file is set aside, said so, and never fatal.
+//! cut or a full disk leaves the old or the new one; a damaged file is set aside, said so, and never
+//! fatal. The files of accounts are encrypted when there is an [`AccountKey`].
+//!
+//! The *household* is who is remembered here: every account that ever signed in on this machine and
+//! was not forgotten since. What follows from that is decided in the speaker, not here.
+//!
+//! Start at [`Store`]; [`record`] is what a file of an account says, [`seal`] how it is encrypted.
 
 mod files;
+mod key;
+mod record;
+mod seal;
+mod speakers;
 mod store;
+#[cfg(test)]
+mod tests;
+mod words;
 
-pub use store::{Damage, Store, StoreError};
+pub use key::{AccountKey, CREDENTIAL};
+pub use record::SignedIn;
+pub use speakers::Seat;
+pub use store::{Store, StoreError};
+pub use words::Damage;

@@ -1,21 +1,29 @@
-//! The state directory: `lock`, `accounts/<id>.json`, `speakers/<id>/{device,seat,volume}.json`.
+//! The state directory: `lock`, `accounts/<id>.json`, `speakers/<id>/{device,seat,volume,level-…}.json`.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{File, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use rand::RngCore;
 use rustix::fs::{FlockOperation, flock};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha1::{Digest, Sha1};
 
-use super::files::{self, Found};
-use crate::model::{DeviceId, Login, Volume};
+use super::{
+    files,
+    key::AccountKey,
+    record::{self, Keys, Record, SignedIn},
+    words::Damage,
+};
+use crate::model::{Account, Login};
 
-const VERSION: u32 = 1;
+/// How long (ms) to leave it when Spotify refused an account its audio keys.
+const ASK_AGAIN_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// A name that fits a table.
+const NAME_BYTES: usize = 64;
 
 /// Why a state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -44,50 +52,31 @@ impl StoreError {
     }
 }
 
-/// Something that was kept and is not readable any more, in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage(pub String);
-
 /// The open state directory. The lock is held as long as this lives.
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
+    key: AccountKey,
+    /// Held while a file of an account is read and written anew: speakers share them.
+    writing: Mutex<()>,
     _lock: File,
 }
 
-#[derive(Serialize, Deserialize)]
-struct AccountFile {
-    version: u32,
-    login: Login,
-    country: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct DeviceFile {
-    version: u32,
-    device: DeviceId,
-}
-
-/// Who sat here last.
-#[derive(Serialize, Deserialize)]
-struct SeatFile {
-    version: u32,
-    user: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct VolumeFile {
-    version: u32,
-    volume: Volume,
-}
-
 impl Store {
+    /// Opens the directory with plain files; see [`Store::open_with`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        Self::open_with(dir, AccountKey::Off)
+    }
+
     /// Opens the directory, makes it if need be, and locks it.
     ///
     /// # Errors
     /// [`StoreError::InUse`] while another daemon has it; [`StoreError::Unusable`] when it cannot be
     /// made or written.
-    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+    pub fn open_with(dir: &Path, key: AccountKey) -> Result<Self, StoreError> {
         let unusable = |source| StoreError::Unusable {
             dir: dir.to_owned(),
             source,
@@ -105,6 +94,8 @@ impl Store {
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self {
                 dir: dir.to_owned(),
+                key,
+                writing: Mutex::default(),
                 _lock: lock,
             }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse {
@@ -114,229 +105,197 @@ impl Store {
         }
     }
 
-    /// The speaker's id: kept from the first start on, random then.
-    pub fn device(&self, speaker: &str) -> (DeviceId, Vec<Damage>) {
+    /// Everybody who is remembered, the one used last first, and what could not be read.
+    pub fn accounts(&self) -> (Vec<Account>, Vec<Damage>) {
         let mut damage = Vec::new();
-        let path = self.speaker(speaker, "device.json");
-        if let Some(file) = kept::<DeviceFile>(&path, &mut damage) {
-            return (file.device, damage);
-        }
-        let mut bytes = [0; 20];
-        rand::rng().fill_bytes(&mut bytes);
-        let device = DeviceId::from_bytes(bytes);
-        let file = DeviceFile {
-            version: VERSION,
-            device: device.clone(),
-        };
-        note(
-            self.write_speaker(speaker, "device.json", &file),
-            "the speaker's id",
-            &mut damage,
-        );
-        (device, damage)
+        let mut accounts: Vec<_> = files::listed(&self.dir.join("accounts"))
+            .iter()
+            .filter(|path| path.extension().is_some_and(|kind| kind == "json"))
+            .filter_map(|path| record::read(path, &self.key, &mut damage))
+            .map(|record| record.account())
+            .collect();
+        accounts.sort_by(|a, b| (b.last_used_ms, &a.user).cmp(&(a.last_used_ms, &b.user)));
+        (accounts, damage)
     }
 
-    /// The account that was signed in last on this speaker.
-    pub fn last_login(&self, speaker: &str) -> (Option<Login>, Vec<Damage>) {
-        let mut damage = Vec::new();
-        let login = kept::<SeatFile>(&self.speaker(speaker, "seat.json"), &mut damage)
-            .and_then(|seat| seat.user)
-            .and_then(|user| kept::<AccountFile>(&self.account(&user), &mut damage))
-            .map(|account| account.login);
-        (login, damage)
+    /// One account, if it is remembered and can be read.
+    pub fn account(&self, user: &str) -> Option<Account> {
+        let record = record::read(&self.account_file(user), &self.key, &mut Vec::new());
+        record.map(|record| record.account())
     }
 
-    /// Keeps the lasting credential and remembers who sits here.
+    /// Whether the account ever signed in here, also when its file cannot be opened.
+    pub fn remembers(&self, user: &str) -> bool {
+        self.account_file(user).exists()
+    }
+
+    /// Whether nobody is remembered at all.
+    pub fn is_empty(&self) -> bool {
+        files::listed(&self.dir.join("accounts")).is_empty()
+    }
+
+    /// The lasting credential of a remembered account.
+    pub fn login_of(&self, user: &str) -> (Option<Login>, Vec<Damage>) {
+        let mut damage = Vec::new();
+        let record = record::read(&self.account_file(user), &self.key, &mut damage);
+        (record.map(|record| record.login), damage)
+    }
+
+    /// Keeps what a sign-in brought.
+    ///
+    /// # Errors
+    /// When the disk does not take it, or it is to be encrypted and there is no key.
+    pub fn signed_in(&self, new: SignedIn) -> io::Result<()> {
+        let _writing = self.writing();
+        let path = self.account_file(&new.login.user);
+        let old = record::read(&path, &self.key, &mut Vec::new());
+        let mut record = old.unwrap_or_else(|| Record::new(new.login.clone()));
+        record.login = new.login;
+        record.country = new.country.or(record.country);
+        record.premium = Some(true);
+        record.came_by = new.came_by.unwrap_or(record.came_by);
+        record.last_used_ms = new.at_ms;
+        record::write(&path, &self.key, &record)
+    }
+
+    /// Remembers that the account is not Premium any more.
     ///
     /// # Errors
     /// When the disk does not take it.
-    pub fn signed_in(
-        &self,
-        speaker: &str,
-        login: &Login,
-        country: Option<String>,
-    ) -> io::Result<()> {
-        let account = AccountFile {
-            version: VERSION,
-            login: login.clone(),
-            country,
-        };
-        files::write(&self.account(&login.user), &account)?;
-        let seat = SeatFile {
-            version: VERSION,
-            user: Some(login.user.clone()),
-        };
-        self.write_speaker(speaker, "seat.json", &seat)
+    pub fn premium_lapsed(&self, user: &str) -> io::Result<()> {
+        self.edit(user, |record| record.premium = Some(false))?;
+        Ok(())
     }
 
-    /// Removes an account from this machine, and from the speaker.
+    /// What Spotify calls the account.
     ///
     /// # Errors
     /// When the disk does not take it.
-    pub fn forget(&self, speaker: &str, user: &str) -> io::Result<()> {
-        self.write_speaker(
-            speaker,
-            "seat.json",
-            &SeatFile {
-                version: VERSION,
-                user: None,
-            },
-        )?;
-        match fs::remove_file(self.account(user)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+    pub fn shown_as(&self, user: &str, name: &str) -> io::Result<()> {
+        self.edit(user, |record| record.shown = Some(name.to_owned()))?;
+        Ok(())
+    }
+
+    /// Gives an account a name of the household's own; an empty one takes that away again. False
+    /// when the account is not remembered.
+    ///
+    /// # Errors
+    /// For a name longer than 64 bytes or with control characters, and when the disk does not take it.
+    pub fn rename(&self, user: &str, name: &str) -> io::Result<bool> {
+        let name = name.trim();
+        if name.len() > NAME_BYTES || name.chars().any(char::is_control) {
+            let what = "a name has at most 64 bytes and no control characters";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        let name = (!name.is_empty()).then(|| name.to_owned());
+        self.edit(user, |record| record.renamed = name)
+    }
+
+    /// What Spotify said at `now_ms` (Unix time) when the account asked for an audio key.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn keys(&self, user: &str, refused: bool, now_ms: i64) -> io::Result<()> {
+        self.edit(user, |record| {
+            record.keys = match record.keys {
+                _ if !refused => Keys::Granted,
+                Keys::Refused { since_ms, .. } => Keys::Refused {
+                    since_ms,
+                    asked_ms: now_ms,
+                },
+                Keys::Unknown | Keys::Granted => Keys::Refused {
+                    since_ms: now_ms,
+                    asked_ms: now_ms,
+                },
+            };
+        })?;
+        Ok(())
+    }
+
+    /// Unix time in ms before which no audio key is to be asked for: a day after Spotify refused
+    /// one. `None` when that is over at `now_ms`, or never was.
+    pub fn ask_keys_from(&self, user: &str, now_ms: i64) -> Option<i64> {
+        let record = record::read(&self.account_file(user), &self.key, &mut Vec::new())?;
+        match record.keys {
+            // A clock that was set back since must not lock the account out for longer.
+            Keys::Refused { asked_ms, .. } if (0..ASK_AGAIN_MS).contains(&(now_ms - asked_ms)) => {
+                Some(asked_ms + ASK_AGAIN_MS)
+            }
+            _ => None,
         }
     }
 
-    pub fn volume(&self, speaker: &str) -> (Option<Volume>, Vec<Damage>) {
-        let mut damage = Vec::new();
-        let file = kept::<VolumeFile>(&self.speaker(speaker, "volume.json"), &mut damage);
-        (file.map(|file| file.volume), damage)
+    /// Whether the account was ever given an audio key.
+    pub fn had_keys(&self, user: &str) -> bool {
+        let record = record::read(&self.account_file(user), &self.key, &mut Vec::new());
+        record.is_some_and(|record| record.keys == Keys::Granted)
     }
 
+    /// Removes an account from this machine and from every speaker. False when it was not remembered.
+    ///
     /// # Errors
     /// When the disk does not take it.
-    pub fn keep_volume(&self, speaker: &str, volume: Volume) -> io::Result<()> {
-        self.write_speaker(
-            speaker,
-            "volume.json",
-            &VolumeFile {
-                version: VERSION,
-                volume,
-            },
-        )
+    pub fn forget_account(&self, user: &str) -> io::Result<bool> {
+        let _writing = self.writing();
+        let path = self.account_file(user);
+        let known = path.exists();
+        for leftover in ["json", "locked", "damaged", "new"] {
+            files::remove(&path.with_extension(leftover))?;
+        }
+        self.clear_seats(Some(user))?;
+        Ok(known)
     }
 
-    fn speaker(&self, speaker: &str, file: &str) -> PathBuf {
-        self.dir.join("speakers").join(hashed(speaker)).join(file)
+    /// Removes everybody, also whom we cannot read. Returns how many.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn forget_all(&self) -> io::Result<usize> {
+        let _writing = self.writing();
+        let mut count = 0;
+        for path in files::listed(&self.dir.join("accounts")) {
+            count += usize::from(path.extension().is_some_and(|kind| kind == "json"));
+            files::remove(&path)?;
+        }
+        self.clear_seats(None)?;
+        Ok(count)
     }
 
-    fn write_speaker(&self, speaker: &str, file: &str, value: &impl Serialize) -> io::Result<()> {
-        let path = self.speaker(speaker, file);
-        path.parent().map_or(Ok(()), files::make_private)?;
-        files::write(&path, value)
+    /// Changes what is kept of an account. False when it is not remembered, or cannot be opened.
+    fn edit(&self, user: &str, change: impl FnOnce(&mut Record)) -> io::Result<bool> {
+        let _writing = self.writing();
+        let path = self.account_file(user);
+        let Some(old) = record::read(&path, &self.key, &mut Vec::new()) else {
+            return Ok(false);
+        };
+        let mut new = old.clone();
+        change(&mut new);
+        if new != old {
+            record::write(&path, &self.key, &new)?;
+        }
+        Ok(true)
     }
 
-    fn account(&self, user: &str) -> PathBuf {
-        self.dir
-            .join("accounts")
-            .join(format!("{}.json", hashed(user)))
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn account_file(&self, user: &str) -> PathBuf {
+        let name = format!("{}.json", hashed(user));
+        self.dir.join("accounts").join(name)
+    }
+
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        // It guards no data of its own that a panic could have spoilt.
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Names come from outside; a hash is a safe file name for all of them, and tells no user names.
-fn hashed(name: &str) -> String {
+pub(super) fn hashed(name: &str) -> String {
     Sha1::digest(name.as_bytes())
         .iter()
         .take(10)
         .map(|byte| format!("{byte:02x}"))
         .collect()
-}
-
-fn kept<T: DeserializeOwned>(path: &Path, damage: &mut Vec<Damage>) -> Option<T> {
-    match files::read(path) {
-        Ok(Found::Good(value)) => Some(value),
-        Ok(Found::Absent) => None,
-        Ok(Found::Damaged { aside, why }) => {
-            let what = format!(
-                "{} was not readable ({why}); set aside as {}",
-                path.display(),
-                aside.display()
-            );
-            damage.push(Damage(what));
-            None
-        }
-        Err(error) => {
-            damage.push(Damage(format!(
-                "{} cannot be read: {error}",
-                path.display()
-            )));
-            None
-        }
-    }
-}
-
-fn note(done: io::Result<()>, what: &str, damage: &mut Vec<Damage>) {
-    if let Err(error) = done {
-        damage.push(Damage(format!("{what} could not be kept: {error}")));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-    use crate::model::Secret;
-
-    fn login(user: &str) -> Login {
-        Login {
-            user: user.into(),
-            kind: 1,
-            secret: Secret::new(b"lasting".to_vec()),
-        }
-    }
-
-    fn open() -> (tempfile::TempDir, Store) {
-        let dir = tempfile::tempdir().expect("a folder");
-        let store = Store::open(dir.path()).expect("an empty folder will do");
-        (dir, store)
-    }
-
-    #[test]
-    fn a_second_daemon_on_the_same_state_is_refused() {
-        let (dir, store) = open();
-        assert!(matches!(
-            Store::open(dir.path()),
-            Err(StoreError::InUse { .. })
-        ));
-        drop(store);
-        assert!(Store::open(dir.path()).is_ok());
-    }
-
-    #[test]
-    fn the_device_id_stays_and_differs_between_speakers() {
-        let (_dir, store) = open();
-        let (kitchen, damage) = store.device("kitchen");
-        assert_eq!(damage, []);
-        assert_eq!(store.device("kitchen").0, kitchen);
-        assert_ne!(store.device("../../etc").0, kitchen);
-    }
-
-    #[test]
-    fn an_account_is_kept_for_its_owner_only_and_forgotten_on_demand() {
-        let (dir, store) = open();
-        store
-            .signed_in("main", &login("kim"), Some("DE".into()))
-            .expect("written");
-        assert_eq!(store.last_login("main").0, Some(login("kim")));
-        let files: Vec<_> = fs::read_dir(dir.path().join("accounts"))
-            .expect("a folder")
-            .collect();
-        let mode = files[0]
-            .as_ref()
-            .expect("a file")
-            .metadata()
-            .expect("its mode")
-            .permissions();
-        assert_eq!(mode.mode() & 0o777, 0o600);
-        store.forget("main", "kim").expect("removed");
-        assert_eq!(store.last_login("main").0, None);
-    }
-
-    #[test]
-    fn a_damaged_account_is_set_aside_and_said_so() {
-        let (dir, store) = open();
-        store
-            .signed_in("main", &login("kim"), None)
-            .expect("written");
-        let path = store.account("kim");
-        fs::write(&path, b"{\"version\": 1, \"lo").expect("halved");
-        let (found, damage) = store.last_login("main");
-        assert_eq!(found, None);
-        assert_eq!(damage.len(), 1);
-        assert!(path.with_extension("damaged").exists());
-        assert_eq!(store.last_login("main"), (None, vec![]), "said once");
-        drop(dir);
-    }
 }

@@ -66,6 +66,13 @@ pub enum Command {
         #[command(flatten)]
         door: Door,
     },
+    /// List the accounts of the household, sign one in, rename or forget it
+    Accounts {
+        #[command(subcommand)]
+        what: Option<Accounts>,
+        #[command(flatten)]
+        door: Door,
+    },
     /// Say whether the configuration is right, and what is wrong with it
     Check {
         /// Also print every setting and where it came from
@@ -137,6 +144,37 @@ pub struct Settings {
     /// Tell only what is wrong
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// Names are matched as people write them: user or name, or how it begins.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Accounts {
+    /// List everybody who is remembered (the default)
+    List,
+    /// Sign an account in, without a phone
+    Use {
+        /// The account: its name or user, or how that begins
+        account: String,
+        /// On which speaker, where there are several
+        #[arg(long)]
+        speaker: Option<String>,
+    },
+    /// Sign an account out and remove it from this machine
+    Forget {
+        /// The account: its name or user, or how that begins
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        account: Option<String>,
+        /// Everybody
+        #[arg(long)]
+        all: bool,
+    },
+    /// Give an account another name, for this house only
+    Rename {
+        /// The account: its name or user, or how that begins
+        account: String,
+        /// What it is called from now on; "" takes the name away again
+        name: String,
+    },
 }
 
 /// Where a running daemon is found, and what it keeps.

@@ -21,8 +21,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, time::timeout};
 use url::Url;
 
-/// For a question and its answer; the slowest order has 20 s of its own.
-const LIMIT: Duration = Duration::from_secs(30);
+/// For a question and its answer; the daemon's own limit is 5 s.
+const QUESTION: Duration = Duration::from_secs(7);
+/// For an order; the slowest has 20 s of its own.
+const ORDER: Duration = Duration::from_secs(30);
 /// The largest honest answer, 16 speakers and their covers, is a twentieth of this.
 const ANSWER_BYTES: usize = 1 << 20;
 
@@ -54,8 +56,8 @@ pub enum ClientError {
     Forbidden { path: PathBuf },
     #[error("{}", .0.message)]
     Refused(Told),
-    #[error("siskin did not answer within {} s", LIMIT.as_secs())]
-    Late,
+    #[error("siskin did not answer within {} s", .waited.as_secs())]
+    Late { waited: Duration },
     #[error("the answer of siskin makes no sense here ({why})")]
     Strange { why: String },
 }
@@ -69,7 +71,7 @@ impl ClientError {
                 "ask as the user that siskin runs as, or with sudo; the group audio may ask the service"
             }
             Self::Refused(told) => &told.help,
-            Self::Late => "see its log (journalctl -u siskin), or start it anew",
+            Self::Late { .. } => "see its log (journalctl -u siskin), or start it anew",
             Self::Strange { .. } => "start the daemon anew, so that both are the same version",
         }
     }
@@ -134,9 +136,13 @@ impl Client {
         route: &[&str],
         body: Option<&impl Serialize>,
     ) -> Result<T, ClientError> {
+        let waited = match method {
+            Method::GET => QUESTION,
+            _ => ORDER,
+        };
         let request = request(method, route, body)?;
-        let asked = timeout(LIMIT, ask(&self.path, request));
-        let (is_ok, answer) = asked.await.map_err(|_| ClientError::Late)??;
+        let asked = timeout(waited, ask(&self.path, request));
+        let (is_ok, answer) = asked.await.map_err(|_| ClientError::Late { waited })??;
         if is_ok {
             return serde_json::from_slice(&answer).map_err(ClientError::strange);
         }

@@ -3,6 +3,7 @@
 //! Owns the flags, the exit codes and what is printed on standard error before there is a log.
 //! Start at [`main`]. Ending the process is left to `main.rs`.
 
+mod accounts;
 mod args;
 mod client;
 mod door;
@@ -56,6 +57,7 @@ pub fn main() -> ExitCode {
             let way = if paste { Way::Paste } else { Way::Browser };
             pair::pair(&door, speaker.as_deref(), way)
         }
+        Command::Accounts { what, door } => accounts::run(&door, what),
         Command::Check { explain, settings } => check(&settings, explain),
         Command::Devices => devices(),
         Command::Engine => engine(),

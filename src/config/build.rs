@@ -6,6 +6,7 @@ use super::{
     check::{self, Kind},
     clash::{Origins, clashes},
     file::{Section, Table},
+    household::{self, ForAccount, Household},
     layers::Layers,
     problem::Problem,
     schema::{self, Scope},
@@ -19,24 +20,23 @@ pub struct Explained {
     groups: Vec<Group>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Group {
-    /// The number and id of a `[[speaker]]`; `None` for the top level.
-    speaker: Option<String>,
+    scope: Scope,
+    /// The number and id of a `[[speaker]]` or `[[account]]`; empty for the top level.
+    title: String,
     entries: Vec<(&'static str, Value)>,
 }
 
 impl fmt::Display for Explained {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for group in &self.groups {
-            if let Some(speaker) = &group.speaker {
-                writeln!(out, "\n# speaker {speaker}")?;
+            match group.scope {
+                Scope::Top => {}
+                Scope::Speaker => writeln!(out, "\n# speaker {}", group.title)?,
+                Scope::Account => writeln!(out, "\n# account {}", group.title)?,
             }
-            let scope = match group.speaker {
-                Some(_) => Scope::Speaker,
-                None => Scope::Top,
-            };
-            for (name, path) in schema::names(scope) {
+            for (name, path) in schema::names(group.scope) {
                 if let Some((_, value)) = group.entries.iter().find(|(known, _)| *known == path) {
                     let setting = format!("{name} = {value}");
                     writeln!(out, "{setting:<40}  # {}", value.origin)?;
@@ -64,6 +64,7 @@ pub(super) fn build(
         client_id: daemon.get("client_id", check::client_id),
     };
     let socket = daemon.get("socket", check::socket);
+    let account_key_file = daemon.get("account_key_file", check::path);
     let mut groups = vec![daemon.group];
 
     let mut speakers = Vec::new();
@@ -82,8 +83,23 @@ pub(super) fn build(
         let mut origins = lookup.origins();
         origins.section = Some(section.origin.clone());
         places.push(origins);
-        lookup.group.speaker = Some(format!("{} ({id})", index + 1));
+        lookup.group.scope = Scope::Speaker;
+        lookup.group.title = format!("{} ({id})", index + 1);
         groups.push(lookup.group);
+    }
+    for (index, section) in file.accounts.iter().enumerate() {
+        let mut lookup = Lookup::new(vec![&section.values], problems);
+        let account = lookup.account(section, &speakers);
+        lookup.group.scope = Scope::Account;
+        lookup.group.title = format!("{} ({})", index + 1, account.user);
+        groups.push(lookup.group);
+        let here = |speaker: &&mut Speaker| {
+            let named = account.speaker.as_ref();
+            named.is_none_or(|id| *id == speaker.id)
+        };
+        for speaker in speakers.iter_mut().filter(here) {
+            speaker.household.accounts.push(account.clone());
+        }
     }
     clashes(&speakers, &places, problems);
     let config = Config {
@@ -93,6 +109,7 @@ pub(super) fn build(
         pairing,
         state_dir,
         socket,
+        account_key_file,
     };
     (config, Explained { groups })
 }
@@ -108,7 +125,11 @@ type Check<T> = fn(&Value) -> Result<T, Fault>;
 
 impl<'a> Lookup<'a> {
     fn new(layers: Vec<&'a Table>, problems: &'a mut Vec<Problem>) -> Self {
-        let group = Group::default();
+        let group = Group {
+            scope: Scope::Top,
+            title: String::new(),
+            entries: Vec::new(),
+        };
         Self {
             layers,
             problems,
@@ -178,13 +199,60 @@ impl<'a> Lookup<'a> {
             },
             output: self.output(),
             volume: VolumeSettings {
-                start: self.get("volume.start", check::start),
+                start: self.get("volume.start", check::percent),
+                max: self.get("volume.max", check::percent),
                 remember: self.get("volume.remember", check::switch),
                 curve: self.get("volume.curve", check::curve),
                 range_db: self.get("volume.range_db", check::range_db),
                 steps: self.get("volume.steps", check::steps),
             },
+            household: Household {
+                guests: self.get("guests", check::guests),
+                quiet_hours: self.get("quiet_hours", household::quiet_hours),
+                guest_timeout: self.get("guest_timeout", household::patience),
+                accounts: Vec::new(),
+            },
         }
+    }
+
+    /// What an `[[account]]` says. Its keys have no defaults, and no other layer knows them.
+    fn account(&mut self, section: &Section, speakers: &[Speaker]) -> ForAccount {
+        if !section.values.contains_key("user") {
+            let what = "this account has no user";
+            let help = "add user, the name that siskin accounts shows";
+            self.wrong(&section.origin, what, help);
+        }
+        let speaker = self.said("speaker", check::id);
+        if let Some(id) = &speaker
+            && !speakers.iter().any(|known| known.id == *id)
+            && let Some(value) = section.values.get("speaker")
+        {
+            let ids: Vec<_> = speakers.iter().map(|known| known.id.as_str()).collect();
+            let what = format!("speaker is {id:?}, and there is no such speaker");
+            let help = format!("use the id of a speaker: {}", ids.join(", "));
+            self.wrong(&value.origin, &what, &help);
+        }
+        ForAccount {
+            user: self.said("user", check::user).unwrap_or_default(),
+            speaker,
+            max_volume: self.said("max_volume", check::percent),
+            bitrate: self.said("bitrate", check::bitrate),
+            normalisation: self.said("normalisation", check::normalisation),
+        }
+    }
+
+    /// A setting that has no default.
+    fn said<T>(&mut self, path: &'static str, check: Check<T>) -> Option<T> {
+        let (_, value) = self.find(path)?;
+        let checked = check(value);
+        self.group.entries.push((path, value.clone()));
+        checked
+            .map_err(|fault| {
+                let what = format!("{path} {}", fault.what);
+                let place = fault.within.unwrap_or_else(|| value.origin.clone());
+                self.wrong(&place, &what, &fault.help);
+            })
+            .ok()
     }
 
     /// Its own id, or its number in the file.

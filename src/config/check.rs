@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::{
+    household::Guests,
     settings::{
         Autoplay, Bitrate, Curve, LogLevel, Normalisation, NormalisationMethod, Offer,
         SampleFormat, Socket,
@@ -182,6 +183,29 @@ pub(super) fn curve(given: &Value) -> Result<Curve, Fault> {
     )
 }
 
+pub(super) fn guests(given: &Value) -> Result<Guests, Fault> {
+    choice(
+        given,
+        &[
+            ("open", Guests::Open),
+            ("idle-only", Guests::IdleOnly),
+            ("household", Guests::Household),
+            ("locked", Guests::Locked),
+        ],
+    )
+}
+
+/// Whose settings an `[[account]]` holds.
+pub(super) fn user(given: &Value) -> Result<String, Fault> {
+    let text = given.text()?.trim();
+    if (1..=NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        let help = "use the name that siskin accounts shows";
+        Err(Fault::new(format!("is {given}, which names nobody"), help))
+    }
+}
+
 pub(super) fn switch(given: &Value) -> Result<bool, Fault> {
     given.switch()
 }
@@ -198,7 +222,7 @@ pub(super) fn buffer_ms(given: &Value) -> Result<u32, Fault> {
     whole_between(given, 20, 2000, "use 20 to 2000 (ms)")
 }
 
-pub(super) fn start(given: &Value) -> Result<Percent, Fault> {
+pub(super) fn percent(given: &Value) -> Result<Percent, Fault> {
     whole_between(given, 0, 100, "use 0 to 100 (%)").map(Percent::clamped)
 }
 

@@ -12,7 +12,7 @@ pub enum Change {
     Announcement(Network),
     /// Proxy or access point port.
     WayToSpotify(Network),
-    /// The state folder cannot move under a running daemon.
+    /// The state folder cannot move under a running daemon, nor its key change.
     StateDir,
     /// Where other programs ask; music knows nothing of it.
     Socket(Socket),
@@ -34,8 +34,11 @@ pub enum Change {
     Output(Box<Speaker>),
     /// Where the level begins and whether it is remembered: for the next start.
     FirstLevel(Box<Speaker>),
-    /// Curve, range or steps.
+    /// Curve, range, steps or the loudest level.
     Volume(Box<Speaker>),
+    /// Who may come and when, and what holds for single accounts. Whether an engine must be started
+    /// anew for that, the speaker knows: it depends on who sits there.
+    Household(Box<Speaker>),
 }
 
 /// What it takes for a change to hold. Ordered from the least to the most.
@@ -56,9 +59,11 @@ pub enum Effort {
 impl Change {
     pub fn effort(&self) -> Effort {
         match self {
-            Self::Log(_) | Self::Pairing(_) | Self::FirstLevel(_) | Self::Socket(_) => {
-                Effort::AtOnce
-            }
+            Self::Log(_)
+            | Self::Pairing(_)
+            | Self::FirstLevel(_)
+            | Self::Household(_)
+            | Self::Socket(_) => Effort::AtOnce,
             Self::Announcement(_) | Self::Port { .. } => Effort::Announce,
             // The engine tells Spotify name, kind and volume steps when it signs in.
             Self::Name { .. }
@@ -89,7 +94,8 @@ impl Change {
             | Self::Audio(speaker)
             | Self::Output(speaker)
             | Self::FirstLevel(speaker)
-            | Self::Volume(speaker) => Some(&speaker.id),
+            | Self::Volume(speaker)
+            | Self::Household(speaker) => Some(&speaker.id),
         }
     }
 
@@ -116,7 +122,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     if old.pairing != new.pairing {
         changes.push(Change::Pairing(new.pairing.clone()));
     }
-    if old.state_dir != new.state_dir {
+    if old.state_dir != new.state_dir || old.account_key_file != new.account_key_file {
         changes.push(Change::StateDir);
     }
     if old.socket != new.socket {
@@ -172,6 +178,7 @@ fn changed(old: &Speaker, new: &Speaker, changes: &mut Vec<Change>) {
         audio,
         output,
         volume,
+        household,
     } = new;
     if *name != old.name {
         changes.push(Change::Name {
@@ -196,6 +203,7 @@ fn changed(old: &Speaker, new: &Speaker, changes: &mut Vec<Change>) {
     }
     let VolumeSettings {
         start,
+        max,
         remember,
         curve,
         range_db,
@@ -204,9 +212,12 @@ fn changed(old: &Speaker, new: &Speaker, changes: &mut Vec<Change>) {
     if *start != old.volume.start || *remember != old.volume.remember {
         changes.push(Change::FirstLevel(Box::new(new.clone())));
     }
-    let was = (old.volume.curve, old.volume.range_db, old.volume.steps);
-    if (*curve, *range_db, *steps) != was {
+    let was = &old.volume;
+    if (*curve, *range_db, *steps, *max) != (was.curve, was.range_db, was.steps, was.max) {
         changes.push(Change::Volume(Box::new(new.clone())));
+    }
+    if *household != old.household {
+        changes.push(Change::Household(Box::new(new.clone())));
     }
 }
 

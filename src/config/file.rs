@@ -18,9 +18,10 @@ pub(super) type Table = BTreeMap<&'static str, Value>;
 pub(super) struct Document {
     pub top: Table,
     pub speakers: Vec<Section>,
+    pub accounts: Vec<Section>,
 }
 
-/// One `[[speaker]]`.
+/// One `[[speaker]]` or `[[account]]`.
 #[derive(Debug)]
 pub(super) struct Section {
     pub origin: Origin,
@@ -31,6 +32,8 @@ pub(super) struct Section {
 const MAX_BYTES: u64 = 1 << 20;
 /// Each speaker is a process with a sound card; nobody has that many.
 const MAX_SPEAKERS: usize = 16;
+/// A large household on many speakers.
+const MAX_ACCOUNTS: usize = 256;
 
 /// The text of `path`, when it can be read.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
@@ -127,7 +130,11 @@ impl Reader<'_> {
                     ),
                 }
             } else if scope == Scope::Top && name == "speaker" {
-                self.speakers(place, value.get_ref());
+                let speakers = self.sections(place, value.get_ref(), Scope::Speaker);
+                self.document.speakers = speakers;
+            } else if scope == Scope::Top && name == "account" {
+                let accounts = self.sections(place, value.get_ref(), Scope::Account);
+                self.document.accounts = accounts;
             } else {
                 let is_table = matches!(value.get_ref(), DeValue::Table(_));
                 self.unknown(place, &name, scope, is_table);
@@ -136,33 +143,48 @@ impl Reader<'_> {
         values
     }
 
-    fn speakers(&mut self, place: Origin, value: &DeValue<'_>) {
-        let help = "write [[speaker]], in double brackets";
-        let DeValue::Array(items) = value else {
-            return self.problem(place, "speaker is not a list of sections", help);
+    /// A list of sections, `[[speaker]]` or `[[account]]`.
+    fn sections(&mut self, place: Origin, value: &DeValue<'_>, scope: Scope) -> Vec<Section> {
+        let (word, a_word, most) = match scope {
+            Scope::Account => ("account", "an account", MAX_ACCOUNTS),
+            _ => ("speaker", "a speaker", MAX_SPEAKERS),
         };
-        if items.len() > MAX_SPEAKERS {
-            let what = format!("there are {} speakers", items.len());
-            return self.problem(place, &what, "use at most 16");
+        let help = format!("write [[{word}]], in double brackets");
+        let mut sections = Vec::new();
+        let DeValue::Array(items) = value else {
+            self.problem(place, &format!("{word} is not a list of sections"), &help);
+            return sections;
+        };
+        if items.len() > most {
+            let what = format!("there are {} {word}s", items.len());
+            self.problem(place, &what, &format!("use at most {most}"));
+            return sections;
         }
         for item in items.iter() {
             let origin = self.place(item.span().start);
             match item.get_ref() {
                 DeValue::Table(table) => {
-                    let values = self.table(table, "", Scope::Speaker);
-                    self.document.speakers.push(Section { origin, values });
+                    let values = self.table(table, "", scope);
+                    sections.push(Section { origin, values });
                 }
-                _ => self.problem(origin, "a speaker is a section, not a value", help),
+                _ => self.problem(
+                    origin,
+                    &format!("{a_word} is a section, not a value"),
+                    &help,
+                ),
             }
         }
+        sections
     }
 
     fn unknown(&mut self, place: Origin, name: &str, scope: Scope, is_table: bool) {
         let what = match (is_table, scope) {
             (true, Scope::Top) => format!("there is no section [{name}]"),
             (true, Scope::Speaker) => format!("there is no section [speaker.{name}]"),
+            (true, Scope::Account) => format!("there is no section [account.{name}]"),
             (false, Scope::Top) => format!("there is no key {name}"),
             (false, Scope::Speaker) => format!("a speaker has no key {name}"),
+            (false, Scope::Account) => format!("an account has no key {name}"),
         };
         let help = cure(name, scope)
             .unwrap_or_else(|| "take it out; config.example.toml lists every key".to_owned());
@@ -207,11 +229,13 @@ fn cure(name: &str, scope: Scope) -> Option<String> {
         return Some(format!("did you mean {near}?"));
     }
     let sections = schema::names(scope).filter_map(|(known, _)| known.split_once('.'));
-    let sections = sections
-        .map(|(section, _)| section)
-        .chain((scope == Scope::Top).then_some("speaker"));
+    let sections = sections.map(|(section, _)| section).chain(
+        ["speaker", "account"]
+            .into_iter()
+            .filter(|_| scope == Scope::Top),
+    );
     schema::nearest(name, sections).map(|section| match section {
-        "speaker" => "did you mean [[speaker]]?".to_owned(),
+        "speaker" | "account" => format!("did you mean [[{section}]]?"),
         _ => format!("did you mean {}?", in_brackets(section, scope)),
     })
 }
@@ -220,5 +244,6 @@ fn in_brackets(section: &str, scope: Scope) -> String {
     match scope {
         Scope::Top => format!("[{section}]"),
         Scope::Speaker => format!("[speaker.{section}]"),
+        Scope::Account => format!("[account.{section}]"),
     }
 }

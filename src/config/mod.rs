@@ -12,6 +12,7 @@ mod check;
 mod clash;
 mod diff;
 mod file;
+mod household;
 mod layers;
 mod problem;
 mod schema;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 
 pub use build::Explained;
 pub use diff::{Change, Effort, diff};
+pub use household::{ForAccount, Guests, Household, QuietHours};
 pub use layers::{Flag, Request, Surroundings};
 pub use problem::{Problem, Problems};
 pub use settings::{

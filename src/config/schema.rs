@@ -38,9 +38,13 @@ pub(super) const KEYS: &[Key] = &[
     both("device_type", r#""speaker""#),
     whole_daemon("state_dir", r#""""#),
     whole_daemon("socket", r#""""#),
+    whole_daemon("account_key_file", r#""""#),
     whole_daemon("log", r#""info""#),
     whole_daemon("pairing", r#""when-needed""#),
     whole_daemon("client_id", r#""""#),
+    both("guests", r#""open""#),
+    both("quiet_hours", r#""""#),
+    both("guest_timeout", r#""2h""#),
     both("audio.bitrate", "320"),
     both("audio.normalisation", r#""off""#),
     both("audio.normalisation_method", r#""basic""#),
@@ -53,6 +57,7 @@ pub(super) const KEYS: &[Key] = &[
     both("output.format", r#""s16""#),
     both("output.buffer_ms", "80"),
     both("volume.start", "30"),
+    both("volume.max", "100"),
     both("volume.remember", "true"),
     both("volume.curve", r#""log""#),
     both("volume.range_db", "60.0"),
@@ -74,11 +79,16 @@ pub(super) const KEYS: &[Key] = &[
 /// The one key that only `[[speaker]]` has.
 pub(super) const ID: &str = "id";
 
-/// Where a key stands: at the top level or in a `[[speaker]]`.
+/// What `[[account]]` has. Nothing of it has a default: what is not said is the speaker's.
+pub(super) const ACCOUNT_KEYS: &[&str] =
+    &["user", "speaker", "max_volume", "bitrate", "normalisation"];
+
+/// Where a key stands: at the top level, in a `[[speaker]]` or in an `[[account]]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     Top,
     Speaker,
+    Account,
 }
 
 /// The names that may stand in `scope`, each with the path it means.
@@ -87,8 +97,11 @@ pub(super) fn names(scope: Scope) -> impl Iterator<Item = (&'static str, &'stati
     let keys = KEYS.iter().filter_map(move |key| match scope {
         Scope::Top => Some((key.path, key.path)),
         Scope::Speaker => key.in_speaker.map(|name| (name, key.path)),
+        Scope::Account => None,
     });
-    id.into_iter().chain(keys)
+    let of_account = ACCOUNT_KEYS.iter().filter(move |_| scope == Scope::Account);
+    let of_account = of_account.map(|name| (*name, *name));
+    id.into_iter().chain(keys).chain(of_account)
 }
 
 /// The path that `name` means in `scope`.

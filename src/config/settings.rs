@@ -4,6 +4,7 @@ use std::{net::IpAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::household::Household;
 use crate::model::{DeviceType, Percent};
 
 /// Everything the daemon needs to know. `speakers` is never empty.
@@ -15,6 +16,8 @@ pub struct Config {
     pub pairing: Pairing,
     /// Where accounts and device ids are kept; `None`: `$STATE_DIRECTORY`, else `$XDG_STATE_HOME/siskin`.
     pub state_dir: Option<PathBuf>,
+    /// What the files of accounts are encrypted with; `None`: the systemd credential, if there is one.
+    pub account_key_file: Option<PathBuf>,
     pub socket: Socket,
 }
 
@@ -59,6 +62,7 @@ pub struct Speaker {
     pub audio: Audio,
     pub output: Output,
     pub volume: VolumeSettings,
+    pub household: Household,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -138,6 +142,8 @@ pub enum SampleFormat {
 pub struct VolumeSettings {
     /// Level at the very first start.
     pub start: Percent,
+    /// Never louder than this, whatever the slider says.
+    pub max: Percent,
     /// Whether the last level is taken up again at the next start.
     pub remember: bool,
     pub curve: Curve,
@@ -210,6 +216,7 @@ impl Default for VolumeSettings {
     fn default() -> Self {
         Self {
             start: Percent::clamped(30),
+            max: Percent::clamped(100),
             remember: true,
             curve: Curve::Log,
             range_db: 60.0,

@@ -60,12 +60,14 @@ fn defaults() -> Config {
             audio: Audio::default(),
             output: Output::default(),
             volume: VolumeSettings::default(),
+            household: Household::default(),
         }],
         network: Network::default(),
         log: LogLevel::Info,
         pairing: Pairing::default(),
         state_dir: None,
         socket: Socket::Usual,
+        account_key_file: None,
     }
 }
 
@@ -138,6 +140,8 @@ fn the_several_speakers_of_the_example_are_valid() {
         .expect("valid")
         .config;
     assert_eq!(config.speakers.len(), 2);
+    let caps = config.speakers.iter().map(|it| it.household.accounts.len());
+    assert_eq!(caps.collect::<Vec<_>>(), [1, 2]);
 }
 
 /// Takes the `# ` away from lines that read `# key = value`.
@@ -284,6 +288,60 @@ fn speakers_inherit_what_they_do_not_say() {
 }
 
 #[test]
+fn an_account_has_settings_of_its_own_on_every_speaker_or_on_one() {
+    let text = r#"
+        guests = "household"
+        quiet_hours = "22:00-07:00"
+        [[speaker]]
+        id = "kitchen"
+        name = "Kitchen"
+        output.device = "hw:0"
+        guests = "idle-only"
+        guest_timeout = "10m"
+        [[speaker]]
+        id = "bath"
+        name = "Bath"
+        output.device = "hw:1"
+        [[account]]
+        user = "kim"
+        max_volume = 40
+        bitrate = 96
+        [[account]]
+        user = "alex"
+        speaker = "bath"
+        normalisation = "auto"
+    "#;
+    let loaded = load_text(text, &bare(), Vec::new()).expect("valid");
+    let [kitchen, bath] = &loaded.config.speakers[..] else {
+        panic!("two speakers");
+    };
+    assert_eq!(kitchen.household.guests, Guests::IdleOnly);
+    assert_eq!(bath.household.guests, Guests::Household);
+    let minutes = kitchen.household.guest_timeout.map(|it| it.as_secs() / 60);
+    assert_eq!(minutes, Some(10));
+    let quiet = kitchen.household.quiet_hours;
+    assert!(quiet.is_some() && quiet == bath.household.quiet_hours);
+    let users = |speaker: &Speaker| {
+        let accounts = speaker.household.accounts.iter();
+        accounts.map(|it| it.user.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (users(kitchen), users(bath)),
+        (vec!["kim".into()], vec!["kim".into(), "alex".into()])
+    );
+    let kim = &kitchen.household.accounts[0];
+    assert_eq!(
+        (kim.max_volume, kim.bitrate),
+        (Percent::new(40), Some(Bitrate::Kbps96))
+    );
+    let explained = loaded.explained.to_string();
+    assert!(
+        explained.contains("# account 2 (alex)\nuser = \"alex\""),
+        "{explained}"
+    );
+}
+
+#[test]
 fn a_device_from_a_stronger_layer_means_a_card_and_leaves_the_pipe_behind() {
     let file = "[output]\nkind = \"pipe\"\npath = \"/run/music\"\n";
     let flags = vec![flag("--device", "output.device", "hw:0")];
@@ -360,7 +418,7 @@ proptest! {
 
     #[test]
     fn no_line_of_toml_makes_the_reader_panic(
-        lines in prop::collection::vec("(\\[{0,2}(audio|output|speaker|network)?\\.?(output)?\\]{0,2}|(name|kind|path|device|bitrate|allow|speaker|id|ap_port) ?= ?(\"[a-z/ü]*\"|-?[0-9]{0,22}|\\[.*\\]|\\{.*\\}|true|nan))", 0..8)
+        lines in prop::collection::vec("(\\[{0,2}(audio|output|speaker|network|account)?\\.?(output)?\\]{0,2}|(name|kind|path|device|bitrate|allow|speaker|id|ap_port|user|guests|quiet_hours|guest_timeout|max_volume) ?= ?(\"[a-z/ü]*\"|-?[0-9]{0,22}|\\[.*\\]|\\{.*\\}|true|nan))", 0..8)
     ) {
         let mut problems = Vec::new();
         let text = lines.join("\n");

@@ -10,8 +10,8 @@ use tracing::{info, warn};
 use crate::{
     config,
     model::{
-        Account, CameBy, Condition, ConditionCode, Conditions, House, Pairing, Phase, PlayState,
-        Playback, Severity, SpeakerState,
+        Account, Condition, ConditionCode, Conditions, House, Pairing, Phase, PlayState, Playback,
+        Severity, SpeakerState,
     },
 };
 
@@ -73,18 +73,26 @@ impl Board {
     }
 
     /// Somebody came, went, or is on the way.
-    pub fn seat(&mut self, place: &str, phase: Phase, user: Option<String>) {
+    pub fn seat(&mut self, place: &str, phase: Phase, account: Option<Account>) {
         let Some(speaker) = self.speaker(place) else {
             return;
         };
-        let known = speaker.account.take();
-        let same = known.as_ref().map(|known| &known.user) == user.as_ref();
+        let user = |account: &Option<Account>| account.as_ref().map(|one| one.user.clone());
         // What somebody else played, or a lost engine, is not true any more.
-        if phase != Phase::Online || !same {
+        if phase != Phase::Online || user(&speaker.account) != user(&account) {
             speaker.playback = None;
         }
         speaker.phase = phase;
-        speaker.account = if same { known } else { user.map(unknown) };
+        speaker.account = account;
+    }
+
+    /// Something about an account is different now, wherever it sits.
+    pub fn account(&mut self, new: &Account) {
+        for speaker in &mut self.house.speakers {
+            if let Some(known) = speaker.account.as_mut().filter(|one| one.user == new.user) {
+                known.clone_from(new);
+            }
+        }
     }
 
     /// A sign-in by a code or a browser stands elsewhere now. While the stored login is refused, the
@@ -177,19 +185,6 @@ fn doing(speaker: &SpeakerState) -> String {
     format!("{}: {what}", speaker.name)
 }
 
-/// An account of which no more than the user is known here.
-fn unknown(user: String) -> Account {
-    Account {
-        name: user.clone(),
-        user,
-        premium: None,
-        country: None,
-        came_by: CameBy::default(),
-        last_used_ms: 0,
-        keys_refused_ms: None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,14 +225,14 @@ mod tests {
     fn what_was_played_is_not_shown_for_the_next_person_or_without_a_session() {
         let mut board = kitchen();
         let plays = |board: &Board| board.house.speakers[0].playback.is_some();
-        board.seat("kitchen", Phase::Online, Some("kim".into()));
+        board.seat("kitchen", Phase::Online, Some(Account::of("kim".into())));
         board.playback("kitchen", Playback::silent(Volume::FULL));
-        board.seat("kitchen", Phase::Online, Some("kim".into()));
+        board.seat("kitchen", Phase::Online, Some(Account::of("kim".into())));
         assert!(plays(&board));
-        board.seat("kitchen", Phase::Online, Some("alex".into()));
+        board.seat("kitchen", Phase::Online, Some(Account::of("alex".into())));
         assert!(!plays(&board));
         board.playback("kitchen", Playback::silent(Volume::FULL));
-        board.seat("kitchen", Phase::Retrying, Some("alex".into()));
+        board.seat("kitchen", Phase::Retrying, Some(Account::of("alex".into())));
         assert!(!plays(&board));
     }
 
@@ -245,7 +240,7 @@ mod tests {
     fn the_last_words_of_a_speaker_that_is_gone_come_to_nothing() {
         let mut board = kitchen();
         board.introduce(&[]);
-        board.seat("kitchen", Phase::Online, Some("kim".into()));
+        board.seat("kitchen", Phase::Online, Some(Account::of("kim".into())));
         let lost = Condition::new(ConditionCode::OutputLost, "no sound", "gone", "plug it in");
         board.raise("kitchen", lost, 0);
         assert_eq!(*board.house(), House::default());

@@ -18,7 +18,7 @@ use crate::{
     accounts::{Damage, Store},
     config::{self, Change, Config, Effort, diff},
     discovery::{Discovery, Identity, Notice, Request, Speaker as Shown, Verdict},
-    model::{Condition, ConditionCode, DeviceId, Pairing, Way},
+    model::{DeviceId, Pairing, Way},
     speaker::{Knock, NewSettings, News, Settings, Speaker},
 };
 
@@ -146,6 +146,15 @@ impl House {
         }
     }
 
+    /// The doors of all speakers, or of the one that is asked for.
+    pub fn doors(&self, of: Option<&str>) -> Vec<mpsc::Sender<Knock>> {
+        let speakers = self.speakers.iter();
+        speakers
+            .filter(|(place, _)| of.is_none_or(|id| id == &***place))
+            .map(|(_, running)| running.knocks.clone())
+            .collect()
+    }
+
     /// Takes a new configuration over: only what differs is touched.
     pub async fn change(&mut self, new: Config) {
         let changes = diff(&self.config, &new);
@@ -153,7 +162,7 @@ impl House {
             .iter()
             .any(|change| change.effort() == Effort::Daemon)
         {
-            warn!("another state directory holds from the next start on");
+            warn!("another state directory or key holds from the next start on");
         }
         let seen = changes.iter().any(Change::is_seen);
         if seen {
@@ -249,10 +258,7 @@ impl House {
             return DeviceId::from_bytes(rand::random());
         };
         let (device, damage) = store.device(place);
-        if let Some(Damage(why)) = damage.into_iter().next() {
-            let what = "something kept on disk could not be read or written";
-            let cure = "check the disk; if phones show an old speaker, restart the Spotify app";
-            let condition = Condition::new(ConditionCode::StateDamaged, what, why, cure);
+        if let Some(Damage(condition)) = damage.into_iter().next() {
             // The channel is fresh and holds more than one condition a speaker.
             let _ = self.news.try_send((place.clone(), News::Raised(condition)));
         }
@@ -316,11 +322,11 @@ async fn usher(mut requested: mpsc::Receiver<Request>, knocks: mpsc::Sender<Knoc
             return;
         }
         answering.spawn(async move {
-            let ok = answered.await.unwrap_or(false);
-            let _ = phone.send(if ok {
-                Verdict::Ok
-            } else {
-                Verdict::LoginFailed
+            let _ = phone.send(match answered.await {
+                Ok(true) => Verdict::Ok,
+                Ok(false) => Verdict::Forbidden,
+                // The speaker itself is gone.
+                Err(_) => Verdict::LoginFailed,
             });
         });
     }

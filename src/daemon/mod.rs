@@ -21,7 +21,7 @@ use tokio::{
 use tracing::info;
 
 use crate::{
-    accounts::{Store, StoreError},
+    accounts::{AccountKey, Damage, Store, StoreError},
     bus,
     config::{Config, Problems},
     control,
@@ -102,7 +102,9 @@ pub async fn run(
                 },
             },
             asked = desk.next() => clerk.take(asked, &mut house),
-            () = clerk.work() => {}
+            effect = clerk.work() => if let Some(account) = effect {
+                board.account(&account);
+            },
             Some(notice) = noticed.recv() => notice_board(notice, &mut board),
             Some(remark) = remarked.recv() => remark_board(remark, &mut board),
             Some((place, news)) = told.recv() => news_board(&place, news, &mut house, &mut board),
@@ -122,8 +124,15 @@ pub async fn run(
 /// Opens the state. A disk that takes nothing is a condition; a second daemon is an error.
 fn keep(config: &Config, board: &mut Board) -> Result<Option<Arc<Store>>, StoreError> {
     let dir = places::state_dir(config);
-    match Store::open(&dir) {
-        Ok(store) => Ok(Some(Arc::new(store))),
+    let key = AccountKey::find(config.account_key_file.as_deref());
+    match Store::open_with(&dir, key) {
+        Ok(store) => {
+            // Everything is looked at once, also what nobody needs today.
+            for Damage(condition) in store.accounts().1 {
+                board.raise(HOUSE, condition, unix_ms());
+            }
+            Ok(Some(Arc::new(store)))
+        }
         Err(error @ StoreError::InUse { .. }) => Err(error),
         Err(error) => {
             let what = "nothing can be kept: after a restart, everybody has to sign in again";
@@ -202,7 +211,7 @@ fn news_board(place: &str, news: News, house: &mut House, board: &mut Board) {
             board.clear(place, code);
         }
         News::ActiveUser(user) => house.set_active_user(place, user),
-        News::Seat(phase, user) => board.seat(place, phase, user),
+        News::Seat(phase, account) => board.seat(place, phase, account),
         News::Playback(playback) => board.playback(place, *playback),
     }
 }

@@ -5,7 +5,7 @@
 //! such child from its start to its end. [`Pairings`] holds them to one a speaker. [`pair_here`] is
 //! a flow without a daemon, on the state directory itself.
 
-use std::{collections::BTreeMap, future::ready, io, pin::Pin, time::Duration};
+use std::{collections::BTreeMap, future::ready, io, path::Path, pin::Pin, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -14,16 +14,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{board::Place, house::House, places};
+use super::{board::Place, house::House};
 use crate::{
-    accounts::{Store, StoreError},
+    accounts::{AccountKey, SignedIn, Store, StoreError},
     bus::{Answer, Order, Reason, Unable},
     config::{Config, Speaker},
     engine::{
         Engine, Heard,
         messages::{Command, Event, PROTOCOL, Pair},
     },
-    model::{DeviceId, Login, Pairing, Secret, Way},
+    model::{CameBy, DeviceId, Login, Pairing, Secret, Way, unix_ms},
     speaker::Knock,
 };
 
@@ -319,7 +319,8 @@ impl Pairings {
                 _ => Err(PairError::UnderWay),
             };
         }
-        let flow = Flow::start(pair, move |login, _| knock(knocks, login))?;
+        let way = pair.way;
+        let flow = Flow::start(pair, move |login, _| knock(knocks, login, way))?;
         let teller = tokio::spawn(pass_on(flow.watch(), place.clone(), self.tell.clone()));
         let now = flow.now();
         let held = Held {
@@ -385,33 +386,62 @@ async fn pass_on(
 }
 
 /// Hands the account over and waits for the speaker's word.
-async fn knock(knocks: mpsc::Sender<Knock>, login: Login) -> Result<(), Refused> {
+async fn knock(knocks: mpsc::Sender<Knock>, login: Login, way: Way) -> Result<(), Refused> {
     let (answer, answered) = oneshot::channel();
+    let knock = Knock::SignIn {
+        login,
+        came_by: came_by(way),
+        answer,
+    };
     let asked = async {
-        knocks.send(Knock::AddUser { login, answer }).await.ok()?;
+        knocks.send(knock).await.ok()?;
         answered.await.ok()
     };
-    match timeout(KNOCK_LIMIT, asked).await {
-        Ok(Some(true)) => Ok(()),
-        _ => Err(Refused {
-            why: "the speaker did not take the account".to_owned(),
-            cure: "siskin status says why; then ask for a code again".to_owned(),
-        }),
+    let why = match timeout(KNOCK_LIMIT, asked).await {
+        Ok(Some(Ok(()))) => return Ok(()),
+        Ok(Some(Err(why))) => why,
+        Ok(None) => "the speaker did not take the account".to_owned(),
+        Err(_) => "the speaker did not sign the account in in time".to_owned(),
+    };
+    let cure = "whoever was signed in still is; siskin status tells more".to_owned();
+    Err(Refused { why, cure })
+}
+
+fn came_by(way: Way) -> CameBy {
+    match way {
+        Way::Code => CameBy::Code,
+        Way::Browser | Way::Paste => CameBy::Browser,
     }
 }
 
-/// Starts a flow without a daemon. The state directory is locked until the flow has ended; the
-/// account is kept there, and the next start signs it in.
+/// Starts a flow without a daemon, on the state in `dir`. That is locked until the flow has ended;
+/// the account is kept there, and the next start signs it in.
 ///
 /// # Errors
 /// [`StoreError::InUse`] while a daemon runs; or when the child cannot be started.
-pub fn pair_here(config: &Config, speaker: &Speaker, way: Way) -> Result<Flow, PairError> {
-    let store = Store::open(&places::state_dir(config))?;
+pub fn pair_here(
+    config: &Config,
+    dir: &Path,
+    speaker: &Speaker,
+    way: Way,
+) -> Result<Flow, PairError> {
+    let key = AccountKey::find(config.account_key_file.as_deref());
+    let store = Store::open_with(dir, key)?;
     let (device, _) = store.device(&speaker.id);
     let pair = order(device, &speaker.name, config, way);
     let id = speaker.id.clone();
     let flow = Flow::start(pair, move |login, country| async move {
-        let kept = tokio::task::spawn_blocking(move || store.signed_in(&id, &login, country));
+        let kept = tokio::task::spawn_blocking(move || {
+            let user = login.user.clone();
+            let came_by = Some(came_by(way));
+            store.signed_in(SignedIn {
+                login,
+                country,
+                came_by,
+                at_ms: unix_ms(),
+            })?;
+            store.take_seat(&id, Some(&user), None)
+        });
         match kept.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(not_kept(&error)),
@@ -458,17 +488,27 @@ mod tests {
             kind: 1,
             secret: Secret::new(vec![1]),
         };
-        for (verdict, taken) in [(Some(true), true), (Some(false), false), (None, false)] {
+        let no = Err("not today".to_owned());
+        for (verdict, why) in [
+            (Some(Ok(())), None),
+            (Some(no), Some("not today")),
+            (None, Some("the speaker did not take the account")),
+        ] {
             let speaker = async {
-                if let Some(Knock::AddUser { answer, .. }) = knocked.recv().await
-                    && let Some(verdict) = verdict
-                {
+                let Some(Knock::SignIn {
+                    came_by, answer, ..
+                }) = knocked.recv().await
+                else {
+                    panic!("a sign-in");
+                };
+                assert_eq!(came_by, CameBy::Code);
+                if let Some(verdict) = verdict {
                     let _ = answer.send(verdict);
                 }
             };
-            let handed_over = knock(knocks.clone(), login.clone());
+            let handed_over = knock(knocks.clone(), login.clone(), Way::Code);
             let (handed_over, ()) = tokio::join!(handed_over, speaker);
-            assert_eq!(handed_over.is_ok(), taken, "{verdict:?}");
+            assert_eq!(handed_over.err().map(|refused| refused.why).as_deref(), why);
         }
     }
 }

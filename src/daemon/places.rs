@@ -10,13 +10,23 @@ use crate::config::{self, Config};
 
 /// The name of the socket in whatever folder it stands.
 const SOCKET: &str = "siskin.sock";
-/// `RuntimeDirectory=` of the unit that we ship.
+/// `RuntimeDirectory=` of the unit that we ship, and its `StateDirectory=`.
 const OF_THE_SERVICE: &str = "/run/siskin";
+const KEPT_FOR_THE_SERVICE: &str = "/var/lib/siskin";
 
 /// Where state is kept: as configured, else `$STATE_DIRECTORY` (systemd), else
 /// `$XDG_STATE_HOME/siskin`, else `~/.local/state/siskin`.
 pub fn state_dir(config: &Config) -> PathBuf {
     state_dir_with(config.state_dir.as_deref(), &set)
+}
+
+/// Where the state of a daemon that does not run is looked for, the likeliest first.
+pub fn state_dirs(config: &Config) -> Vec<PathBuf> {
+    let mut places = vec![state_dir(config)];
+    if config.state_dir.is_none() {
+        places.push(KEPT_FOR_THE_SERVICE.into());
+    }
+    places
 }
 
 /// Where the socket is made: as configured, else `$RUNTIME_DIRECTORY` (systemd), else

@@ -85,6 +85,8 @@ pub enum Request {
 pub enum Verdict {
     Ok,
     LoginFailed,
+    /// The house does not do this for the network.
+    Forbidden,
 }
 
 /// What the daemon should know, log or show. Each is sent when it becomes true, not repeated.

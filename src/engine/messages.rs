@@ -68,6 +68,10 @@ pub struct Start {
     /// Level to begin with, already the remembered one where there is one.
     pub volume: Volume,
     pub login: Login,
+    /// Unix time in ms before which no audio key is to be asked for: Spotify refused them to this
+    /// account less than a day ago.
+    #[serde(default)]
+    pub keys_from_ms: Option<i64>,
     /// Process id of the daemon: whose standard output a `pipe` output without a path writes to.
     pub daemon_pid: u32,
 }
@@ -124,6 +128,12 @@ pub enum Event {
     Checked {
         id: u64,
         alive: bool,
+    },
+    /// What became of an audio key that was asked for: refused by Spotify in so many words, or
+    /// granted. Time-outs and lost links are neither. Enough is the first of a session, and each
+    /// change after that.
+    Keys {
+        refused: bool,
     },
     /// A new truth about playback.
     Playback(Box<Playback>),

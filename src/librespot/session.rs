@@ -168,27 +168,46 @@ pub async fn premium(session: &Session) -> Result<(), Failure> {
 /// (as pinned in `=0.8.0`) are all there is.
 const REFUSED: &str = "Login failed with reason: ";
 
+/// What login5 says (`LoginError`, in the words of its `Debug`) comes after this.
+const DENIED: &str = "Login request was denied: ";
+
 /// What an error of the sign-in means for the account.
 pub(super) fn classify(error: &Error) -> Failure {
     let words = error.error.to_string();
-    if words.contains("INVALID_CREDENTIALS") {
-        return Failure::Refused(Refusal::BadCredentials);
+    let refused = Failure::Refused;
+    if let Some(code) = words.strip_prefix(DENIED) {
+        return match code {
+            "INVALID_CREDENTIALS" | "UNKNOWN_IDENTIFIER" => refused(Refusal::BadCredentials),
+            "TOO_MANY_ATTEMPTS" => refused(Refusal::TooOften),
+            "TIMEOUT" | "TRY_AGAIN_LATER" => Failure::Lost("Spotify is busy".into()),
+            other => refused(Refusal::Other {
+                what: other.to_owned(),
+            }),
+        };
+    }
+    // login5 wants a code or a captcha solved, which only its own pages can show.
+    if words == "Code challenge is not supported" {
+        return refused(Refusal::Pending);
     }
     match words.strip_prefix(REFUSED) {
         Some("Bad credentials" | "Could not validate credentials") => {
-            Failure::Refused(Refusal::BadCredentials)
+            refused(Refusal::BadCredentials)
         }
-        Some("Premium account required") => Failure::Refused(Refusal::NotPremium {
+        Some("Premium account required") => refused(Refusal::NotPremium {
             product: "free".into(),
         }),
-        Some("Travel restriction") => Failure::Refused(Refusal::TravelRestriction),
+        Some("Travel restriction") => refused(Refusal::TravelRestriction),
+        Some("Extra verification required") => refused(Refusal::Pending),
         // The service is busy, not the account wrong.
         Some("Try another access point") => {
             Failure::Lost("no access point took the sign-in".into())
         }
-        Some(other) => Failure::Refused(Refusal::Other {
+        Some(other) => refused(Refusal::Other {
             what: other.to_owned(),
         }),
+        None if words.to_ascii_lowercase().contains("too many devices") => {
+            refused(Refusal::TooManyDevices)
+        }
         None => Failure::Lost(words),
     }
 }
@@ -199,11 +218,32 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_from_trouble_on_the_way() {
-        let said = |words: &str| classify(&Error::permission_denied(words.to_owned()));
-        let refused = said("Login failed with reason: Bad credentials");
-        assert!(matches!(refused, Failure::Refused(Refusal::BadCredentials)));
-        let busy = said("Login failed with reason: Try another access point");
-        assert!(matches!(busy, Failure::Lost(_)));
-        assert!(matches!(said("connection reset"), Failure::Lost(_)));
+        let said = |words: &str| match classify(&Error::permission_denied(words.to_owned())) {
+            Failure::Refused(refusal) => Some(refusal),
+            Failure::Lost(_) => None,
+        };
+        let at_access_point = |words: &str| said(&format!("{REFUSED}{words}"));
+        let at_login5 = |words: &str| said(&format!("{DENIED}{words}"));
+        let wrong = Some(Refusal::BadCredentials);
+        assert_eq!(at_access_point("Bad credentials"), wrong);
+        assert_eq!(at_access_point("Could not validate credentials"), wrong);
+        assert_eq!(at_login5("INVALID_CREDENTIALS"), wrong);
+        let pending = Some(Refusal::Pending);
+        assert_eq!(at_access_point("Extra verification required"), pending);
+        assert_eq!(said("Code challenge is not supported"), pending);
+        let abroad = Some(Refusal::TravelRestriction);
+        assert_eq!(at_access_point("Travel restriction"), abroad);
+        assert_eq!(at_login5("TOO_MANY_ATTEMPTS"), Some(Refusal::TooOften));
+        let banned = Refusal::Other {
+            what: "Application banned".into(),
+        };
+        assert_eq!(at_access_point("Application banned"), Some(banned));
+        let crowd = Some(Refusal::TooManyDevices);
+        assert_eq!(said("Service unavailable: Too many devices"), crowd);
+        for busy in ["TIMEOUT", "TRY_AGAIN_LATER"] {
+            assert_eq!(at_login5(busy), None);
+        }
+        assert_eq!(at_access_point("Try another access point"), None);
+        assert_eq!(said("connection reset"), None);
     }
 }

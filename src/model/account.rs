@@ -20,6 +20,27 @@ pub struct Account {
     pub keys_refused_ms: Option<i64>,
 }
 
+impl Account {
+    /// An account of which nothing but its user is known.
+    pub fn of(user: String) -> Self {
+        Self {
+            name: user.clone(),
+            user,
+            premium: None,
+            country: None,
+            came_by: CameBy::default(),
+            last_used_ms: 0,
+            keys_refused_ms: None,
+        }
+    }
+
+    /// Whether people may mean this account by `said`: its user name, or what it is called here.
+    pub fn answers_to(&self, said: &str) -> bool {
+        let said = said.trim();
+        self.user == said || self.name.to_lowercase() == said.to_lowercase()
+    }
+}
+
 /// The way an account came to this speaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

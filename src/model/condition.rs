@@ -32,8 +32,20 @@ pub enum ConditionCode {
     SpotifyUnreachable,
     /// The stored login was refused.
     LoginRefused,
-    /// The last guest's account cannot stream here.
+    /// The account that was signed in is not Premium any more.
+    NotPremium,
+    /// The account is used outside its country.
+    WrongCountry,
+    /// Spotify waits for a second factor, or for consent to new terms.
+    LoginPending,
+    /// Too many devices use the account.
+    TooManyDevices,
+    /// The last guest's account cannot stream here, or may not.
     GuestRefused,
+    /// Spotify gives this account no audio keys at all.
+    AccountKeysRefused,
+    /// The account plays on another device now. No trouble.
+    StreamTaken,
     /// Spotify refuses the keys of several tracks in a row.
     KeysRefused,
     /// Tracks fail to load, several in a row.
@@ -44,6 +56,10 @@ pub enum ConditionCode {
     EngineLost,
     /// Something kept on disk could not be read or written.
     StateDamaged,
+    /// Others could read what is kept; repaired.
+    StateRepaired,
+    /// An account is kept that cannot be opened: its key is lost, or a newer siskin wrote it.
+    AccountsLocked,
     /// A changed configuration was not taken over.
     ConfigRejected,
     /// The socket that other programs ask us on cannot be made.
@@ -66,6 +82,8 @@ impl ConditionCode {
             | Self::GuestRefused
             | Self::ConfigRejected
             | Self::EngineLost
+            | Self::StateRepaired
+            | Self::StreamTaken
             | Self::NoSocket => Severity::Notice,
             _ => Severity::Trouble,
         }
@@ -79,12 +97,20 @@ impl ConditionCode {
             Self::NoCertificates => "no_certificates",
             Self::SpotifyUnreachable => "spotify_unreachable",
             Self::LoginRefused => "login_refused",
+            Self::NotPremium => "not_premium",
+            Self::WrongCountry => "wrong_country",
+            Self::LoginPending => "login_pending",
+            Self::TooManyDevices => "too_many_devices",
             Self::GuestRefused => "guest_refused",
+            Self::AccountKeysRefused => "account_keys_refused",
+            Self::StreamTaken => "stream_taken",
             Self::KeysRefused => "keys_refused",
             Self::TracksFail => "tracks_fail",
             Self::OutputLost => "output_lost",
             Self::EngineLost => "engine_lost",
             Self::StateDamaged => "state_damaged",
+            Self::StateRepaired => "state_repaired",
+            Self::AccountsLocked => "accounts_locked",
             Self::ConfigRejected => "config_rejected",
             Self::NoSocket => "no_socket",
         }

@@ -5,6 +5,8 @@ use std::fmt;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
 
+use super::ConditionCode;
+
 /// Bytes that must never be printed. `Debug` shows their number only; serde writes base64.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
@@ -75,6 +77,15 @@ pub enum Refusal {
     NotPremium { product: String },
     #[error("the account is in another country than the one it belongs to")]
     TravelRestriction,
+    /// Spotify says only that something is to be confirmed: a second factor, an address, new terms.
+    #[error(
+        "Spotify wants the account to confirm something first (a second factor, or new terms of use)"
+    )]
+    Pending,
+    #[error("too many devices use the account")]
+    TooManyDevices,
+    #[error("the account tried to sign in too often, and Spotify makes it wait")]
+    TooOften,
     #[error("Spotify did not let the account in ({what})")]
     Other { what: String },
 }
@@ -88,7 +99,32 @@ impl Refusal {
             Self::TravelRestriction => {
                 "set the country at spotify.com/account, then pick the speaker again"
             }
-            Self::Other { .. } => "try again in a few minutes",
+            Self::Pending => {
+                "sign in at spotify.com/account and confirm what it asks, then pick the speaker again"
+            }
+            Self::TooManyDevices => {
+                "take a device off the account at spotify.com/account (“Manage devices”), then pick \
+                 the speaker again"
+            }
+            Self::TooOften | Self::Other { .. } => "try again in a few minutes",
+        }
+    }
+
+    /// Whether the same login will be refused again, so that only a new one helps.
+    pub fn is_final(&self) -> bool {
+        !matches!(self, Self::TooOften | Self::Other { .. })
+    }
+
+    /// What it is called where an account that signed in before is refused.
+    pub fn code(&self) -> ConditionCode {
+        match self {
+            Self::BadCredentials | Self::TooOften | Self::Other { .. } => {
+                ConditionCode::LoginRefused
+            }
+            Self::NotPremium { .. } => ConditionCode::NotPremium,
+            Self::TravelRestriction => ConditionCode::WrongCountry,
+            Self::Pending => ConditionCode::LoginPending,
+            Self::TooManyDevices => ConditionCode::TooManyDevices,
         }
     }
 }

@@ -14,7 +14,7 @@ pub use account::{Account, CameBy};
 pub use condition::{Condition, ConditionCode, Conditions, Severity, Standing};
 pub use device::{DeviceId, DeviceIdError, DeviceType};
 pub use login::{Login, Refusal, Secret, masked};
-pub use moment::unix_ms;
+pub use moment::{local_date, local_minute, unix_ms};
 pub use pairing::{Pairing, Way};
 pub use playback::{PlayState, Playback, Repeat, Track};
 pub use state::{House, Phase, SpeakerState};

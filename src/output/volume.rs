@@ -23,6 +23,8 @@ const RAMP_FRAMES: u32 = RATE / 100;
 pub struct VolumeControl {
     curve: Curve,
     range_db: f64,
+    /// Never louder than this.
+    max: Volume,
     level: watch::Sender<Volume>,
     /// The gain for `level`, as bits: asked for by the audio thread, which must not wait.
     gain: AtomicU32,
@@ -31,14 +33,21 @@ pub struct VolumeControl {
 impl VolumeControl {
     /// `start` is the level to begin with.
     pub fn new(settings: &VolumeSettings, start: Volume) -> Arc<Self> {
+        let max = settings.max.volume();
         let start = match settings.curve {
-            Curve::Fixed => Volume::FULL,
-            _ => start,
+            Curve::Fixed => max,
+            _ => start.min(max),
         };
-        let gain = gain(settings.curve, settings.range_db, start);
+        // A fixed level that is capped lies where the slider would be.
+        let curve = match settings.curve {
+            Curve::Fixed if max < Volume::FULL => Curve::Log,
+            curve => curve,
+        };
+        let gain = gain(curve, settings.range_db, start);
         Arc::new(Self {
             curve: settings.curve,
             range_db: settings.range_db,
+            max,
             level: watch::Sender::new(start),
             gain: AtomicU32::new(gain.to_bits()),
         })
@@ -48,11 +57,12 @@ impl VolumeControl {
         *self.level.borrow()
     }
 
-    /// Never blocks. Does nothing with a fixed volume.
+    /// Never blocks. Goes as far as the cap; does nothing with a fixed volume.
     pub fn set(&self, level: Volume) {
         if self.curve == Curve::Fixed {
             return;
         }
+        let level = level.min(self.max);
         let gain = gain(self.curve, self.range_db, level);
         self.gain.store(gain.to_bits(), Ordering::Relaxed);
         self.level.send_if_modified(|old| {

@@ -1,16 +1,18 @@
 //! One speaker: who plays on it, the engine behind it, and what to restore after a loss.
 //!
-//! [`phase`] decides; [`Speaker`] carries out: it owns the engines, the timers and the remembered
-//! level. It knows nothing of discovery or of control surfaces: logins come as [`Knock`]s, and what
-//! happens goes out as [`News`].
+//! [`policy`] says who may come, [`phase`] who sits; [`Speaker`] carries out: it owns the engines, the
+//! timers and (in [`keep`]) what is remembered. It knows nothing of discovery or of control surfaces:
+//! wishes come as [`Knock`]s, and what happens goes out as [`News`].
 
+mod keep;
 mod phase;
+mod policy;
 mod shown;
 #[cfg(test)]
 mod tests;
 mod trouble;
 
-use std::{collections::HashMap, io, process, sync::Arc, time::Duration};
+use std::{collections::HashMap, process, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -18,7 +20,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::{
     accounts::Store,
@@ -27,23 +29,58 @@ use crate::{
         Engine, Heard,
         messages::{Command, PROTOCOL, Start},
     },
-    model::{Condition, ConditionCode, DeviceId, Login, Phase, Playback, Volume, masked, unix_ms},
+    model::{
+        Account, CameBy, Condition, ConditionCode, DeviceId, Login, Phase, Playback, Volume,
+        local_minute, unix_ms,
+    },
 };
-use phase::{Action, Input, Now, Seat, Seats, Ticket, Timer};
+use phase::{Action, Answer, Arrival, Input, Now, Seat, Seats, Ticket, Timer};
+use policy::Who;
 
 /// A level is kept on disk when nobody has changed it for this long.
 const LEVEL_SETTLES: Duration = Duration::from_secs(2);
 
+/// In quiet hours a visitor may play nothing for this long before the owner is signed in again.
+const QUIET_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often an idle visitor is thought of while there are quiet hours, which begin by the clock.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
+
 /// What comes from outside. Dropping `answer` says no.
 #[derive(Debug)]
 pub enum Knock {
+    /// A phone on the network hands an account over; the policy of the speaker applies.
     AddUser {
         login: Login,
         answer: oneshot::Sender<bool>,
     },
-    ResetUsers {
-        answer: oneshot::Sender<bool>,
+    /// Somebody on the network wants whoever sits here to be forgotten. `false`: the policy forbids
+    /// it.
+    ResetUsers { answer: oneshot::Sender<bool> },
+    /// An account that signed in at the machine itself (a code, a browser): of the household, so no
+    /// policy applies. Why not, and what to do, in words.
+    SignIn {
+        login: Login,
+        came_by: CameBy,
+        answer: oneshot::Sender<Result<(), String>>,
     },
+    /// A remembered account is to sit here.
+    Use {
+        user: String,
+        answer: oneshot::Sender<Result<(), String>>,
+    },
+    /// An account (all, when `None`) leaves this speaker and is removed from the machine. Every
+    /// speaker of the house is to be told.
+    Forget {
+        user: Option<String>,
+        answer: oneshot::Sender<Result<(), String>>,
+    },
+}
+
+/// Somebody who waits to hear what became of his wish.
+enum Waiting {
+    ForYesOrNo(oneshot::Sender<bool>),
+    ForWords(oneshot::Sender<Result<(), String>>),
 }
 
 /// What others may want to know. State is the truth: a reader that misses some reads the next.
@@ -53,7 +90,7 @@ pub enum News {
     Cleared(ConditionCode),
     ActiveUser(Option<String>),
     /// Where the speaker stands, and whom it belongs to.
-    Seat(Phase, Option<String>),
+    Seat(Phase, Option<Account>),
     Playback(Box<Playback>),
 }
 
@@ -82,7 +119,7 @@ pub struct Speaker {
     news: mpsc::Sender<(Arc<str>, News)>,
     seats: Seats,
     engines: HashMap<Seat, Engine>,
-    answers: HashMap<Ticket, oneshot::Sender<bool>>,
+    answers: HashMap<Ticket, Waiting>,
     last_ticket: Ticket,
     timers: JoinSet<Timer>,
     /// Engines on their way out.
@@ -95,6 +132,9 @@ pub struct Speaker {
     keep_level_at: Option<Instant>,
     /// As told last.
     shown: (Phase, Option<String>),
+    /// Since when a visitor has been idle, and when to think of him next.
+    visitor_idle_since: Option<Instant>,
+    look_at_visitor: Option<Instant>,
 }
 
 impl Speaker {
@@ -122,6 +162,8 @@ impl Speaker {
             level: start,
             keep_level_at: None,
             shown: Default::default(),
+            visitor_idle_since: None,
+            look_at_visitor: None,
         }
     }
 
@@ -133,8 +175,8 @@ impl Speaker {
         mut changes: mpsc::Receiver<NewSettings>,
         stop: CancellationToken,
     ) {
-        let last = self.recall().await;
-        self.step(Input::Start(last)).await;
+        let start = self.recall().await;
+        self.step(start).await;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -144,6 +186,7 @@ impl Speaker {
                 Some(Ok(timer)) = self.timers.join_next() => self.step(Input::Timer(timer)).await,
                 Some(_) = self.leaving.join_next() => {}
                 () = at(self.keep_level_at) => self.keep_level().await,
+                () = at(self.look_at_visitor) => self.look_after_visitor().await,
             }
         }
         self.close().await;
@@ -160,34 +203,6 @@ impl Speaker {
         while self.leaving.join_next().await.is_some() {}
     }
 
-    /// What an earlier start left: the last account, and how loud it was.
-    async fn recall(&mut self) -> Option<Login> {
-        let remember = self.settings.speaker.volume.remember;
-        let (login, volume) = self
-            .on_disk(move |store, speaker| {
-                let (login, mut damage) = store.last_login(speaker);
-                let (volume, more) = if remember {
-                    store.volume(speaker)
-                } else {
-                    (None, vec![])
-                };
-                damage.extend(more);
-                match damage.first() {
-                    Some(damage) => Err(((login, volume), damage.0.clone())),
-                    None => Ok((login, volume)),
-                }
-            })
-            .await
-            .unwrap_or_default();
-        if let Some(volume) = volume {
-            self.level = volume;
-        }
-        if self.settings.speaker.volume.curve == config::Curve::Fixed {
-            self.level = Volume::FULL;
-        }
-        login
-    }
-
     async fn heard(&mut self, seat: Seat, heard: Heard) {
         let input = match heard {
             Heard::Event(event) => Input::Engine { seat, event },
@@ -202,17 +217,120 @@ impl Speaker {
     async fn knock(&mut self, knock: Knock) {
         self.last_ticket += 1;
         let ticket = self.last_ticket;
-        let (input, answer) = match knock {
-            Knock::AddUser { login, answer } => (Input::AddUser { ticket, login }, answer),
-            Knock::ResetUsers { answer } => (Input::ResetUsers { ticket }, answer),
+        match knock {
+            Knock::AddUser { login, answer } => {
+                self.answers.insert(ticket, Waiting::ForYesOrNo(answer));
+                match self.at_the_door(&login).await {
+                    Err(denied) => self.deny(ticket, &login, denied).await,
+                    Ok(who) => {
+                        let arrival = Arrival {
+                            came_by: Some(CameBy::Phone),
+                            stranger: who == Who::Stranger,
+                        };
+                        self.add_user(ticket, login, arrival).await;
+                    }
+                }
+            }
+            Knock::ResetUsers { answer } => {
+                self.answers.insert(ticket, Waiting::ForYesOrNo(answer));
+                if policy::may_reset(self.settings.speaker.household.guests) {
+                    self.step(Input::ResetUsers { ticket }).await;
+                } else {
+                    self.answer(ticket, Err("the policy of this speaker forbids it".into()));
+                }
+            }
+            Knock::SignIn {
+                login,
+                came_by,
+                answer,
+            } => {
+                self.answers.insert(ticket, Waiting::ForWords(answer));
+                self.of_the_household(ticket, login, Some(came_by)).await;
+            }
+            Knock::Use { user, answer } => {
+                self.answers.insert(ticket, Waiting::ForWords(answer));
+                match self.kept_login(&user).await {
+                    Ok(login) => self.of_the_household(ticket, login, None).await,
+                    Err(why) => self.answer(ticket, Err(why)),
+                }
+            }
+            Knock::Forget { user, answer } => {
+                let removed = self.forget(user.clone()).await;
+                self.answers.insert(ticket, Waiting::ForWords(answer));
+                if let Err(why) = removed {
+                    self.answer(ticket, Err(why));
+                }
+                self.step(Input::Forget { ticket, user }).await;
+            }
+        }
+    }
+
+    async fn of_the_household(&mut self, ticket: Ticket, login: Login, came_by: Option<CameBy>) {
+        let arrival = Arrival {
+            came_by,
+            stranger: false,
         };
-        self.answers.insert(ticket, answer);
+        self.add_user(ticket, login, arrival).await;
+    }
+
+    async fn add_user(&mut self, ticket: Ticket, login: Login, arrival: Arrival) {
+        let input = Input::AddUser {
+            ticket,
+            login,
+            arrival,
+        };
         self.step(input).await;
     }
 
+    fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        // Whoever hung up meanwhile needs no answer.
+        match self.answers.remove(&ticket) {
+            Some(Waiting::ForYesOrNo(waiting)) => drop(waiting.send(answer.is_ok())),
+            Some(Waiting::ForWords(waiting)) => drop(waiting.send(answer)),
+            None => {}
+        }
+    }
+
+    /// Notes whether a visitor sits here idle, and when to think of him.
+    fn mind_visitor(&mut self) {
+        let known = self.visitor_idle_since;
+        let idle = self.seats.visitor_is_idle();
+        self.visitor_idle_since = idle.then(|| known.unwrap_or_else(Instant::now));
+        if self.visitor_idle_since != known {
+            self.plan_look();
+        }
+    }
+
+    fn plan_look(&mut self) {
+        let house = &self.settings.speaker.household;
+        self.look_at_visitor = self.visitor_idle_since.and_then(|since| {
+            let over = house.guest_timeout.map(|limit| since + limit);
+            let clock = house.quiet_hours.map(|_| Instant::now() + LOOK_AT_CLOCK);
+            over.into_iter().chain(clock).min()
+        });
+    }
+
+    async fn look_after_visitor(&mut self) {
+        let Some(since) = self.visitor_idle_since else {
+            return;
+        };
+        let house = &self.settings.speaker.household;
+        let quiet = policy::is_quiet(house.quiet_hours, local_minute());
+        let limits = [house.guest_timeout, quiet.then_some(QUIET_PATIENCE)];
+        let limit = limits.into_iter().flatten().min();
+        if limit.is_some_and(|limit| since.elapsed() >= limit) {
+            // Should the owner not be let in, he is tried again after as long a time.
+            self.visitor_idle_since = Some(Instant::now());
+            self.step(Input::VisitOver).await;
+        }
+        self.plan_look();
+    }
+
     async fn change(&mut self, new: NewSettings) {
+        let renew = new.renew || self.differs_for_resident(&new.settings.speaker).await;
         self.settings = new.settings;
-        if new.renew {
+        self.plan_look();
+        if renew {
             self.step(Input::Renew).await;
         }
     }
@@ -225,12 +343,9 @@ impl Speaker {
         for action in self.seats.step(input, now) {
             self.carry_out(action).await;
         }
+        self.mind_visitor();
         // Last, so that nobody reads that something is lost before the reason.
-        let shown = shown::seat(self.seats.resident());
-        if shown != self.shown {
-            self.shown = shown.clone();
-            self.tell_all(News::Seat(shown.0, shown.1)).await;
-        }
+        self.show_seat().await;
     }
 
     async fn carry_out(&mut self, action: Action) {
@@ -244,26 +359,31 @@ impl Speaker {
             }
             // Dropping kills.
             Action::Kill { seat } => drop(self.engines.remove(&seat)),
-            Action::Answer { ticket, ok } => {
-                if let Some(answer) = self.answers.remove(&ticket) {
-                    // A phone that hung up meanwhile needs no answer.
-                    let _ = answer.send(ok);
-                }
-            }
-            Action::Keep { login, country } => {
-                info!("{} is signed in", masked(&login.user));
-                self.write("the account", move |store, speaker| {
-                    store.signed_in(speaker, &login, country)
+            Action::Answer { ticket, answer } => self.answer(ticket, answer),
+            Action::Keep {
+                login,
+                country,
+                came_by,
+            } => self.keep(login, country, came_by).await,
+            Action::KeepSeat { user, owner } => {
+                self.write("who sits here", move |store, speaker| {
+                    store.take_seat(speaker, user.as_deref(), owner.as_deref())
                 })
                 .await;
             }
             Action::Forget { user } => {
-                self.write(
-                    "that the account is to be forgotten",
-                    move |store, speaker| store.forget(speaker, &user),
-                )
+                if let Err(why) = self.forget(Some(user)).await {
+                    self.tell_all(News::Raised(trouble::not_forgotten(&why)))
+                        .await;
+                }
+            }
+            Action::Lapsed { user } => {
+                self.write("what Spotify said of the account", move |store, _| {
+                    store.premium_lapsed(&user)
+                })
                 .await;
             }
+            Action::Keys { user, refused } => self.keys(user, refused).await,
             Action::ActiveUser(user) => self.tell_all(News::ActiveUser(user)).await,
             Action::After { delay, timer } => {
                 self.timers.spawn(async move {
@@ -278,14 +398,16 @@ impl Speaker {
     }
 
     async fn spawn(&mut self, seat: Seat, login: Login) {
+        let briefing = self.briefing(&login).await;
         let start = Start {
             protocol: PROTOCOL,
             device: self.settings.device.clone(),
-            speaker: self.settings.speaker.clone(),
+            speaker: briefing.speaker,
             network: self.settings.network.clone(),
             log: self.settings.log,
-            volume: self.level,
+            volume: briefing.level,
             login,
+            keys_from_ms: briefing.keys_from_ms,
             daemon_pid: process::id(),
         };
         match Engine::spawn(start, self.ear.clone(), move |heard| (seat, heard)) {
@@ -318,56 +440,9 @@ impl Speaker {
         self.tell_all(News::Playback(playback)).await;
     }
 
-    async fn keep_level(&mut self) {
-        self.keep_level_at = None;
-        let level = self.level;
-        self.write("the volume", move |store, speaker| {
-            store.keep_volume(speaker, level)
-        })
-        .await;
-    }
-
     async fn tell_all(&self, news: News) {
         // Whoever listens is the daemon; when it has gone, so shall we.
         let _ = self.news.send((self.place.clone(), news)).await;
-    }
-
-    async fn write(
-        &self,
-        what: &'static str,
-        job: impl FnOnce(&Store, &str) -> io::Result<()> + Send + 'static,
-    ) {
-        self.on_disk(move |store, speaker| {
-            job(store, speaker).map_err(|error| ((), format!("{what} could not be kept: {error}")))
-        })
-        .await;
-    }
-
-    /// Runs a disk job where it may block. A failure becomes a condition; what could be had all the
-    /// same is returned.
-    async fn on_disk<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&Store, &str) -> Result<T, (T, String)> + Send + 'static,
-    ) -> Option<T> {
-        let store = self.store.clone()?;
-        let speaker = self.settings.speaker.id.clone();
-        match tokio::task::spawn_blocking(move || job(&store, &speaker))
-            .await
-            .ok()?
-        {
-            Ok(value) => Some(value),
-            Err((value, why)) => {
-                warn!("{why}");
-                self.tell_all(News::Raised(Condition::new(
-                    ConditionCode::StateDamaged,
-                    "something kept on disk could not be read or written",
-                    why,
-                    "check the disk; if nobody is signed in now, pick the speaker in the app again",
-                )))
-                .await;
-                Some(value)
-            }
-        }
     }
 }
 

@@ -93,6 +93,8 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("tracing_log", &["cli/logging", "librespot/telltale"]),
     ("toml", &["config"]),
     ("sd_notify", &["daemon"]),
+    ("chrono", &["model/moment"]),
+    ("chacha20poly1305", &["accounts/seal"]),
 ];
 
 /// Code of one file, without comments and without its tests.

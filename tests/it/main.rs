@@ -1,5 +1,7 @@
 //! The behaviour of the real binary, end to end: a file per behaviour.
 
+mod accounts_command;
+mod ask;
 mod card;
 mod command_line;
 mod control;
@@ -15,7 +17,9 @@ mod reload;
 mod restart;
 mod seats;
 mod service;
+mod socket;
 mod speakers;
+mod status;
 mod tape;
 mod trouble;
 mod world;

@@ -9,6 +9,7 @@ mod source;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -20,6 +21,7 @@ use tokio::{
 };
 
 use super::{
+    accounts::is_ours,
     args::Door,
     client::{Client, ClientError},
     door::{self, Failure},
@@ -104,9 +106,20 @@ async fn here(door: &Door, speaker: Option<&str>, way: Way) -> Result<(), Stop> 
         ..loaded.map_err(Stop::Misconfigured)?.config
     };
     let at = which(speaker, &config.speakers, |one| [&one.name, &one.id]).map_err(Stop::Failed)?;
-    let flow = pairing::pair_here(&config, &config.speakers[at], way)
+    let dir = dir(&config).map_err(Stop::Failed)?;
+    let flow = pairing::pair_here(&config, &dir, &config.speakers[at], way)
         .map_err(|error| Stop::Failed((error.to_string(), error.help().to_owned())))?;
     follow(Here::new(flow), way).await
+}
+
+/// Where the daemon would look: a state directory that is there, else the one it would make.
+fn dir(config: &Config) -> Result<PathBuf, Failure> {
+    for dir in places::state_dirs(config) {
+        if is_ours(&dir)? {
+            return Ok(dir);
+        }
+    }
+    Ok(places::state_dir(config))
 }
 
 /// The one that is meant; without a word, the only one.

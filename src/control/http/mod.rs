@@ -27,6 +27,8 @@ mod connection;
 pub mod given;
 mod pairing;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -56,14 +58,28 @@ use crate::{
 
 /// Connections served at once. More wait in the kernel until one ends.
 const CONNECTIONS: usize = 32;
-/// Between two tries to make the socket.
-const RETRY: Duration = Duration::from_secs(5);
-/// Between two looks whether the socket is still where it was made.
-const LOOK: Duration = Duration::from_secs(30);
 /// How long connections may take to end. Their own farewell is shorter.
 const CLOSING: Duration = Duration::from_millis(400);
 /// Between two tries to accept when the process is out of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
+
+/// How often is looked after the socket.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Between two tries to make it.
+    retry: Duration,
+    /// Between two looks whether it is still where it was made.
+    look: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            retry: Duration::from_secs(5),
+            look: Duration::from_secs(30),
+        }
+    }
+}
 
 /// The surface while it runs. Dropped without [`Http::stop`], it ends all the same, less politely.
 pub struct Http {
@@ -74,7 +90,12 @@ pub struct Http {
 impl Http {
     /// Makes the socket at `path` and serves. One that cannot be made is a notice, and tried again.
     pub async fn start(path: PathBuf, bus: Bus, notices: mpsc::Sender<Notice>) -> Self {
+        Self::start_at(Pace::default(), path, bus, notices).await
+    }
+
+    async fn start_at(pace: Pace, path: PathBuf, bus: Bus, notices: mpsc::Sender<Notice>) -> Self {
         let mut server = Server {
+            pace,
             path,
             routes: routes(bus),
             notices,
@@ -137,6 +158,7 @@ async fn speaker(State(bus): State<Bus>, Named(id): Named) -> Result<Json<Speake
 }
 
 struct Server {
+    pace: Pace,
     path: PathBuf,
     routes: Router,
     notices: mpsc::Sender<Notice>,
@@ -179,7 +201,10 @@ impl Server {
     }
 
     fn pause(&self) -> Duration {
-        if self.socket.is_some() { LOOK } else { RETRY }
+        match self.socket {
+            Some(_) => self.pace.look,
+            None => self.pace.retry,
+        }
     }
 
     /// Makes the socket, unless it is there.

@@ -236,7 +236,8 @@ async fn add_user(handover: Handover, peer: IpAddr, shared: &Shared) -> Status {
     });
     match asked.await {
         Some(Verdict::Ok) => Status::Ok,
-        Some(Verdict::LoginFailed) | None => Status::LoginFailed,
+        // To the phone it is all the same: this account does not play here.
+        Some(Verdict::LoginFailed | Verdict::Forbidden) | None => Status::LoginFailed,
     }
 }
 
@@ -246,6 +247,7 @@ async fn reset_users(shared: &Shared) -> Status {
     });
     match asked.await {
         Some(Verdict::Ok) => Status::Ok,
+        Some(Verdict::Forbidden) => Status::NotImplemented,
         Some(Verdict::LoginFailed) | None => Status::Unknown,
     }
 }

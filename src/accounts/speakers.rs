@@ -1,0 +1,170 @@
+//! What is kept of each speaker: its id, who sits on it, and how loud it was for whom.
+
+use std::{io, path::PathBuf};
+
+use rand::RngCore;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    files,
+    store::{Store, hashed},
+    words::Damage,
+};
+use crate::model::{DeviceId, Login, Volume};
+
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct DeviceFile {
+    version: u32,
+    device: DeviceId,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct SeatFile {
+    version: u32,
+    /// Who sits here.
+    user: Option<String>,
+    /// To whom the speaker goes back when `user` leaves: set while that is a guest.
+    #[serde(default)]
+    owner: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct VolumeFile {
+    version: u32,
+    volume: Volume,
+}
+
+/// Who sat on a speaker at its last end, as far as they are still remembered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seat {
+    pub login: Option<Login>,
+    /// To whom the speaker goes back when the first one, a guest, leaves.
+    pub owner: Option<Login>,
+}
+
+impl Store {
+    /// The speaker's id: kept from the first start on, random then.
+    pub fn device(&self, speaker: &str) -> (DeviceId, Vec<Damage>) {
+        let mut damage = Vec::new();
+        let path = self.speaker_file(speaker, "device");
+        if let Some(file) = files::read::<DeviceFile>(&path, &mut damage) {
+            return (file.device, damage);
+        }
+        let mut bytes = [0; 20];
+        rand::rng().fill_bytes(&mut bytes);
+        let device = DeviceId::from_bytes(bytes);
+        let file = DeviceFile {
+            version: VERSION,
+            device: device.clone(),
+        };
+        if let Err(error) = self.write_speaker(speaker, "device", &file) {
+            damage.push(Damage::disk("the speaker's id could not be kept", &error));
+        }
+        (device, damage)
+    }
+
+    /// Who sat on this speaker last.
+    pub fn seat(&self, speaker: &str) -> (Seat, Vec<Damage>) {
+        let mut damage = Vec::new();
+        let path = self.speaker_file(speaker, "seat");
+        let file: SeatFile = files::read(&path, &mut damage).unwrap_or_default();
+        let mut login_of = |user: Option<String>| {
+            let (login, more) = self.login_of(&user?);
+            damage.extend(more);
+            login
+        };
+        let (login, owner) = (login_of(file.user), login_of(file.owner));
+        let seat = match login {
+            Some(_) => Seat { login, owner },
+            // The guest was forgotten meanwhile.
+            None => Seat {
+                login: owner,
+                owner: None,
+            },
+        };
+        (seat, damage)
+    }
+
+    /// Remembers who sits on a speaker; `owner` while that is a guest.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn take_seat(
+        &self,
+        speaker: &str,
+        user: Option<&str>,
+        owner: Option<&str>,
+    ) -> io::Result<()> {
+        let file = SeatFile {
+            version: VERSION,
+            user: user.map(str::to_owned),
+            owner: owner.map(str::to_owned),
+        };
+        self.write_speaker(speaker, "seat", &file)
+    }
+
+    /// How loud this speaker was last: for `user` if he was here before, else for anybody.
+    pub fn level(&self, speaker: &str, user: Option<&str>) -> (Option<Volume>, Vec<Damage>) {
+        let mut damage = Vec::new();
+        let mut read = |name: String| {
+            let path = self.speaker_file(speaker, &name);
+            files::read::<VolumeFile>(&path, &mut damage)
+        };
+        let own = user.and_then(|user| read(level_of(user)));
+        let file = own.or_else(|| read("volume".to_owned()));
+        (file.map(|file| file.volume), damage)
+    }
+
+    /// Keeps how loud this speaker is, for `user` and for whoever comes new.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn keep_level(&self, speaker: &str, user: Option<&str>, volume: Volume) -> io::Result<()> {
+        let version = VERSION;
+        let file = VolumeFile { version, volume };
+        if let Some(user) = user {
+            self.write_speaker(speaker, &level_of(user), &file)?;
+        }
+        self.write_speaker(speaker, "volume", &file)
+    }
+
+    /// Takes every trace of `gone` (all accounts, when `None`) off all speakers.
+    pub(super) fn clear_seats(&self, gone: Option<&str>) -> io::Result<()> {
+        for folder in files::listed(&self.dir().join("speakers")) {
+            for file in files::listed(&folder) {
+                let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+                let theirs = gone.map_or(stem.starts_with("level-"), |user| stem == level_of(user));
+                if theirs {
+                    files::remove(&file)?;
+                }
+            }
+            let path = folder.join("seat.json");
+            let Some(mut seat) = files::read::<SeatFile>(&path, &mut Vec::new()) else {
+                continue;
+            };
+            let is_gone = |user: &mut String| gone.is_none_or(|gone| gone == user);
+            let left = (seat.user.take_if(is_gone), seat.owner.take_if(is_gone));
+            if left != (None, None) {
+                files::write(&path, &seat)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn speaker_file(&self, speaker: &str, name: &str) -> PathBuf {
+        let folder = self.dir().join("speakers").join(hashed(speaker));
+        folder.join(format!("{name}.json"))
+    }
+
+    fn write_speaker(&self, speaker: &str, name: &str, value: &impl Serialize) -> io::Result<()> {
+        let path = self.speaker_file(speaker, name);
+        path.parent().map_or(Ok(()), files::make_private)?;
+        files::write(&path, value)
+    }
+}
+
+fn level_of(user: &str) -> String {
+    format!("level-{}", hashed(user))
+}

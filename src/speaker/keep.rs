@@ -1,0 +1,304 @@
+//! What a speaker reads from disk and writes there: who sits on it, how loud it was for whom, what
+//! Spotify said of an account. A disk that takes nothing is a condition, never the end of the music.
+
+use std::io;
+
+use tracing::info;
+
+use super::{
+    News, Speaker,
+    phase::{Input, Ticket},
+    policy::{self, Circumstances, Who},
+    trouble,
+};
+use crate::{
+    accounts::{Damage, SignedIn, Store},
+    config::{self, ForAccount},
+    model::{
+        Account, CameBy, Condition, ConditionCode, Login, Volume, local_minute, masked, unix_ms,
+    },
+};
+
+/// What an engine is told about its account.
+pub(super) struct Briefing {
+    pub speaker: config::Speaker,
+    pub level: Volume,
+    pub keys_from_ms: Option<i64>,
+}
+
+impl Speaker {
+    /// What an earlier start left: who sat here, and how loud it was.
+    pub(super) async fn recall(&mut self) -> Input {
+        let recalled = self.on_disk(|store, speaker| {
+            let (seat, mut damage) = store.seat(speaker);
+            let (volume, more) = store.level(speaker, None);
+            damage.extend(more);
+            ((seat, volume), damage)
+        });
+        let (seat, volume) = recalled.await.unwrap_or_default();
+        if let Some(volume) = volume.filter(|_| self.settings.speaker.volume.remember) {
+            self.level = volume;
+        }
+        if self.settings.speaker.volume.curve == config::Curve::Fixed {
+            self.level = Volume::FULL;
+        }
+        Input::Start {
+            login: seat.login,
+            owner: seat.owner,
+        }
+    }
+
+    /// Whether a login that a phone hands over may be tried, and what its account is to the speaker.
+    pub(super) async fn at_the_door(&mut self, login: &Login) -> Result<Who, policy::Denied> {
+        let user = login.user.clone();
+        let known =
+            self.on_disk(move |store, _| ((store.remembers(&user), store.is_empty()), Vec::new()));
+        let (remembered, empty) = known.await.unwrap_or((false, true));
+        let who = self.seats.who(&login.user, remembered);
+        let house = &self.settings.speaker.household;
+        let at = Circumstances {
+            who,
+            playing: self.seats.is_playing(),
+            quiet: policy::is_quiet(house.quiet_hours, local_minute()),
+            // Who sits here is of the house, also where nothing can be kept.
+            empty_house: empty && self.seats.user().is_none(),
+        };
+        policy::admit(house.guests, at).map(|()| who)
+    }
+
+    /// The login of a remembered account, or why there is none.
+    pub(super) async fn kept_login(&mut self, user: &str) -> Result<Login, String> {
+        let user = user.to_owned();
+        let found = self.on_disk(move |store, _| store.login_of(&user)).await;
+        found.flatten().ok_or_else(|| {
+            "this account is not remembered here, or its file cannot be opened; see siskin status"
+                .to_owned()
+        })
+    }
+
+    /// How the engine of `login` is to be set up.
+    pub(super) async fn briefing(&mut self, login: &Login) -> Briefing {
+        let user = login.user.clone();
+        let kept = self.on_disk(move |store, speaker| {
+            let (level, damage) = store.level(speaker, Some(&user));
+            let keys_from_ms = store.ask_keys_from(&user, unix_ms());
+            ((store.account(&user), level, keys_from_ms), damage)
+        });
+        let (account, level, keys_from_ms) = kept.await.unwrap_or_default();
+        let speaker = self.settings.speaker.clone();
+        let own = level
+            .filter(|_| speaker.volume.remember && speaker.volume.curve != config::Curve::Fixed);
+        Briefing {
+            speaker: for_account(speaker, &login.user, account.as_ref()),
+            level: own.unwrap_or(self.level),
+            keys_from_ms,
+        }
+    }
+
+    /// Somebody was let in.
+    pub(super) async fn keep(
+        &mut self,
+        login: Login,
+        country: Option<String>,
+        came_by: Option<CameBy>,
+    ) {
+        info!("{} is signed in", masked(&login.user));
+        let user = login.user.clone();
+        let new = SignedIn {
+            login,
+            country,
+            came_by,
+            at_ms: unix_ms(),
+        };
+        self.write("the account", move |store, _| store.signed_in(new))
+            .await;
+        self.remind_of_keys(&user).await;
+    }
+
+    /// Tells again what is known of an account that gets no audio keys.
+    async fn remind_of_keys(&mut self, user: &str) {
+        let account = {
+            let user = user.to_owned();
+            self.on_disk(move |store, _| (store.account(&user), Vec::new()))
+                .await
+                .flatten()
+        };
+        let since = account.and_then(|account| account.keys_refused_ms);
+        let news = match since {
+            Some(since) => News::Raised(trouble::account_keys_refused(user, since)),
+            None => News::Cleared(ConditionCode::AccountKeysRefused),
+        };
+        self.tell_all(news).await;
+    }
+
+    /// Spotify answered when the account asked for an audio key. One that was ever given some is
+    /// not blamed for a track whose key is refused.
+    pub(super) async fn keys(&mut self, user: String, refused: bool) {
+        let name = user.clone();
+        self.write("what Spotify said of the account", move |store, _| {
+            if refused && store.had_keys(&name) {
+                return Ok(());
+            }
+            store.keys(&name, refused, unix_ms())
+        })
+        .await;
+        self.remind_of_keys(&user).await;
+    }
+
+    /// Takes accounts off the disk; the answer to who asked for it.
+    pub(super) async fn forget(&mut self, user: Option<String>) -> Result<(), String> {
+        let Some(store) = self.store.clone() else {
+            return Ok(());
+        };
+        let job = move || match user {
+            Some(user) => store.forget_account(&user).map(|_| ()),
+            None => store.forget_all().map(|_| ()),
+        };
+        match tokio::task::spawn_blocking(job).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(format!("the files could not be removed: {error}")),
+            Err(failed) => Err(failed.to_string()),
+        }
+    }
+
+    pub(super) async fn keep_level(&mut self) {
+        self.keep_level_at = None;
+        let level = self.level;
+        let user = self.seats.user().map(str::to_owned);
+        self.write("the volume", move |store, speaker| {
+            store.keep_level(speaker, user.as_deref(), level)
+        })
+        .await;
+    }
+
+    pub(super) async fn write(
+        &self,
+        what: &'static str,
+        job: impl FnOnce(&Store, &str) -> io::Result<()> + Send + 'static,
+    ) {
+        self.on_disk(move |store, speaker| {
+            let damage = job(store, speaker)
+                .err()
+                .map(|error| Damage(trouble::not_kept(what, &error)));
+            ((), damage.into_iter().collect())
+        })
+        .await;
+    }
+
+    /// Runs a disk job where it may block. What is wrong becomes conditions.
+    pub(super) async fn on_disk<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Store, &str) -> (T, Vec<Damage>) + Send + 'static,
+    ) -> Option<T> {
+        let store = self.store.clone()?;
+        let speaker = self.settings.speaker.id.clone();
+        let done = tokio::task::spawn_blocking(move || job(&store, &speaker)).await;
+        let (value, damage) = done.ok()?;
+        for Damage(condition) in damage {
+            self.tell_all(News::Raised(condition)).await;
+        }
+        Some(value)
+    }
+
+    /// Says no to a phone, in the log and as a condition.
+    pub(super) async fn deny(&mut self, ticket: Ticket, login: &Login, denied: policy::Denied) {
+        let condition: Condition = trouble::guest_denied(login, denied);
+        self.tell_all(News::Raised(condition)).await;
+        self.answer(ticket, Err(format!("{denied}; {}", denied.cure())));
+    }
+
+    /// Whether the one who sits here would get other settings from `new` than from those in force.
+    pub(super) async fn differs_for_resident(&mut self, new: &config::Speaker) -> bool {
+        let Some(user) = self.seats.user().map(str::to_owned) else {
+            return false;
+        };
+        let name = user.clone();
+        let account = self
+            .on_disk(move |store, _| (store.account(&name), Vec::new()))
+            .await
+            .flatten();
+        let engine = |speaker: &config::Speaker| {
+            let speaker = for_account(speaker.clone(), &user, account.as_ref());
+            (speaker.audio, speaker.volume)
+        };
+        engine(new) != engine(&self.settings.speaker)
+    }
+}
+
+/// The settings of a speaker while `user` sits on it. What a later `[[account]]` says comes first.
+fn for_account(
+    mut speaker: config::Speaker,
+    user: &str,
+    account: Option<&Account>,
+) -> config::Speaker {
+    let all = std::mem::take(&mut speaker.household.accounts);
+    let is_meant = |one: &&ForAccount| {
+        one.user == user || account.is_some_and(|account| account.answers_to(&one.user))
+    };
+    for own in all.iter().filter(is_meant) {
+        let (audio, volume) = (&mut speaker.audio, &mut speaker.volume);
+        audio.bitrate = own.bitrate.unwrap_or(audio.bitrate);
+        audio.normalisation = own.normalisation.unwrap_or(audio.normalisation);
+        volume.max = own.max_volume.unwrap_or(volume.max).min(volume.max);
+    }
+    speaker
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Bitrate, Household, Request, Surroundings, load};
+    use crate::model::Percent;
+
+    fn speaker(accounts: Vec<ForAccount>) -> config::Speaker {
+        let around = Surroundings {
+            variables: Vec::new(),
+            host: "kitchen".into(),
+            etc: "/nonexistent".into(),
+        };
+        let config = load(&Request::default(), &around).expect("defaults").config;
+        let household = Household {
+            accounts,
+            ..Household::default()
+        };
+        config::Speaker {
+            household,
+            ..config.speakers[0].clone()
+        }
+    }
+
+    #[test]
+    fn an_account_gets_its_own_settings_by_user_or_name_and_never_a_louder_cap() {
+        let own = |user: &str, cap: u8, bitrate| ForAccount {
+            user: user.into(),
+            speaker: None,
+            max_volume: Percent::new(cap),
+            bitrate,
+            normalisation: None,
+        };
+        let all = vec![
+            own("31xyz", 40, None),
+            own("Kim", 60, Some(Bitrate::Kbps96)),
+        ];
+        let account = Account {
+            user: "31xyz".into(),
+            name: "kim".into(),
+            premium: None,
+            country: None,
+            came_by: CameBy::Phone,
+            last_used_ms: 0,
+            keys_refused_ms: None,
+        };
+        let for_kim = for_account(speaker(all.clone()), "31xyz", Some(&account));
+        assert_eq!(for_kim.volume.max, Percent::clamped(40));
+        assert_eq!(for_kim.audio.bitrate, Bitrate::Kbps96);
+        assert!(
+            for_kim.household.accounts.is_empty(),
+            "nobody else's business"
+        );
+        let unnamed = for_account(speaker(all.clone()), "31xyz", None);
+        assert_eq!(unnamed.audio.bitrate, Bitrate::Kbps320);
+        let other = for_account(speaker(all), "alex", None);
+        assert_eq!(other.volume.max, Percent::clamped(100));
+    }
+}

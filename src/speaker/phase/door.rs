@@ -1,0 +1,288 @@
+//! Those who come and go: guests at the door, visitors, and who is forgotten.
+
+use super::{
+    Action, Answer, Arrival, CHECK_LIMIT, Check, GUEST_LIMIT, Guest, Now, Resident, Seats, Ticket,
+    Timer, broken_off,
+};
+use crate::{
+    engine::messages::{Command, Event},
+    model::{CameBy, ConditionCode, Login, Playback},
+    speaker::trouble,
+};
+
+/// Somebody who comes back with a login that was kept here.
+const KEPT: Arrival = Arrival {
+    came_by: None,
+    stranger: false,
+};
+
+impl Seats {
+    pub(super) fn add_user(
+        &mut self,
+        ticket: Ticket,
+        login: Login,
+        arrival: Arrival,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        // The newest wish counts; whoever is still at the door gives way.
+        self.clear_door("somebody else was handed over meanwhile", out);
+        if let Resident::Seated {
+            seat,
+            login: seated,
+            ..
+        } = &self.resident
+            && seated.user == login.user
+        {
+            out.push(Action::Tell {
+                seat: *seat,
+                command: Command::Check { id: ticket },
+            });
+            out.push(Action::After {
+                delay: CHECK_LIMIT,
+                timer: Timer::Check { ticket },
+            });
+            self.check = Some(Check {
+                ticket,
+                login,
+                arrival,
+            });
+            return;
+        }
+        self.admit(ticket, login, arrival, now, out);
+    }
+
+    /// Tries a login beside whoever is signed in.
+    pub(super) fn admit(
+        &mut self,
+        ticket: Ticket,
+        login: Login,
+        arrival: Arrival,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let seat = self.spawn(&login, GUEST_LIMIT, now, out);
+        self.guest = Some(Guest {
+            seat,
+            login,
+            ticket,
+            arrival,
+        });
+    }
+
+    fn turn_away(&mut self, why: &str, out: &mut Vec<Action>) {
+        if let Some(guest) = self.guest.take() {
+            answer(guest.ticket, Err(why.to_owned()), out);
+            out.push(Action::Kill { seat: guest.seat });
+        }
+    }
+
+    /// Nobody is at the door after this, and nobody is being checked.
+    fn clear_door(&mut self, why: &str, out: &mut Vec<Action>) {
+        self.turn_away(why, out);
+        if let Some(check) = self.check.take() {
+            answer(check.ticket, Err(why.to_owned()), out);
+        }
+    }
+
+    pub(super) fn guest_event(&mut self, event: Event, now: Now, out: &mut Vec<Action>) {
+        match event {
+            Event::Ready { login, country } => {
+                let Some(guest) = self.guest.take() else {
+                    return;
+                };
+                self.choose_owner(&login, guest.arrival);
+                let resume = self.make_way(&login, now, out);
+                let came_by = guest.arrival.came_by;
+                self.take_seat(guest.seat, login, country, came_by, resume, now, out);
+                answer(guest.ticket, Ok(()), out);
+            }
+            Event::Refused { refusal } => {
+                if let Some(guest) = &self.guest {
+                    out.push(Action::Raise(trouble::guest_refused(
+                        &guest.login,
+                        &refusal,
+                    )));
+                }
+                self.turn_away(&format!("{refusal}; {}", refusal.cure()), out);
+            }
+            Event::Lost { why } => self.guest_lost(&why, out),
+            Event::Raised { condition } if condition.code == ConditionCode::NoCertificates => {
+                out.push(Action::Raise(condition));
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn guest_lost(&mut self, why: &str, out: &mut Vec<Action>) {
+        self.turn_away(why, out);
+        if !matches!(self.resident, Resident::Seated { .. }) {
+            out.push(Action::Raise(trouble::unreachable(why)));
+        }
+    }
+
+    /// Whose speaker it is once `new` sits here.
+    fn choose_owner(&mut self, new: &Login, arrival: Arrival) {
+        match self.resident.login() {
+            // The same person in a fresh engine: nothing changes.
+            Some(old) if old.user == new.user => {}
+            Some(old) if arrival.stranger => {
+                let before = old.clone();
+                self.owner.get_or_insert(before);
+            }
+            _ => self.owner = None,
+        }
+    }
+
+    /// The old resident leaves for a new one. What played goes on only for the same person.
+    fn make_way(&mut self, new: &Login, now: Now, out: &mut Vec<Action>) -> Option<Box<Playback>> {
+        let (login, resume) = match std::mem::take(&mut self.resident) {
+            Resident::Seated {
+                seat,
+                login,
+                playback,
+                ..
+            } => {
+                out.push(Action::Retire { seat });
+                (
+                    login,
+                    playback.and_then(|playback| broken_off(*playback, now.ms)),
+                )
+            }
+            Resident::SigningIn {
+                seat,
+                login,
+                resume,
+                ..
+            } => {
+                out.push(Action::Kill { seat });
+                (login, resume)
+            }
+            Resident::Waiting { login, resume, .. } => (login, resume),
+            Resident::Nobody | Resident::Refused => return None,
+        };
+        resume.filter(|_| login.user == new.user)
+    }
+
+    /// Writes down who was let in, whatever way he came, and sits him down.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each of them is a fact of one sign-in"
+    )]
+    pub(super) fn take_seat(
+        &mut self,
+        seat: super::Seat,
+        login: Login,
+        country: Option<String>,
+        came_by: Option<CameBy>,
+        resume: Option<Box<Playback>>,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        out.push(Action::ActiveUser(Some(login.user.clone())));
+        out.extend(trouble::OF_ACCOUNTS.map(Action::Clear));
+        // What the engine before this one had to tell.
+        out.extend(trouble::OF_ENGINE.map(Action::Clear));
+        out.push(Action::Keep {
+            login: login.clone(),
+            country,
+            came_by,
+        });
+        if let Some(then) = resume.clone() {
+            out.push(Action::Tell {
+                seat,
+                command: Command::Restore(then),
+            });
+        }
+        self.resident = Resident::Seated {
+            seat,
+            login,
+            since_ms: now.ms,
+            playback: resume,
+        };
+        self.keep_seat(out);
+    }
+
+    fn keep_seat(&self, out: &mut Vec<Action>) {
+        out.push(Action::KeepSeat {
+            user: self.user().map(str::to_owned),
+            owner: self.owner.as_ref().map(|owner| owner.user.clone()),
+        });
+    }
+
+    /// Whoever sits here is forgotten.
+    pub(super) fn reset(&mut self, ticket: Ticket, now: Now, out: &mut Vec<Action>) {
+        self.clear_door("everybody was signed out meanwhile", out);
+        if let Some(user) = self.user().map(str::to_owned) {
+            out.push(Action::Forget { user });
+        }
+        self.vacate(now, out);
+        answer(ticket, Ok(()), out);
+    }
+
+    /// Lets `user` go, everybody when `None`. Their files are removed by the caller.
+    pub(super) fn forget(
+        &mut self,
+        ticket: Ticket,
+        user: Option<&str>,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let is_meant = |login: &Login| user.is_none_or(|user| login.user == user);
+        self.owner.take_if(|owner| is_meant(owner));
+        let at_door = self.guest.as_ref().map(|guest| &guest.login);
+        let checked = self.check.as_ref().map(|check| &check.login);
+        if at_door.or(checked).is_some_and(is_meant) {
+            self.clear_door("the account was forgotten meanwhile", out);
+        }
+        let sits = self.resident.login().is_some_and(is_meant);
+        if sits || (user.is_none() && self.resident == Resident::Refused) {
+            self.vacate(now, out);
+        } else {
+            self.keep_seat(out);
+        }
+        answer(ticket, Ok(()), out);
+    }
+
+    /// Whoever sits here leaves. The speaker is its owner's again if that was a visitor, else free.
+    fn vacate(&mut self, now: Now, out: &mut Vec<Action>) {
+        match std::mem::take(&mut self.resident) {
+            Resident::Seated { seat, .. } => out.push(Action::Retire { seat }),
+            Resident::SigningIn { seat, .. } => out.push(Action::Kill { seat }),
+            Resident::Waiting { .. } | Resident::Nobody | Resident::Refused => {}
+        }
+        out.push(Action::ActiveUser(None));
+        out.extend(trouble::OF_ACCOUNTS.map(Action::Clear));
+        out.extend(trouble::OF_ENGINE.map(Action::Clear));
+        if let Some(owner) = self.owner.take() {
+            self.sign_in(owner, 1, None, now, out);
+        }
+        self.keep_seat(out);
+    }
+
+    /// The owner is signed in beside the idle visitor, who leaves when that is done. Whoever is at
+    /// the door goes first.
+    pub(super) fn visit_over(&mut self, now: Now, out: &mut Vec<Action>) {
+        let busy = self.guest.is_some() || self.check.is_some() || !self.visitor_is_idle();
+        if let Some(owner) = self.owner.clone().filter(|_| !busy) {
+            self.admit(0, owner, KEPT, now, out);
+        }
+    }
+
+    pub(super) fn checked(&mut self, id: Ticket, alive: bool, now: Now, out: &mut Vec<Action>) {
+        let Some(check) = self.check.take_if(|check| check.ticket == id) else {
+            return;
+        };
+        if alive {
+            answer(check.ticket, Ok(()), out);
+        } else {
+            self.admit(check.ticket, check.login, check.arrival, now, out);
+        }
+    }
+}
+
+fn answer(ticket: Ticket, answer: Answer, out: &mut Vec<Action>) {
+    if ticket != 0 {
+        out.push(Action::Answer { ticket, answer });
+    }
+}

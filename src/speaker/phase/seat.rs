@@ -1,0 +1,143 @@
+//! The one who sits here: his sign-in, his session, and its loss.
+
+use super::{Action, Now, RESIDENT_LIMIT, Resident, SETTLED_MS, Seat, Seats, Timer, broken_off};
+use crate::{
+    engine::messages::Event,
+    model::{Condition, ConditionCode, Login, PlayState, Playback, Refusal},
+    speaker::trouble,
+};
+
+impl Seats {
+    pub(super) fn sign_in(
+        &mut self,
+        login: Login,
+        attempt: u32,
+        resume: Option<Box<Playback>>,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let seat = self.spawn(&login, RESIDENT_LIMIT, now, out);
+        self.resident = Resident::SigningIn {
+            seat,
+            login,
+            attempt,
+            resume,
+        };
+    }
+
+    pub(super) fn resident_event(
+        &mut self,
+        seat: Seat,
+        event: Event,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        match event {
+            Event::Ready { login, country } => {
+                if let Resident::SigningIn { resume, .. } = &mut self.resident {
+                    let resume = resume.take();
+                    self.take_seat(seat, login, country, None, resume, now, out);
+                }
+            }
+            Event::Refused { refusal } => self.resident_refused(&refusal, now, out),
+            Event::Lost { why } => {
+                out.push(Action::Retire { seat });
+                self.lost(trouble::unreachable(&why), now, out);
+            }
+            Event::Checked { id, alive } => self.checked(id, alive, now, out),
+            Event::Playback(playback) => self.playback(playback, out),
+            Event::Keys { refused } => {
+                if let Some(user) = self.user() {
+                    let user = user.to_owned();
+                    out.push(Action::Keys { user, refused });
+                }
+            }
+            Event::Raised { condition } => out.push(Action::Raise(condition)),
+            Event::Cleared { code } => out.push(Action::Clear(code)),
+            Event::Hello { .. } | Event::Pairing(_) => {}
+        }
+    }
+
+    fn playback(&mut self, new: Box<Playback>, out: &mut Vec<Action>) {
+        out.push(Action::Show(new.clone()));
+        let Resident::Seated { playback, .. } = &mut self.resident else {
+            return;
+        };
+        let played = |known: &Playback| known.active && known.state == PlayState::Playing;
+        if new.active {
+            if playback.as_ref().is_some_and(|known| !known.active) {
+                out.push(Action::Clear(ConditionCode::StreamTaken));
+            }
+        } else if playback.as_deref().is_some_and(played) {
+            out.push(Action::Raise(trouble::stream_taken()));
+        }
+        *playback = Some(new);
+    }
+
+    fn resident_refused(&mut self, refusal: &Refusal, now: Now, out: &mut Vec<Action>) {
+        out.push(Action::ActiveUser(None));
+        if let (Refusal::NotPremium { .. }, Some(user)) = (refusal, self.user()) {
+            let user = user.to_owned();
+            out.push(Action::Lapsed { user });
+        }
+        if !refusal.is_final() {
+            self.lost(trouble::login_refused(refusal), now, out);
+            return;
+        }
+        self.resident = Resident::Refused;
+        out.push(Action::Raise(trouble::login_refused(refusal)));
+        if let Some(check) = self.check.take() {
+            self.admit(check.ticket, check.login, check.arrival, now, out);
+        }
+        // A visitor who may not stay leaves the speaker to its owner.
+        if let Some(owner) = self.owner.take() {
+            self.sign_in(owner, 1, None, now, out);
+        }
+    }
+
+    /// The resident's engine or session is gone: again, at once at first, then ever more slowly.
+    pub(super) fn lost(&mut self, why: Condition, now: Now, out: &mut Vec<Action>) {
+        let (login, attempt, resume) = match std::mem::take(&mut self.resident) {
+            Resident::Seated {
+                login,
+                playback,
+                since_ms,
+                ..
+            } => {
+                // A session that broke as soon as it stood is not worth a race.
+                let attempt = if now.ms - since_ms < SETTLED_MS { 2 } else { 1 };
+                (
+                    login,
+                    attempt,
+                    playback.and_then(|playback| broken_off(*playback, now.ms)),
+                )
+            }
+            Resident::SigningIn {
+                login,
+                attempt,
+                resume,
+                ..
+            } => (login, attempt + 1, resume),
+            other => {
+                self.resident = other;
+                return;
+            }
+        };
+        // The reason first, so that no status line says in between that all is well.
+        out.push(Action::Raise(why));
+        out.push(Action::ActiveUser(None));
+        out.extend(trouble::OF_ENGINE.map(Action::Clear));
+        if let Some(check) = self.check.take() {
+            self.admit(check.ticket, check.login, check.arrival, now, out);
+        }
+        out.push(Action::After {
+            delay: trouble::back_off(attempt, now.dice),
+            timer: Timer::Retry,
+        });
+        self.resident = Resident::Waiting {
+            login,
+            attempt,
+            resume,
+        };
+    }
+}
