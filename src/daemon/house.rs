@@ -209,8 +209,8 @@ impl House {
 
     /// Goodbye to phones first, then every speaker at once.
     pub async fn close(mut self) {
-        // A code that is on somebody's screen is of no use any more: said first, so that nobody types it.
-        self.pairings.close().await;
+        // They end while the others do.
+        self.pairings.cancel();
         self.vanish().await;
         let running: Vec<_> = std::mem::take(&mut self.speakers).into_values().collect();
         for running in &running {
@@ -219,6 +219,7 @@ impl House {
         for running in running {
             await_end(running.task, SPEAKER_LIMIT, "a speaker").await;
         }
+        self.pairings.ended().await;
     }
 
     fn start(&mut self, speaker: config::Speaker) {

@@ -355,13 +355,16 @@ impl Pairings {
         self.flows.remove(place);
     }
 
-    /// Ends them all, each in order.
-    pub async fn close(&mut self) {
-        let mut flows = std::mem::take(&mut self.flows);
-        for held in flows.values() {
+    /// Asks them all to end.
+    pub fn cancel(&self) {
+        for held in self.flows.values() {
             held.flow.cancel();
         }
-        for held in flows.values_mut() {
+    }
+
+    /// Waits until all have ended that were asked to.
+    pub async fn ended(&mut self) {
+        for held in self.flows.values_mut() {
             held.flow.ended().await;
         }
     }

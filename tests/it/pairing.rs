@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -320,11 +321,15 @@ fn ctrl_c_cancels_and_a_kill_leaves_nothing_half_kept() {
 fn a_running_daemon_does_it_itself_and_one_at_a_time() {
     scenario(async |world| {
         let listener = listener(&world);
-        let daemon = world.start(&world.settings(NULL));
+        let daemon = world.start(&world.settings(&format!("log = \"trace\"\n{NULL}")));
         world.find().await;
         let mut pair = Watched::start(&world, &["pair"]);
         let code = code(&listener).await;
         pair.says(&format!("code: {code}")).await;
+        let asked_by: String = daemon.engines().into_iter().map(of_process).collect();
+        assert!(asked_by.contains("siskin\0engine"), "{asked_by}");
+        let status = Watched::start(&world, &["status"]);
+        status.says(&format!("type {code} at")).await;
         let mut second = Watched::start(&world, &["pair", "kitchen"]);
         second.says("under way already").await;
         assert_eq!(second.ended().await, Some(1));
@@ -334,6 +339,12 @@ fn a_running_daemon_does_it_itself_and_one_at_a_time() {
         world.listed("kim").await;
         assert_eq!(world.info(&world.find().await).await.active_user, "kim");
         assert_eq!(daemon.engines().len(), 1, "the child that asked is gone");
+        assert!(
+            Watched::start(&world, &["accounts"])
+                .says("kim")
+                .await
+                .contains("code")
+        );
 
         // Another one, cancelled: kim stays.
         let mut pair = Watched::start(&world, &["pair"]);
@@ -343,6 +354,15 @@ fn a_running_daemon_does_it_itself_and_one_at_a_time() {
         assert_eq!(pair.ended().await, Some(130), "{}", pair.said());
         assert_eq!(daemon.engines().len(), 1);
         assert_eq!(world.info(&world.find().await).await.active_user, "kim");
+
+        let mut told = daemon.log().join("\n") + &pair.said() + &asked_by;
+        told += &status.said();
+        let kim = world.sim.users().get("kim").expect("a user");
+        let mut secrets = listener.secrets();
+        secrets.push(BASE64.encode(kim.stored_credential()));
+        for secret in secrets {
+            assert!(!told.contains(&secret), "a secret is told at trace level");
+        }
     });
 }
 
@@ -450,6 +470,12 @@ fn where_the_browser_is_elsewhere_its_last_address_is_pasted() {
             assert!(!log.contains(&secret), "a secret is logged");
         }
     });
+}
+
+/// Arguments and environment of a process.
+fn of_process(pid: u32) -> String {
+    let read = |what| fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
+    String::from_utf8_lossy(&[read("cmdline"), read("environ")].concat()).into_owned()
 }
 
 /// What a browser shows that was led to `address`.

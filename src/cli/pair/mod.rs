@@ -109,7 +109,9 @@ async fn here(door: &Door, speaker: Option<&str>, way: Way) -> Result<(), Stop> 
     let dir = dir(&config).map_err(Stop::Failed)?;
     let flow = pairing::pair_here(&config, &dir, &config.speakers[at], way)
         .map_err(|error| Stop::Failed((error.to_string(), error.help().to_owned())))?;
-    follow(Here::new(flow), way).await
+    follow(Here::new(flow), way).await?;
+    put("siskin signs the account in when it is started\n");
+    Ok(())
 }
 
 /// Where the daemon would look: a state directory that is there, else the one it would make.
