@@ -89,3 +89,64 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     }
     last.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// What the door makes of `answer`, as a server on this machine gives it.
+    async fn asked(answer: Vec<u8>) -> Result<HttpResponse, Trouble> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("somebody asks");
+            let _ = stream.read(&mut [0; 1024]).await;
+            // Who has heard enough hangs up.
+            let _ = stream.write_all(&answer).await;
+        });
+        let request = hyper::Request::post(format!("http://{address}/api/token"));
+        let door = Door::new(None);
+        let answer = door.call(request.body(b"x".to_vec()).expect("a request"));
+        let answer = answer.await;
+        assert_eq!(
+            door.take_trouble(),
+            answer.as_ref().err().map(|why| why.0.clone())
+        );
+        server.abort();
+        answer
+    }
+
+    #[tokio::test]
+    async fn what_oauth_has_to_say_comes_with_a_400_and_is_kept() {
+        let body = br#"{"error":"slow_down"}"#;
+        let head = format!("HTTP/1.1 400 Bad\r\nContent-Length: {}\r\n\r\n", body.len());
+        let answer = asked([head.as_bytes(), body].concat()).await;
+        let answer = answer.expect("an answer");
+        assert_eq!(
+            (answer.status().as_u16(), answer.body().as_slice()),
+            (400, &body[..])
+        );
+    }
+
+    #[tokio::test]
+    async fn an_endless_or_broken_answer_and_a_busy_server_are_trouble() {
+        let length = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
+        let endless = [length.as_bytes(), &vec![b' '; 1_000_000]].concat();
+        let why = asked(endless).await.expect_err("too long");
+        assert!(why.0.contains("cut off"), "{why}");
+        assert!(
+            asked(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{".to_vec())
+                .await
+                .is_err()
+        );
+        assert!(asked(b"SSH-2.0-x\r\n".to_vec()).await.is_err());
+        let busy = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n".to_vec();
+        let why = asked(busy).await.expect_err("busy");
+        assert!(why.0.contains("503"), "{why}");
+    }
+}
