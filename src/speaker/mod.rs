@@ -4,6 +4,8 @@
 //! timers and (in [`keep`]) what is remembered. It knows nothing of discovery or of control surfaces:
 //! wishes come as [`Knock`]s, and what happens goes out as [`News`].
 
+#[cfg(test)]
+mod household_tests;
 mod keep;
 mod phase;
 mod policy;
@@ -39,9 +41,6 @@ use policy::Who;
 
 /// A level is kept on disk when nobody has changed it for this long.
 const LEVEL_SETTLES: Duration = Duration::from_secs(2);
-
-/// In quiet hours a visitor may play nothing for this long before the owner is signed in again.
-const QUIET_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often an idle visitor is thought of while there are quiet hours, which begin by the clock.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
@@ -316,8 +315,7 @@ impl Speaker {
         };
         let house = &self.settings.speaker.household;
         let quiet = policy::is_quiet(house.quiet_hours, local_minute());
-        let limits = [house.guest_timeout, quiet.then_some(QUIET_PATIENCE)];
-        let limit = limits.into_iter().flatten().min();
+        let limit = policy::patience(house.guest_timeout, quiet);
         if limit.is_some_and(|limit| since.elapsed() >= limit) {
             // Should the owner not be let in, he is tried again after as long a time.
             self.visitor_idle_since = Some(Instant::now());
@@ -380,6 +378,12 @@ impl Speaker {
             Action::Lapsed { user } => {
                 self.write("what Spotify said of the account", move |store, _| {
                     store.premium_lapsed(&user)
+                })
+                .await;
+            }
+            Action::Named { user, name } => {
+                self.write("the name of the account", move |store, _| {
+                    store.shown_as(&user, &name)
                 })
                 .await;
             }
