@@ -129,8 +129,8 @@ pub struct Speaker {
     level: Volume,
     /// When the level is to be written, if it has changed.
     keep_level_at: Option<Instant>,
-    /// As told last.
-    shown: (Phase, Option<String>),
+    /// As told last; `None` when that is not so any more.
+    shown: Option<(Phase, Option<String>)>,
     /// Since when a visitor has been idle, and when to think of him next.
     visitor_idle_since: Option<Instant>,
     look_at_visitor: Option<Instant>,
@@ -160,7 +160,7 @@ impl Speaker {
             heard,
             level: start,
             keep_level_at: None,
-            shown: Default::default(),
+            shown: None,
             visitor_idle_since: None,
             look_at_visitor: None,
         }
@@ -380,14 +380,19 @@ impl Speaker {
                     store.premium_lapsed(&user)
                 })
                 .await;
+                self.shown = None;
             }
             Action::Named { user, name } => {
                 self.write("the name of the account", move |store, _| {
                     store.shown_as(&user, &name)
                 })
                 .await;
+                self.shown = None;
             }
-            Action::Keys { user, refused } => self.keys(user, refused).await,
+            Action::Keys { user, refused } => {
+                self.keys(user, refused).await;
+                self.shown = None;
+            }
             Action::ActiveUser(user) => self.tell_all(News::ActiveUser(user)).await,
             Action::After { delay, timer } => {
                 self.timers.spawn(async move {
