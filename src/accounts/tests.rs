@@ -360,6 +360,9 @@ fn a_file_of_a_newer_siskin_is_left_alone() {
 }
 
 proptest! {
+    // Each case waits for the disk a few times.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
     fn no_bytes_whatever_make_the_reader_fail_otherwise_than_in_words(
         bytes in prop::collection::vec(any::<u8>(), 0..300)

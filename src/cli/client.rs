@@ -1,14 +1,13 @@
 //! Asks a running daemon, over its socket. For every command that is about one.
 //!
 //! ```ignore
-//! let client = Client::find(&places)?;
+//! let client = Client::find(&places).await?;
 //! let house: House = client.get(&["status"]).await?;
 //! let _: Value = client.send(Method::POST, &["speakers", id, "account"], Some(&body)).await?;
 //! ```
 
 use std::{
     io,
-    os::unix::net::UnixStream as Probe,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -99,13 +98,20 @@ impl Client {
     /// # Errors
     /// [`ClientError::Forbidden`] where somebody would answer somebody else, else
     /// [`ClientError::NoDaemon`].
-    pub fn find(places: &[PathBuf]) -> Result<Self, ClientError> {
+    pub async fn find(places: &[PathBuf]) -> Result<Self, ClientError> {
         let mut forbidden = None;
         for path in places {
-            match Probe::connect(path) {
+            let Ok(connected) = timeout(QUESTION, UnixStream::connect(path)).await else {
+                return Err(ClientError::Late { waited: QUESTION });
+            };
+            match connected {
                 Ok(_) => return Ok(Self { path: path.clone() }),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     forbidden.get_or_insert_with(|| path.clone());
+                }
+                // A queue that is full is a daemon that does not get on.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(ClientError::Late { waited: QUESTION });
                 }
                 Err(_) => {}
             }
@@ -211,14 +217,15 @@ mod tests {
         );
     }
 
-    #[test]
-    fn without_a_daemon_it_is_said_where_one_was_looked_for() {
+    #[tokio::test]
+    async fn without_a_daemon_it_is_said_where_one_was_looked_for() {
         let folder = tempfile::tempdir().expect("a folder");
         let place = folder.path().join("siskin.sock");
-        let error = Client::find(std::slice::from_ref(&place)).expect_err("nobody");
+        let error = Client::find(std::slice::from_ref(&place)).await;
+        let error = error.expect_err("nobody");
         assert!(error.to_string().contains(&place.display().to_string()));
         assert!(error.help().contains("siskin run"));
-        let off = Client::find(&[]).expect_err("nobody");
+        let off = Client::find(&[]).await.expect_err("nobody");
         assert!(off.to_string().contains("none"), "{off}");
     }
 }

@@ -21,10 +21,12 @@ pub fn ask(door: &Door, question: impl AsyncFnOnce(Client) -> Result<String, Fai
         Ok(config) => config,
         Err(problems) => return misconfigured(&problems),
     };
-    match Client::find(&places::sockets(&config)) {
-        Ok(client) => answer(wait_for(question(client))),
-        Err(error) => answer(Err(told(error))),
-    }
+    answer(wait_for(async {
+        let client = Client::find(&places::sockets(&config))
+            .await
+            .map_err(told)?;
+        question(client).await
+    }))
 }
 
 /// The settings that lead to the daemon. A file with mistakes does not keep anybody from asking:

@@ -1,5 +1,7 @@
 //! One of several, by what a person typed: a name, or the beginning of one.
 
+use super::status::with_id;
+
 /// The place in `all` of the one that `given` means: one called exactly so, else the only one whose
 /// name begins so. Large and small letters are the same.
 ///
@@ -47,9 +49,9 @@ fn listed<'a, T>(
     all: &'a [T],
     names: &impl Fn(&'a T) -> [&'a String; 2],
 ) -> String {
-    let shown = which.map(|at| match names(&all[at]) {
-        [name, id] if name == id => super::status::plain(name),
-        [name, id] => super::status::plain(&format!("{name} ({id})")),
+    let shown = which.map(|at| {
+        let [name, id] = names(&all[at]);
+        with_id(name, id)
     });
     shown.collect::<Vec<_>>().join(", ")
 }

@@ -110,12 +110,17 @@ fn pairing_line(pairing: &Pairing, text: &mut String) -> std::fmt::Result {
     }
 }
 
-/// What people call an account, with what Spotify calls it where that is something else.
+/// What people call an account, with its user where that is something else.
 pub fn called(account: &Account) -> String {
-    if account.name == account.user {
-        plain(&account.name)
+    with_id(&account.name, &account.user)
+}
+
+/// A name, and what it stands for where nobody would guess that.
+pub fn with_id(name: &str, id: &str) -> String {
+    if name.to_lowercase() == id.to_lowercase() {
+        plain(name)
     } else {
-        format!("{} ({})", plain(&account.name), plain(&account.user))
+        plain(&format!("{name} ({id})"))
     }
 }
 

@@ -129,6 +129,10 @@ pub enum Event {
         id: u64,
         alive: bool,
     },
+    /// What Spotify calls the account where people see it. Comes some time after `Ready`, or never.
+    Named {
+        name: String,
+    },
     /// What became of an audio key that was asked for: refused by Spotify in so many words, or
     /// granted. Time-outs and lost links are neither. Enough is the first of a session, and each
     /// change after that.

@@ -164,6 +164,47 @@ pub async fn premium(session: &Session) -> Result<(), Failure> {
     }
 }
 
+/// How long to wait for the name of an account; nobody waits for it.
+const PROFILE_LIMIT: Duration = Duration::from_secs(20);
+/// No name is longer, and it is to fit a table.
+const NAME_BYTES: usize = 64;
+
+/// What Spotify calls the account where people see it, if it says so.
+pub async fn display_name(session: &Session) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Profile {
+        name: String,
+    }
+    let user = in_path(&session.username());
+    let asking = session.spclient();
+    let asking = asking.get_user_profile(&user, None, None);
+    let profile = timeout(PROFILE_LIMIT, asking).await.ok()?.ok()?;
+    let Profile { name } = serde_json::from_slice(&profile).ok()?;
+    presentable(&name)
+}
+
+/// A user name as a part of a path: these may hold anything.
+fn in_path(user: &str) -> String {
+    user.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+/// A name of somebody else's making, as it may be shown. `None` when nothing is left of it.
+fn presentable(name: &str) -> Option<String> {
+    let mut clean: String = name.chars().filter(|c| !c.is_control()).collect();
+    while clean.len() > NAME_BYTES {
+        clean.pop();
+    }
+    let clean = clean.trim();
+    (!clean.is_empty()).then(|| clean.to_owned())
+}
+
 /// What the access point's refusals are called: librespot 0.8 keeps the type to itself, so its words
 /// (as pinned in `=0.8.0`) are all there is.
 const REFUSED: &str = "Login failed with reason: ";
@@ -215,6 +256,15 @@ pub(super) fn classify(error: &Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_of_anybodys_making_can_be_asked_for_and_shown() {
+        assert_eq!(in_path("kim.o'neil/ü"), "kim.o%27neil%2F%C3%BC");
+        assert_eq!(presentable(" K\u{7}im\n").as_deref(), Some("Kim"));
+        assert_eq!(presentable("\u{1b}\t "), None);
+        let long = presentable(&"ü".repeat(60)).expect("a name");
+        assert_eq!(long, "ü".repeat(32));
+    }
 
     #[test]
     fn a_refusal_is_told_from_trouble_on_the_way() {

@@ -92,8 +92,15 @@ pub async fn play(
         tells,
         level: volume.watch(),
     };
+    let naming = async {
+        if let Some(name) = session::display_name(&session).await {
+            reporter.report(&Event::Named { name });
+        }
+        std::future::pending::<std::convert::Infallible>().await
+    };
     let end = tokio::select! {
         end = stage.serve(inputs) => end,
+        never = naming => match never {},
         () = &mut task => Err(Failure::Lost("connect-state ended".into())),
     };
     if end.is_ok() {

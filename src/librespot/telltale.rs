@@ -66,6 +66,10 @@ impl Log for Telltale {
                 };
                 self.reporter.report(&Event::Refused { refusal });
             }
+            // A time-out is nobody's refusal; only this is about the account.
+            if tell == Tell::KeyRefused && record.args().to_string().starts_with(KEY_REFUSED) {
+                self.reporter.report(&Event::Keys { refused: true });
+            }
             let _ = self.tells.send(tell);
         }
         if !is_noise(record) && self.onward.enabled(record.metadata()) {
@@ -95,6 +99,9 @@ fn watched(target: &str) -> bool {
     )
 }
 
+/// Spotify said no, in so many words.
+const KEY_REFUSED: &str = "error audio key";
+
 fn read(target: &str, line: &str) -> Option<Tell> {
     match target {
         "librespot_core::session" => {
@@ -108,8 +115,8 @@ fn read(target: &str, line: &str) -> Option<Tell> {
             })
         }
         "librespot_core::audio_key" => {
-            let refused = line.starts_with("error audio key")
-                || line.starts_with("Audio key response timeout");
+            let refused =
+                line.starts_with(KEY_REFUSED) || line.starts_with("Audio key response timeout");
             refused.then_some(Tell::KeyRefused)
         }
         "librespot_connect::spirc" => line

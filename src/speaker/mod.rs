@@ -4,6 +4,8 @@
 //! timers and (in [`keep`]) what is remembered. It knows nothing of discovery or of control surfaces:
 //! wishes come as [`Knock`]s, and what happens goes out as [`News`].
 
+#[cfg(test)]
+mod household_tests;
 mod keep;
 mod phase;
 mod policy;
@@ -39,9 +41,6 @@ use policy::Who;
 
 /// A level is kept on disk when nobody has changed it for this long.
 const LEVEL_SETTLES: Duration = Duration::from_secs(2);
-
-/// In quiet hours a visitor may play nothing for this long before the owner is signed in again.
-const QUIET_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often an idle visitor is thought of while there are quiet hours, which begin by the clock.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
@@ -130,8 +129,8 @@ pub struct Speaker {
     level: Volume,
     /// When the level is to be written, if it has changed.
     keep_level_at: Option<Instant>,
-    /// As told last.
-    shown: (Phase, Option<String>),
+    /// As told last; `None` when that is not so any more.
+    shown: Option<(Phase, Option<String>)>,
     /// Since when a visitor has been idle, and when to think of him next.
     visitor_idle_since: Option<Instant>,
     look_at_visitor: Option<Instant>,
@@ -161,7 +160,7 @@ impl Speaker {
             heard,
             level: start,
             keep_level_at: None,
-            shown: Default::default(),
+            shown: None,
             visitor_idle_since: None,
             look_at_visitor: None,
         }
@@ -316,8 +315,7 @@ impl Speaker {
         };
         let house = &self.settings.speaker.household;
         let quiet = policy::is_quiet(house.quiet_hours, local_minute());
-        let limits = [house.guest_timeout, quiet.then_some(QUIET_PATIENCE)];
-        let limit = limits.into_iter().flatten().min();
+        let limit = policy::patience(house.guest_timeout, quiet);
         if limit.is_some_and(|limit| since.elapsed() >= limit) {
             // Should the owner not be let in, he is tried again after as long a time.
             self.visitor_idle_since = Some(Instant::now());
@@ -382,8 +380,19 @@ impl Speaker {
                     store.premium_lapsed(&user)
                 })
                 .await;
+                self.shown = None;
             }
-            Action::Keys { user, refused } => self.keys(user, refused).await,
+            Action::Named { user, name } => {
+                self.write("the name of the account", move |store, _| {
+                    store.shown_as(&user, &name)
+                })
+                .await;
+                self.shown = None;
+            }
+            Action::Keys { user, refused } => {
+                self.keys(user, refused).await;
+                self.shown = None;
+            }
             Action::ActiveUser(user) => self.tell_all(News::ActiveUser(user)).await,
             Action::After { delay, timer } => {
                 self.timers.spawn(async move {

@@ -11,7 +11,12 @@
 //! ever could sign in; a locked one does not: its accounts come by a code or at the machine itself.
 //! Whether Spotify lets the account in is not asked before the house has said yes.
 
+use std::time::Duration;
+
 use crate::config::{Guests, QuietHours};
+
+/// In quiet hours a visitor who has stopped leaves after this: long enough for a change of album.
+const QUIET_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What somebody is to a speaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +94,12 @@ pub fn is_quiet(hours: Option<QuietHours>, minute: u16) -> bool {
     hours.is_some_and(|hours| hours.holds(minute))
 }
 
+/// How long a visitor may play nothing before the owner is signed in again; `None`: for ever.
+pub fn patience(guest_timeout: Option<Duration>, quiet: bool) -> Option<Duration> {
+    let in_quiet = quiet.then_some(QUIET_PATIENCE);
+    guest_timeout.into_iter().chain(in_quiet).min()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -153,6 +164,17 @@ mod tests {
             };
             assert_eq!(admit(guests, first).is_ok(), guests != Guests::Locked);
         }
+    }
+
+    #[test]
+    fn in_quiet_hours_an_idle_visitor_leaves_soon_whatever_else_is_set() {
+        let hours = Some(Duration::from_secs(7_200));
+        let soon = Some(Duration::from_secs(1));
+        assert_eq!(patience(hours, false), hours);
+        assert_eq!(patience(None, false), None);
+        assert_eq!(patience(hours, true), Some(QUIET_PATIENCE));
+        assert_eq!(patience(None, true), Some(QUIET_PATIENCE));
+        assert_eq!(patience(soon, true), soon);
     }
 
     proptest! {

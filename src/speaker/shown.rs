@@ -4,13 +4,14 @@ use super::{News, Speaker, phase::Resident};
 use crate::model::{Account, Phase};
 
 impl Speaker {
-    /// Tells where the speaker stands, if that is another place than last time.
+    /// Tells where the speaker stands, if that, or what is known of the account, is something else
+    /// than last time.
     pub(super) async fn show_seat(&mut self) {
         let seat = seat(self.seats.resident());
-        if seat == self.shown {
+        if self.shown.as_ref() == Some(&seat) {
             return;
         }
-        self.shown = seat.clone();
+        self.shown = Some(seat.clone());
         let (phase, user) = seat;
         let account = match user {
             Some(user) => Some(self.kept_account(user).await),

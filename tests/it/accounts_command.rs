@@ -38,33 +38,34 @@ fn everybody_is_listed_signed_in_renamed_and_forgotten_by_name() {
         assert!(done(&world, &[]).await.starts_with("nobody is remembered"));
         let found = world.find().await;
         let kims = world.sign_in("kim").await;
+        status_says(&world, "Kim is signed in").await;
         assert_eq!(world.hand_over(&found, "alex").await, 101);
-        status_says(&world, "alex is signed in").await;
+        status_says(&world, "Alex is signed in").await;
         let list = done(&world, &["list"]).await;
         let mut lines = list.lines();
         let alex = lines.next().expect("the one used last");
         assert!(
-            alex.starts_with("alex: Premium, DE, came by phone, last used 20"),
+            alex.starts_with("Alex: Premium, DE, came by phone, last used 20"),
             "{list}"
         );
         assert!(alex.ends_with("; signed in on Kitchen"), "{list}");
         let kim = lines.next().expect("the one before");
         assert!(
-            kim.starts_with("kim: ") && !kim.contains("signed in"),
+            kim.starts_with("Kim: ") && !kim.contains("signed in"),
             "{list}"
         );
         has_no_secret(&world, &list);
 
         assert_eq!(
             done(&world, &["use", "KI"]).await,
-            "kim is signed in on Kitchen\n"
+            "Kim is signed in on Kitchen\n"
         );
         assert_eq!(world.info(&found).await.active_user, "kim");
         kims.wait_for_device("Kitchen", PATIENCE)
             .await
             .expect("listed again");
         let renamed = done(&world, &["rename", "kim", "Mum"]).await;
-        assert_eq!(renamed, "kim is Mum (kim) from now on\n");
+        assert_eq!(renamed, "Kim is Mum (kim) from now on\n");
         status_says(&world, "Kitchen: ready, Mum (kim) is signed in").await;
         // Who sits there already is answered from the living session.
         let engine = one_engine(&daemon).await;
@@ -76,7 +77,7 @@ fn everybody_is_listed_signed_in_renamed_and_forgotten_by_name() {
 
         let told = refused(&world, &["use", "zoe"]).await;
         assert!(told.contains("there is no account \"zoe\""), "{told}");
-        assert!(told.contains("help: there is: Mum (kim), alex"), "{told}");
+        assert!(told.contains("help: there is: Mum (kim), Alex"), "{told}");
         let told = refused(&world, &["rename", "alex", "x\u{7}"]).await;
         assert!(told.contains("control characters"), "{told}");
 
@@ -89,7 +90,7 @@ fn everybody_is_listed_signed_in_renamed_and_forgotten_by_name() {
         kims.wait_until_gone("Kitchen", PATIENCE)
             .await
             .expect("gone from the app");
-        assert!(done(&world, &[]).await.starts_with("alex: "));
+        assert!(done(&world, &[]).await.starts_with("Alex: "));
         assert!(
             refused(&world, &["forget", "kim"])
                 .await
@@ -145,22 +146,22 @@ fn without_a_daemon_its_files_are_asked_and_changed() {
         );
         let daemon = world.start(&world.settings(NULL));
         let found = world.find().await;
-        for user in ["alex", "kim"] {
+        for (user, name) in [("alex", "Alex"), ("kim", "Kim")] {
             assert_eq!(world.hand_over(&found, user).await, 101);
+            status_says(&world, &format!("{name} is signed in")).await;
         }
-        status_says(&world, "kim is signed in").await;
         daemon.stop().await;
         let list = done(&world, &[]).await;
         assert!(
-            list.starts_with("kim: ") && list.contains("\nalex: "),
+            list.starts_with("Kim: ") && list.contains("\nAlex: "),
             "{list}"
         );
         assert!(!list.contains("signed in"), "{list}");
         done(&world, &["rename", "kim", "Mum"]).await;
         let told = done(&world, &["use", "alex"]).await;
-        assert_eq!(told, "alex is signed in on Kitchen when siskin starts\n");
+        assert_eq!(told, "Alex is signed in on Kitchen when siskin starts\n");
         let daemon = world.start(&world.settings(NULL));
-        status_says(&world, "Kitchen: ready, alex is signed in").await;
+        status_says(&world, "Kitchen: ready, Alex is signed in").await;
         daemon.stop().await;
         assert!(
             done(&world, &["forget", "al"])

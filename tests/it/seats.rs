@@ -116,7 +116,7 @@ fn refused_keys_stop_after_three_tracks_and_become_a_condition() {
         vera.play(&context, PlayOptions::default())
             .await
             .expect("an answer");
-        daemon.says("keys_refused").await;
+        daemon.says("the keys of three tracks").await;
         shows(&vera, "that nothing plays", |state| {
             !state.playing && !state.loading
         })

@@ -90,7 +90,7 @@ fn a_place_that_cannot_be_had_is_a_condition_and_taken_as_soon_as_it_can() {
         assert!(daemon.is_running());
         drop(other);
         daemon.says("over: no socket").await;
-        status_says(&world, "kim is signed in").await;
+        status_says(&world, "Kim is signed in").await;
     });
 }
 

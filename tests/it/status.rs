@@ -39,9 +39,9 @@ fn from_nobody_to_music_to_a_pause_it_says_what_is_so() {
         let found = world.find().await;
         status_says(&world, &format!("  announced at 127.0.0.1:{}", found.port)).await;
         let app = world.sign_in("kim").await;
-        status_says(&world, "Kitchen: ready, kim is signed in\n").await;
+        status_says(&world, "Kitchen: ready, Kim is signed in\n").await;
         play(&world, &app, "Staircase").await;
-        let said = status_says(&world, "Kitchen: playing, kim is signed in\n").await;
+        let said = status_says(&world, "Kitchen: playing, Kim is signed in\n").await;
         assert!(
             said.contains("Staircase") && said.contains("volume 30 %"),
             "{said}"
@@ -53,7 +53,7 @@ fn from_nobody_to_music_to_a_pause_it_says_what_is_so() {
         app.volume(65_535).await.expect("an answer");
         status_says(&world, "volume 100 %").await;
         app.pause().await.expect("an answer");
-        let one = status_says(&world, "Kitchen: paused, kim is signed in\n").await;
+        let one = status_says(&world, "Kitchen: paused, Kim is signed in\n").await;
         tokio::time::sleep(Duration::from_millis(1200)).await;
         assert_eq!(
             siskin(&world, &["status"]).await.out,
@@ -72,7 +72,7 @@ fn json_is_the_same_truth_and_holds_no_secret() {
         let app = plays(&world, "kim", "Staircase").await;
         app.pause().await.expect("an answer");
         shows(&app, "a pause", |state| state.paused).await;
-        status_says(&world, "Kitchen: paused").await;
+        status_says(&world, "Kitchen: paused, Kim is signed in").await;
         let told = ask(&world, "GET", "/api/v1/status", None).await;
         let said = siskin(&world, &["status", "--json"]).await;
         let house: Value = serde_json::from_str(&said.out).expect("JSON");
@@ -149,7 +149,7 @@ fn each_trouble_is_told_with_reason_and_cure_until_it_is_over() {
         assert!(said.contains("\n      help: pick the speaker with a Premium account\n"));
         // Nobody reads the pipe.
         let app = world.sign_in("kim").await;
-        let said = status_says(&world, "kim is signed in").await;
+        let said = status_says(&world, "Kim is signed in").await;
         assert!(
             !said.contains("fr***"),
             "over with the next sign-in: {said}"
@@ -184,10 +184,10 @@ fn a_lost_spotify_and_a_wrong_file_are_told_while_siskin_waits() {
         world.sim.go_dark().await;
         daemon.says("spotify_unreachable").await;
         let said = status_says(&world, "! Spotify cannot be reached").await;
-        assert!(said.contains("Kitchen: signing kim in"), "{said}");
+        assert!(said.contains("Kitchen: signing Kim in"), "{said}");
         assert!(!said.contains("volume"), "nothing plays: {said}");
         world.sim.come_back().await.expect("the port is free");
-        status_says(&world, "Kitchen: playing, kim is signed in").await;
+        status_says(&world, "Kitchen: playing, Kim is signed in").await;
         // A file with a mistake keeps nobody from asking, and the daemon tells of it.
         let wrong = world.settings(NULL).replace("name =", "nmae =");
         fs::write(world.dir().join("config.toml"), wrong).expect("written");

@@ -41,8 +41,8 @@ struct List {
 
 impl Desk {
     /// The daemon where one answers, else its files.
-    pub fn open(door: &args::Door, config: &Config) -> Result<Self, Failure> {
-        match Client::find(&places::sockets(config)) {
+    pub async fn open(door: &args::Door, config: &Config) -> Result<Self, Failure> {
+        match Client::find(&places::sockets(config)).await {
             Ok(client) => Ok(Self::Daemon(client)),
             Err(ClientError::NoDaemon { .. }) => Self::on_files(door),
             Err(error) => Err(told(error)),

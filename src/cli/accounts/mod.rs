@@ -29,7 +29,7 @@ pub fn run(door: &Door, what: Option<Accounts>) -> ExitCode {
         Err(problems) => return misconfigured(&problems),
     };
     door::answer(door::wait_for(async {
-        let desk = Desk::open(door, &config)?;
+        let desk = Desk::open(door, &config).await?;
         match what.unwrap_or(Accounts::List) {
             Accounts::List => list(&desk).await,
             Accounts::Use { account, speaker } => sign_in(&desk, &account, speaker).await,

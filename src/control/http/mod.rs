@@ -214,7 +214,7 @@ impl Server {
         }
         // Whoever removed the file left us a listener that nobody can find.
         self.socket = None;
-        match Socket::make(&self.path) {
+        match Socket::make(&self.path).await {
             Ok(socket) => {
                 self.socket = Some(socket);
                 if self.told.take().is_some() {

@@ -3,14 +3,15 @@
 use std::{
     fs::{self, Permissions},
     io,
-    os::unix::{
-        fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
-        net::UnixStream as Probe,
-    },
+    os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use tokio::net::{UnixListener, UnixSocket, UnixStream};
+use tokio::{
+    net::{UnixListener, UnixSocket, UnixStream},
+    time::timeout,
+};
 
 use crate::model::{Condition, ConditionCode};
 
@@ -18,6 +19,9 @@ use crate::model::{Condition, ConditionCode};
 const MODE: u32 = 0o660;
 /// Programs that wait for their turn. The kernel has its own ceiling (`somaxconn`).
 const BACKLOG: u32 = 1024;
+
+/// For whoever serves a socket that stands in our place to take a connection.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A listening socket. Dropped, it takes its file away, unless another stands there by now.
 #[derive(Debug)]
@@ -63,12 +67,12 @@ impl Trouble {
 
 impl Socket {
     /// Listens at `path`. A socket that nobody serves any more is replaced; nothing else is.
-    pub fn make(path: &Path) -> Result<Self, Trouble> {
+    pub async fn make(path: &Path) -> Result<Self, Trouble> {
         let failed = |error: io::Error| Trouble::Failed {
             path: path.to_owned(),
             why: error.to_string(),
         };
-        clear_away(path)?;
+        clear_away(path).await?;
         if let Some(folder) = path.parent() {
             fs::DirBuilder::new()
                 .recursive(true)
@@ -120,7 +124,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     Ok((found.dev(), found.ino()))
 }
 
-fn clear_away(path: &Path) -> Result<(), Trouble> {
+async fn clear_away(path: &Path) -> Result<(), Trouble> {
     let path_of = || path.to_owned();
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -131,8 +135,8 @@ fn clear_away(path: &Path) -> Result<(), Trouble> {
         }
         Ok(_) => {}
     }
-    match Probe::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)
+    match timeout(PATIENCE, UnixStream::connect(path)).await {
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)
             .map_err(|error| Trouble::Failed {
                 path: path_of(),
                 why: error.to_string(),
@@ -150,14 +154,17 @@ mod tests {
     async fn a_socket_that_nobody_serves_is_replaced_and_one_that_lives_is_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("deep/siskin.sock");
-        let first = Socket::make(&path).expect("made");
+        let first = Socket::make(&path).await.expect("made");
         let mode = fs::metadata(&path).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o660);
-        assert!(matches!(Socket::make(&path), Err(Trouble::InUse { .. })));
+        assert!(matches!(
+            Socket::make(&path).await,
+            Err(Trouble::InUse { .. })
+        ));
         drop(first);
         assert!(!path.exists());
         drop(std::os::unix::net::UnixListener::bind(&path).expect("bound and left"));
-        let second = Socket::make(&path).expect("replaced");
+        let second = Socket::make(&path).await.expect("replaced");
         assert!(second.is_in_place());
     }
 
@@ -166,10 +173,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("siskin.sock");
         fs::write(&path, "precious").expect("written");
-        assert!(matches!(Socket::make(&path), Err(Trouble::NoSocket { .. })));
+        assert!(matches!(
+            Socket::make(&path).await,
+            Err(Trouble::NoSocket { .. })
+        ));
         let too_long = folder.path().join("x".repeat(120));
         assert!(matches!(
-            Socket::make(&too_long),
+            Socket::make(&too_long).await,
             Err(Trouble::Failed { .. })
         ));
         assert_eq!(fs::read_to_string(&path).expect("there"), "precious");
@@ -179,10 +189,10 @@ mod tests {
     async fn a_socket_leaves_alone_what_stands_in_its_place_by_now() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("siskin.sock");
-        let first = Socket::make(&path).expect("made");
+        let first = Socket::make(&path).await.expect("made");
         fs::remove_file(&path).expect("removed by somebody");
         assert!(!first.is_in_place());
-        let second = Socket::make(&path).expect("made anew");
+        let second = Socket::make(&path).await.expect("made anew");
         drop(first);
         assert!(second.is_in_place());
     }

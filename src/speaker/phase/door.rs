@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     engine::messages::{Command, Event},
-    model::{CameBy, ConditionCode, Login, Playback},
+    model::{CameBy, ConditionCode, Login, Playback, Refusal},
     speaker::trouble,
 };
 
@@ -103,6 +103,10 @@ impl Seats {
                         &guest.login,
                         &refusal,
                     )));
+                    if let Refusal::NotPremium { .. } = refusal {
+                        let user = guest.login.user.clone();
+                        out.push(Action::Lapsed { user });
+                    }
                 }
                 self.turn_away(&format!("{refusal}; {}", refusal.cure()), out);
             }
@@ -199,6 +203,7 @@ impl Seats {
             login,
             since_ms: now.ms,
             playback: resume,
+            keys_refused: None,
         };
         self.keep_seat(out);
     }

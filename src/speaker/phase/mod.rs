@@ -145,6 +145,11 @@ pub enum Action {
     Lapsed {
         user: String,
     },
+    /// What Spotify calls the account where people see it.
+    Named {
+        user: String,
+        name: String,
+    },
     /// What Spotify said when the account asked for an audio key.
     Keys {
         user: String,
@@ -176,6 +181,8 @@ pub enum Resident {
         login: Login,
         since_ms: i64,
         playback: Option<Box<Playback>>,
+        /// Whether an audio key was refused (`true`) or granted when last heard of.
+        keys_refused: Option<bool>,
     },
     /// Lost; trying again when the timer fires. `attempt` is the one to come, from 1.
     Waiting {

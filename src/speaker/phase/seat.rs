@@ -3,7 +3,7 @@
 use super::{Action, Now, RESIDENT_LIMIT, Resident, SETTLED_MS, Seat, Seats, Timer, broken_off};
 use crate::{
     engine::messages::Event,
-    model::{Condition, ConditionCode, Login, PlayState, Playback, Refusal},
+    model::{Condition, ConditionCode, Login, PlayState, Playback, Refusal, Track},
     speaker::trouble,
 };
 
@@ -46,10 +46,10 @@ impl Seats {
             }
             Event::Checked { id, alive } => self.checked(id, alive, now, out),
             Event::Playback(playback) => self.playback(playback, out),
-            Event::Keys { refused } => {
-                if let Some(user) = self.user() {
-                    let user = user.to_owned();
-                    out.push(Action::Keys { user, refused });
+            Event::Keys { refused } => self.keys(refused, out),
+            Event::Named { name } => {
+                if let Some(user) = self.user().map(str::to_owned) {
+                    out.push(Action::Named { user, name });
                 }
             }
             Event::Raised { condition } => out.push(Action::Raise(condition)),
@@ -71,7 +71,28 @@ impl Seats {
         } else if playback.as_deref().is_some_and(played) {
             out.push(Action::Raise(trouble::stream_taken()));
         }
+        // Music that is heard was opened with a key.
+        let of_spotify = |track: &Track| track.uri.starts_with("spotify:track:");
+        let heard =
+            played(&new) && new.position_ms > 0 && new.track.as_ref().is_some_and(of_spotify);
         *playback = Some(new);
+        if heard {
+            self.keys(false, out);
+        }
+    }
+
+    fn keys(&mut self, refused: bool, out: &mut Vec<Action>) {
+        if let Resident::Seated {
+            login,
+            keys_refused,
+            ..
+        } = &mut self.resident
+            && *keys_refused != Some(refused)
+        {
+            *keys_refused = Some(refused);
+            let user = login.user.clone();
+            out.push(Action::Keys { user, refused });
+        }
     }
 
     fn resident_refused(&mut self, refusal: &Refusal, now: Now, out: &mut Vec<Action>) {

@@ -21,7 +21,7 @@ use crate::{
     faults::{Place, Then},
     metadata,
     shared::Shared,
-    tokens,
+    tokens, users,
 };
 
 pub(crate) type Body = BoxBody<Bytes, io::Error>;
@@ -163,6 +163,7 @@ async fn proceed(shared: &Arc<Shared>, place: Place, ask: Ask) -> Answer {
         Place::Storage => cdn::storage(shared, &ask),
         Place::Cdn => cdn::audio(shared, &ask).await,
         _ if ask.path.starts_with(cdn::IMAGE) => cdn::image(),
+        _ if ask.path.starts_with(users::PROFILE) => users::profile(shared, &ask),
         // Statistics, which nobody here reads.
         _ if ask.method == Method::POST => status(StatusCode::OK),
         _ => status(StatusCode::NOT_FOUND),

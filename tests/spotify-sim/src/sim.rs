@@ -211,6 +211,11 @@ impl Sim {
             .grant(user, "", self.shared.options.token_life)
     }
 
+    /// All client and access tokens given out so far, for those who search for leaks.
+    pub fn tokens(&self) -> Vec<String> {
+        self.shared.tokens.all()
+    }
+
     /// Makes all client and access tokens worthless.
     pub fn revoke_tokens(&self) {
         self.shared.tokens.revoke_all();

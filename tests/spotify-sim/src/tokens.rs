@@ -66,6 +66,13 @@ impl Tokens {
         token
     }
 
+    /// Everything given out so far that must never be seen anywhere.
+    pub fn all(&self) -> Vec<String> {
+        let client = lock(&self.client).iter().cloned().collect::<Vec<_>>();
+        let access = lock(&self.access).keys().cloned().collect::<Vec<_>>();
+        [client, access].concat()
+    }
+
     /// All tokens given out so far are worthless from now on.
     pub fn revoke_all(&self) {
         lock(&self.client).clear();

@@ -6,9 +6,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use hyper::StatusCode;
 use sha1::{Digest, Sha1};
 
-use crate::shared::lock;
+use crate::{
+    http::{self, Answer, Ask},
+    shared::{Shared, lock},
+};
+
+pub(crate) const PROFILE: &str = "/user-profile-view/v3/profile/";
 
 /// An account as the simulation keeps it.
 #[derive(Clone)]
@@ -69,6 +75,13 @@ impl User {
         credential.extend(Sha1::digest(&text));
         credential.extend(Sha1::digest(format!("{text}, second half")));
         credential
+    }
+
+    /// What people see: the name with a capital.
+    pub fn display_name(&self) -> String {
+        let mut letters = self.name.chars();
+        let first = letters.next().map(|first| first.to_ascii_uppercase());
+        first.into_iter().chain(letters).collect()
     }
 
     /// The XML of the product packet.
@@ -156,6 +169,20 @@ impl Users {
             .values()
             .find(|user| user.stored_credential() == credential)
             .cloned()
+    }
+}
+
+/// The public profile of an account.
+pub(crate) fn profile(shared: &Shared, ask: &Ask) -> Answer {
+    let user = ask.rest(PROFILE).and_then(|name| shared.users.get(name));
+    match user {
+        Some(user) if ask.user.is_some() => {
+            let uri = format!("spotify:user:{}", user.name);
+            let profile = serde_json::json!({"uri": uri, "name": user.display_name()});
+            http::ok(profile.to_string())
+        }
+        Some(_) => http::status(StatusCode::UNAUTHORIZED),
+        None => http::status(StatusCode::NOT_FOUND),
     }
 }
 
