@@ -63,7 +63,7 @@ pub fn pair(door: &Door, speaker: Option<&str>, way: Way) -> ExitCode {
         }
     };
     let ended = runtime.block_on(async {
-        match Client::find(&places::sockets(&config)) {
+        match Client::find(&places::sockets(&config)).await {
             Ok(client) => there(client, speaker, way).await,
             Err(ClientError::NoDaemon { .. }) => here(door, speaker, way).await,
             Err(error) => Err(Stop::Failed(door::told(error))),

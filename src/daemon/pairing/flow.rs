@@ -36,7 +36,7 @@ impl Flow {
     /// When the child cannot be started.
     pub fn start<K, F>(pair: Pair, keep: K) -> io::Result<Self>
     where
-        K: FnOnce(Login, Option<String>) -> F + Send + 'static,
+        K: FnOnce(Granted) -> F + Send + 'static,
         F: Future<Output = Result<(), Refused>> + Send + 'static,
     {
         let (ear, heard) = mpsc::channel(HEARD);
@@ -96,6 +96,16 @@ impl Drop for Flow {
     }
 }
 
+/// An account that Spotify has let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// The lasting credential.
+    pub login: Login,
+    pub country: Option<String>,
+    /// What Spotify shows, where it told that in time.
+    pub name: Option<String>,
+}
+
 /// Why an account that Spotify let in was not kept, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -112,9 +122,10 @@ async fn attend<K, F>(
     stop: CancellationToken,
 ) -> Pairing
 where
-    K: FnOnce(Login, Option<String>) -> F,
+    K: FnOnce(Granted) -> F,
     F: Future<Output = Result<(), Refused>>,
 {
+    let mut name = None;
     loop {
         let heard = tokio::select! {
             () = stop.cancelled() => return Pairing::Cancelled,
@@ -127,12 +138,18 @@ where
         match said(heard) {
             Said::Nothing => {}
             Said::Now(state) => drop(show.send_replace(state)),
+            Said::Called(called) => name = Some(called),
             Said::End(end) => return end,
             // Not cancelled any more from here on: half an account is worse than one too many.
             Said::Account(login, country) => {
-                let name = login.user.clone();
-                return match keep(login, country).await {
-                    Ok(()) => Pairing::Ready { name },
+                let called = name.clone().unwrap_or_else(|| login.user.clone());
+                let granted = Granted {
+                    login,
+                    country,
+                    name,
+                };
+                return match keep(granted).await {
+                    Ok(()) => Pairing::Ready { name: called },
                     Err(Refused { why, cure }) => Pairing::Failed { why, cure },
                 };
             }
@@ -144,6 +161,7 @@ where
 enum Said {
     Nothing,
     Now(Pairing),
+    Called(String),
     End(Pairing),
     Account(Login, Option<String>),
 }
@@ -155,6 +173,7 @@ fn said(heard: Option<Heard>) -> Said {
         Some(Heard::Event(event)) => match event {
             Event::Pairing(state) if state.is_over() => Said::End(state),
             Event::Pairing(state) => Said::Now(state),
+            Event::Named { name } => Said::Called(name),
             Event::Ready { login, country } => Said::Account(login, country),
             Event::Refused { refusal } => {
                 Said::End(Pairing::failed(refusal.to_string(), refusal.cure()))

@@ -59,7 +59,7 @@ impl Pairings {
             };
         }
         let way = pair.way;
-        let flow = Flow::start(pair, move |login, _| knock(knocks, login, way))?;
+        let flow = Flow::start(pair, move |granted| knock(knocks, granted.login, way))?;
         let teller = tokio::spawn(pass_on(flow.watch(), place.clone(), self.tell.clone()));
         let now = flow.now();
         let held = Held {

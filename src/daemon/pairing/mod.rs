@@ -16,7 +16,7 @@ use tokio::{
 };
 
 pub use self::{
-    flow::{Flow, Refused},
+    flow::{Flow, Granted, Refused},
     held::Pairings,
 };
 use super::house::House;
@@ -164,8 +164,13 @@ pub fn pair_here(
     let (device, _) = store.device(&speaker.id);
     let pair = order(device, &speaker.name, config, way);
     let id = speaker.id.clone();
-    let flow = Flow::start(pair, move |login, country| async move {
+    let flow = Flow::start(pair, move |granted| async move {
         let kept = tokio::task::spawn_blocking(move || {
+            let Granted {
+                login,
+                country,
+                name,
+            } = granted;
             let user = login.user.clone();
             let came_by = Some(came_by(way));
             store.signed_in(SignedIn {
@@ -174,6 +179,9 @@ pub fn pair_here(
                 came_by,
                 at_ms: unix_ms(),
             })?;
+            if let Some(name) = name {
+                store.shown_as(&user, &name)?;
+            }
             store.take_seat(&id, Some(&user), None)
         });
         match kept.await {

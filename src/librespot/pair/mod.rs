@@ -20,10 +20,11 @@ use tracing::info;
 use super::{session::Failure, stage, wire::Reporter};
 use crate::{
     engine::messages::{Command, Event, Pair},
-    model::{Login, Pairing, Secret, Way},
+    model::{Pairing, Secret, Way},
 };
 use http::Door;
 use pace::{End, FLOW_LIMIT};
+use sign_in::SignedIn;
 
 /// The whole life of the child: one flow, then the end. A closed channel or `Stop` cancels it.
 pub async fn pair(pair: Pair, reporter: &Reporter, commands: Receiver<Command>) {
@@ -34,7 +35,16 @@ pub async fn pair(pair: Pair, reporter: &Reporter, commands: Receiver<Command>) 
         () = told_to_stop(commands, pasted) => return show(Pairing::Cancelled),
     };
     match ended {
-        Ok((login, country)) => reporter.report(&Event::Ready { login, country }),
+        Ok(SignedIn {
+            login,
+            country,
+            name,
+        }) => {
+            if let Some(name) = name {
+                reporter.report(&Event::Named { name });
+            }
+            reporter.report(&Event::Ready { login, country });
+        }
         Err(End { why, cure }) => {
             info!("nobody was signed in: {why}");
             show(Pairing::Failed { why, cure });
@@ -47,7 +57,7 @@ async fn flow(
     reporter: &Reporter,
     paste: Receiver<Secret>,
     show: &impl Fn(Pairing),
-) -> Result<(Login, Option<String>), End> {
+) -> Result<SignedIn, End> {
     if let Err(Failure::Lost(why)) = stage::certificates(reporter) {
         let why = format!("this machine cannot tell whether it talks to Spotify ({why})");
         return Err(End::new(why, "install the package ca-certificates"));

@@ -22,7 +22,19 @@ const ATTEMPT_LIMIT: Duration = Duration::from_secs(25);
 /// How long it is tried. A token lives for an hour; a person does not wait that long.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// The lasting credential, and the account's country if Spotify told it.
+/// How long the name of the account may take that people see: somebody waits, and it is a courtesy.
+const NAME_LIMIT: Duration = Duration::from_secs(3);
+
+/// An account that Spotify has let in.
+pub struct SignedIn {
+    /// The lasting credential.
+    pub login: Login,
+    pub country: Option<String>,
+    /// What Spotify shows.
+    pub name: Option<String>,
+}
+
+/// Signs in.
 ///
 /// # Errors
 /// When Spotify refuses the account, or cannot be reached for [`LIMIT`].
@@ -30,7 +42,7 @@ pub async fn lasting(
     pair: &Pair,
     token: &AccessToken,
     show: &impl Fn(Pairing),
-) -> Result<(Login, Option<String>), End> {
+) -> Result<SignedIn, End> {
     show(Pairing::SigningIn { trouble: None });
     let until = Instant::now() + LIMIT;
     let mut failures = 0;
@@ -55,7 +67,7 @@ pub async fn lasting(
 }
 
 /// Each needs a session of its own: librespot's connects once.
-async fn attempt(pair: &Pair, token: &AccessToken) -> Result<(Login, Option<String>), Failure> {
+async fn attempt(pair: &Pair, token: &AccessToken) -> Result<SignedIn, Failure> {
     let config = SessionConfig {
         device_id: pair.device.as_str().to_owned(),
         proxy: pair
@@ -77,9 +89,17 @@ async fn attempt(pair: &Pair, token: &AccessToken) -> Result<(Login, Option<Stri
         secret: Secret::new(session.auth_data()),
     };
     let country = Some(session.country()).filter(|country| !country.is_empty());
+    let name = match &known {
+        Ok(()) => timeout(NAME_LIMIT, session::display_name(&session)).await,
+        Err(_) => Ok(None),
+    };
     session.shutdown();
     known?;
-    Ok((login, country))
+    Ok(SignedIn {
+        login,
+        country,
+        name: name.ok().flatten(),
+    })
 }
 
 fn refused(refusal: &Refusal) -> End {
