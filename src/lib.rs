@@ -14,13 +14,16 @@
 //! 10. [`fetch`]: inside that child: a track's bytes, from the audio servers, decrypted.
 //! 11. [`decode`] and [`player`]: inside that child: from bytes to samples, without a gap.
 //! 12. [`output`]: inside that child: samples, volume and the sound card.
-//! 13. [`cli`]: the command line.
+//! 13. [`bus`]: one state to read, one way to give orders; [`control`]: who does both.
+//! 14. [`cli`]: the command line.
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+pub mod bus;
 pub mod cli;
 pub mod config;
 pub mod connect;
+pub mod control;
 pub mod daemon;
 pub mod decode;
 pub mod discovery;

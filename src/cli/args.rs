@@ -31,6 +31,48 @@ pub struct Cli {
 pub enum Command {
     /// Announce the speaker and play, until told to stop
     Run(Settings),
+    /// Say what the speakers do, who is signed in, and what is wrong
+    #[command(after_help = "Exits with 0 when siskin answers, with 1 when none runs here.")]
+    Status {
+        /// Only this one: its name or id, or how that begins
+        speaker: Option<String>,
+        /// Print the state as JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Sign in by a code typed at spotify.com/pair, without a phone nearby
+    #[command(after_help = "Exits with 0 when somebody is signed in, with 130 when cancelled.")]
+    Pair {
+        /// Which one: its name or id, or how that begins
+        speaker: Option<String>,
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Sign in with a browser
+    #[command(
+        after_help = "Since August 2026 Spotify refuses this for many clients; siskin pair may still work."
+    )]
+    Login {
+        /// Which one: its name or id, or how that begins
+        speaker: Option<String>,
+        /// The browser runs on this machine
+        #[arg(long, required_unless_present = "paste")]
+        browser: bool,
+        /// It runs elsewhere: paste the address that it ends up at
+        #[arg(long)]
+        paste: bool,
+        #[command(flatten)]
+        door: Door,
+    },
+    /// List the accounts of the household, sign one in, rename or forget it
+    Accounts {
+        #[command(subcommand)]
+        what: Option<Accounts>,
+        #[command(flatten)]
+        door: Door,
+    },
     /// Say whether the configuration is right, and what is wrong with it
     Check {
         /// Also print every setting and where it came from
@@ -84,6 +126,9 @@ pub struct Settings {
     /// Where accounts are kept
     #[arg(long, value_name = "FOLDER")]
     pub state_dir: Option<String>,
+    /// Where other programs ask; none: nowhere
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<String>,
     /// HTTP proxy: http://host:port
     #[arg(long, value_name = "URL")]
     pub proxy: Option<String>,
@@ -99,6 +144,64 @@ pub struct Settings {
     /// Tell only what is wrong
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// Names are matched as people write them: user or name, or how it begins.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Accounts {
+    /// List everybody who is remembered (the default)
+    List,
+    /// Sign an account in, without a phone
+    Use {
+        /// The account: its name or user, or how that begins
+        account: String,
+        /// On which speaker, where there are several
+        #[arg(long)]
+        speaker: Option<String>,
+    },
+    /// Sign an account out and remove it from this machine
+    Forget {
+        /// The account: its name or user, or how that begins
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        account: Option<String>,
+        /// Everybody
+        #[arg(long)]
+        all: bool,
+    },
+    /// Give an account another name, for this house only
+    Rename {
+        /// The account: its name or user, or how that begins
+        account: String,
+        /// What it is called from now on; "" takes the name away again
+        name: String,
+    },
+}
+
+/// Where a running daemon is found, and what it keeps.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Door {
+    /// The configuration of the daemon, instead of looking for it
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Where the daemon keeps accounts
+    #[arg(long, value_name = "FOLDER", global = true)]
+    pub state_dir: Option<String>,
+    /// Where the daemon is asked
+    #[arg(long, value_name = "PATH", global = true)]
+    pub socket: Option<String>,
+}
+
+impl Door {
+    /// As the configuration wants to hear it.
+    pub fn request(&self) -> Request {
+        let settings = Settings {
+            config: self.config.clone(),
+            state_dir: self.state_dir.clone(),
+            socket: self.socket.clone(),
+            ..Settings::default()
+        };
+        settings.request()
+    }
 }
 
 impl Settings {
@@ -123,6 +226,7 @@ impl Settings {
             ("--interface", "network.allow", &interfaces),
             ("--port", "network.port", &self.port),
             ("--state-dir", "state_dir", &self.state_dir),
+            ("--socket", "socket", &self.socket),
             ("--proxy", "network.proxy", &self.proxy),
             ("--ap-port", "network.ap_port", &self.ap_port),
         ];
@@ -169,13 +273,13 @@ mod tests {
     #[test]
     fn every_flag_sets_a_key_that_there_is() {
         let all = "siskin run -n a -d b -b 320 -o null --path x --format s16 -i eth0 -i wl* -p 1 \
-                   --state-dir /x --proxy http://x:1 --ap-port 443 -vv";
+                   --state-dir /x --socket none --proxy http://x:1 --ap-port 443 -vv";
         let cli = Cli::try_parse_from(all.split_whitespace()).expect("valid");
         let Command::Run(settings) = cli.command else {
             panic!("run");
         };
         let flags = settings.request().flags;
-        assert_eq!(flags.len(), 12);
+        assert_eq!(flags.len(), 13);
         let around = crate::config::Surroundings {
             variables: Vec::new(),
             host: String::new(),

@@ -62,6 +62,9 @@ Every setting by its name, with _ for each dot. They win over the file, and flag
 \fB0\fR
 Told to stop, and stopped.
 .TP
+\fB1\fR
+What was asked of a running siskin could not be done, or none runs.
+.TP
 \fB64\fR
 The command line makes no sense.
 .TP
@@ -70,6 +73,9 @@ It could not start now; starting again may help.
 .TP
 \fB78\fR
 The configuration is wrong.
+.TP
+\fB130\fR
+A sign-in was cancelled.
 .SH SIGNALS
 SIGTERM and SIGINT stop the daemon within 5 seconds; SIGHUP reads the configuration again.
 "#;

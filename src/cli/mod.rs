@@ -3,10 +3,16 @@
 //! Owns the flags, the exit codes and what is printed on standard error before there is a log.
 //! Start at [`main`]. Ending the process is left to `main.rs`.
 
+mod accounts;
 mod args;
+mod client;
+mod door;
 mod exit;
 mod generate;
 pub mod logging;
+mod pair;
+mod pick;
+mod status;
 
 use std::{
     fmt::Display,
@@ -18,7 +24,9 @@ use clap::{Parser as _, error::ErrorKind};
 
 use crate::{
     config::{self, Loaded, Problems, Surroundings},
-    daemon, librespot, output,
+    daemon, librespot,
+    model::Way,
+    output,
 };
 use args::{Cli, Command, Settings};
 
@@ -32,6 +40,24 @@ pub fn main() -> ExitCode {
     };
     match cli.command {
         Command::Run(settings) => run(&settings),
+        Command::Status {
+            speaker,
+            json,
+            door,
+        } => door::ask(&door, async |client| {
+            status::status(&client, speaker.as_deref(), json).await
+        }),
+        Command::Pair { speaker, door } => pair::pair(&door, speaker.as_deref(), Way::Code),
+        Command::Login {
+            speaker,
+            paste,
+            door,
+            ..
+        } => {
+            let way = if paste { Way::Paste } else { Way::Browser };
+            pair::pair(&door, speaker.as_deref(), way)
+        }
+        Command::Accounts { what, door } => accounts::run(&door, what),
         Command::Check { explain, settings } => check(&settings, explain),
         Command::Devices => devices(),
         Command::Engine => engine(),
@@ -111,7 +137,7 @@ fn list(devices: &[output::DeviceLine]) -> String {
 
 /// The log begins with the first command, which says for whom and how much.
 fn engine() -> ExitCode {
-    librespot::engine_main(|start| logging::start(start.log, Some(&start.speaker.name)))
+    librespot::engine_main(|level, speaker| logging::start(level, Some(speaker)))
 }
 
 fn load(settings: &Settings) -> Result<Loaded, Problems> {

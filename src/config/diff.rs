@@ -1,17 +1,21 @@
 //! What a reload has to do: the difference between two configurations, as data.
 
-use super::settings::{Config, LogLevel, Network, Speaker, VolumeSettings};
+use super::settings::{Config, LogLevel, Network, Pairing, Socket, Speaker, VolumeSettings};
 
 /// One thing that is different now.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     Log(LogLevel),
+    /// For the next sign-in by a code.
+    Pairing(Pairing),
     /// Interfaces, addresses or what `getInfo` shows.
     Announcement(Network),
     /// Proxy or access point port.
     WayToSpotify(Network),
     /// The state folder cannot move under a running daemon, nor its key change.
     StateDir,
+    /// Where other programs ask; music knows nothing of it.
+    Socket(Socket),
     Added(Box<Speaker>),
     Removed {
         id: String,
@@ -55,7 +59,11 @@ pub enum Effort {
 impl Change {
     pub fn effort(&self) -> Effort {
         match self {
-            Self::Log(_) | Self::FirstLevel(_) | Self::Household(_) => Effort::AtOnce,
+            Self::Log(_)
+            | Self::Pairing(_)
+            | Self::FirstLevel(_)
+            | Self::Household(_)
+            | Self::Socket(_) => Effort::AtOnce,
             Self::Announcement(_) | Self::Port { .. } => Effort::Announce,
             // The engine tells Spotify name, kind and volume steps when it signs in.
             Self::Name { .. }
@@ -74,7 +82,12 @@ impl Change {
     /// The one speaker it is about; `None` when it is about all of them.
     pub fn speaker(&self) -> Option<&str> {
         match self {
-            Self::Log(_) | Self::Announcement(_) | Self::WayToSpotify(_) | Self::StateDir => None,
+            Self::Log(_)
+            | Self::Pairing(_)
+            | Self::Announcement(_)
+            | Self::WayToSpotify(_)
+            | Self::StateDir
+            | Self::Socket(_) => None,
             Self::Removed { id } | Self::Name { id, .. } | Self::Port { id, .. } => Some(id),
             Self::Added(speaker)
             | Self::DeviceType(speaker)
@@ -106,8 +119,14 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     if old.log != new.log {
         changes.push(Change::Log(new.log));
     }
+    if old.pairing != new.pairing {
+        changes.push(Change::Pairing(new.pairing.clone()));
+    }
     if old.state_dir != new.state_dir || old.account_key_file != new.account_key_file {
         changes.push(Change::StateDir);
+    }
+    if old.socket != new.socket {
+        changes.push(Change::Socket(new.socket.clone()));
     }
     network(&old.network, &new.network, &mut changes);
     for gone in &old.speakers {
@@ -225,6 +244,7 @@ mod tests {
     fn each_changed_setting_is_named_with_what_it_takes() {
         let mut new = config();
         new.log = LogLevel::Debug;
+        new.socket = Socket::Off;
         new.network.deny = vec!["wg0".into()];
         new.speakers[0].name = "Den".into();
         new.speakers[0].output = Output::Null;
@@ -232,7 +252,10 @@ mod tests {
         new.speakers[0].volume.steps = 100;
         let efforts: Vec<_> = diff(&config(), &new).iter().map(Change::effort).collect();
         use Effort::{Announce, AtOnce, Engine};
-        assert_eq!(efforts, [AtOnce, Announce, Engine, Engine, AtOnce, Engine]);
+        assert_eq!(
+            efforts,
+            [AtOnce, AtOnce, Announce, Engine, Engine, AtOnce, Engine]
+        );
     }
 
     #[test]

@@ -1,10 +1,19 @@
-//! The board of conditions: what is wrong now, in the house and at each speaker.
+//! The board: what is true of the house and its speakers now, and what is wrong with them.
+//!
+//! Everything the daemon hears is written down here and nowhere else; the state that surfaces read,
+//! the log's conditions and the service manager's one line all come from it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use tracing::{info, warn};
 
-use crate::model::{Condition, ConditionCode, Conditions, PlayState, Severity};
+use crate::{
+    config,
+    model::{
+        Account, Condition, ConditionCode, Conditions, House, Pairing, Phase, PlayState, Playback,
+        Severity, SpeakerState,
+    },
+};
 
 /// Names a place that conditions belong to: a speaker's id, or [`HOUSE`].
 pub type Place = Arc<str>;
@@ -12,31 +21,37 @@ pub type Place = Arc<str>;
 /// The daemon itself: network, configuration, certificates.
 pub const HOUSE: &str = "";
 
-/// What a speaker does, as far as one line can tell.
-#[derive(Debug, Clone, Default)]
-pub struct Doing {
-    pub name: String,
-    pub signed_in: bool,
-    pub state: Option<PlayState>,
-}
-
 #[derive(Debug, Default)]
 pub struct Board {
-    places: BTreeMap<Place, Conditions>,
-    pub speakers: BTreeMap<Place, Doing>,
+    house: House,
 }
 
 impl Board {
+    /// The state as surfaces read it; its version is counted by the bus.
+    pub fn house(&self) -> &House {
+        &self.house
+    }
+
+    /// Writes down which speakers there are, in the order given. Who is gone is forgotten.
+    pub fn introduce(&mut self, speakers: &[config::Speaker]) {
+        let mut known = std::mem::take(&mut self.house.speakers);
+        for speaker in speakers {
+            let at = known.iter().position(|known| known.id == speaker.id);
+            let mut state = at.map(|at| known.swap_remove(at)).unwrap_or_default();
+            state.id.clone_from(&speaker.id);
+            state.name.clone_from(&speaker.name);
+            self.house.speakers.push(state);
+        }
+    }
+
     /// Hangs a condition up, and says so once.
-    pub fn raise(&mut self, place: &Place, condition: Condition, now_ms: i64) {
+    pub fn raise(&mut self, place: &str, condition: Condition, now_ms: i64) {
         let text = format!("{} ({}): {}", condition.what, condition.why, condition.cure);
         let (code, severity) = (condition.code.key(), condition.code.severity());
-        if self
-            .places
-            .entry(place.clone())
-            .or_default()
-            .raise(condition, now_ms)
-        {
+        let Some(conditions) = self.conditions(place) else {
+            return;
+        };
+        if conditions.raise(condition, now_ms) {
             match severity {
                 Severity::Trouble => warn!(condition = code, "{text}"),
                 Severity::Notice => info!(condition = code, "{text}"),
@@ -44,10 +59,9 @@ impl Board {
         }
     }
 
-    pub fn clear(&mut self, place: &Place, code: ConditionCode) {
+    pub fn clear(&mut self, place: &str, code: ConditionCode) {
         if self
-            .places
-            .get_mut(place)
+            .conditions(place)
             .is_some_and(|conditions| conditions.clear(code))
         {
             info!(
@@ -58,55 +72,144 @@ impl Board {
         }
     }
 
-    /// A speaker is gone, and its troubles with it.
-    pub fn remove(&mut self, place: &str) {
-        self.places.remove(place);
-        self.speakers.remove(place);
+    /// Somebody came, went, or is on the way.
+    pub fn seat(&mut self, place: &str, phase: Phase, account: Option<Account>) {
+        let Some(speaker) = self.speaker(place) else {
+            return;
+        };
+        let user = |account: &Option<Account>| account.as_ref().map(|one| one.user.clone());
+        // What somebody else played, or a lost engine, is not true any more.
+        if phase != Phase::Online || user(&speaker.account) != user(&account) {
+            speaker.playback = None;
+        }
+        speaker.phase = phase;
+        speaker.account = account;
+    }
+
+    /// Something about an account is different now, wherever it sits.
+    pub fn account(&mut self, new: &Account) {
+        for speaker in &mut self.house.speakers {
+            if let Some(known) = speaker.account.as_mut().filter(|one| one.user == new.user) {
+                known.clone_from(new);
+            }
+        }
+    }
+
+    /// A sign-in by a code or a browser stands elsewhere now. While the stored login is refused, the
+    /// code is the cure.
+    pub fn pairing(&mut self, place: &str, now: Pairing, now_ms: i64) {
+        let Some(speaker) = self.speaker(place) else {
+            return;
+        };
+        let refused = speaker.conditions.get(ConditionCode::LoginRefused).cloned();
+        let cure = cure(&now);
+        speaker.pairing = Some(now);
+        if let (Some(refused), Some(cure)) = (refused, cure) {
+            self.raise(place, Condition { cure, ..refused }, now_ms);
+        }
+    }
+
+    pub fn playback(&mut self, place: &str, playback: Playback) {
+        if let Some(speaker) = self.speaker(place) {
+            speaker.playback = Some(playback);
+        }
+    }
+
+    /// Where the speaker of this name is announced now. Names are unique in a house.
+    pub fn announced(&mut self, name: &str, addresses: Vec<SocketAddr>) {
+        let mut speakers = self.house.speakers.iter_mut();
+        if let Some(speaker) = speakers.find(|speaker| speaker.name == name) {
+            speaker.addresses = addresses;
+        }
+    }
+
+    /// Nobody is announced any more.
+    pub fn unannounced(&mut self) {
+        for speaker in &mut self.house.speakers {
+            speaker.addresses.clear();
+        }
+    }
+
+    fn speaker(&mut self, place: &str) -> Option<&mut SpeakerState> {
+        let mut speakers = self.house.speakers.iter_mut();
+        speakers.find(|speaker| speaker.id == place)
+    }
+
+    /// `None` for a speaker that is gone: its last words come to nothing.
+    fn conditions(&mut self, place: &str) -> Option<&mut Conditions> {
+        match place {
+            HOUSE => Some(&mut self.house.conditions),
+            _ => self.speaker(place).map(|speaker| &mut speaker.conditions),
+        }
     }
 
     /// One line for whoever asks the service manager: the first trouble, else what is going on.
     /// Notices are for the log: a guest who was refused an hour ago is no state of the speaker.
     pub fn status(&self) -> String {
-        let troubles = self.places.values().flat_map(Conditions::iter);
-        let mut troubles = troubles.filter(|found| found.code.severity() == Severity::Trouble);
-        if let Some(Condition {
-            what, why, cure, ..
-        }) = troubles.next()
-        {
-            return format!("{what} ({why}); {cure}");
+        let of_speakers = self.house.speakers.iter();
+        let places = of_speakers.map(|speaker| &speaker.conditions);
+        let mut troubles = std::iter::once(&self.house.conditions)
+            .chain(places)
+            .flat_map(Conditions::iter)
+            .filter(|(_, found)| found.code.severity() == Severity::Trouble);
+        if let Some((_, found)) = troubles.next() {
+            return format!("{} ({}); {}", found.what, found.why, found.cure);
         }
-        let doing: Vec<_> = self.speakers.values().map(Doing::line).collect();
+        let doing: Vec<_> = self.house.speakers.iter().map(doing).collect();
         doing.join("; ")
     }
 }
 
-impl Doing {
-    fn line(&self) -> String {
-        let what = match (self.signed_in, self.state) {
-            (false, _) => "waiting to be picked in the Spotify app",
-            (true, Some(PlayState::Playing | PlayState::Loading)) => "playing",
-            (true, Some(PlayState::Paused)) => "paused",
-            (true, _) => "ready",
-        };
-        format!("{}: {what}", self.name)
+fn doing(speaker: &SpeakerState) -> String {
+    let state = speaker.playback.as_ref().map(|playback| playback.state);
+    let what = match (speaker.phase, state) {
+        (Phase::Nobody | Phase::Refused, _) => "waiting to be picked in the Spotify app",
+        (Phase::SigningIn | Phase::Retrying, _) => "signing in",
+        (Phase::Online, Some(PlayState::Playing | PlayState::Loading)) => "playing",
+        (Phase::Online, Some(PlayState::Paused)) => "paused",
+        (Phase::Online, _) => "ready",
+    };
+    format!("{}: {what}", speaker.name)
+}
+
+/// How a refused login is mended while a sign-in stands there.
+fn cure(pairing: &Pairing) -> Option<String> {
+    let pick = "pick the speaker in the Spotify app";
+    match pairing {
+        Pairing::Waiting {
+            code,
+            address,
+            complete_address,
+            ..
+        } => Some(format!(
+            "{pick}, or type {code} at {address} ({complete_address})"
+        )),
+        Pairing::Failed { why, .. } => Some(format!(
+            "{pick}, or ask for a code with siskin pair (the last one: {why})"
+        )),
+        Pairing::Cancelled => Some(format!("{pick}, or ask for a code with siskin pair")),
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Volume;
+
+    fn kitchen() -> Board {
+        let mut board = Board::default();
+        board.house.speakers.push(SpeakerState {
+            id: "kitchen".into(),
+            name: "Kitchen".into(),
+            ..SpeakerState::default()
+        });
+        board
+    }
 
     #[test]
     fn the_status_line_tells_trouble_before_anything_else_and_leaves_notices_out() {
-        let mut board = Board::default();
-        let kitchen: Place = "kitchen".into();
-        board.speakers.insert(
-            kitchen.clone(),
-            Doing {
-                name: "Kitchen".into(),
-                ..Doing::default()
-            },
-        );
+        let mut board = kitchen();
         assert_eq!(
             board.status(),
             "Kitchen: waiting to be picked in the Spotify app"
@@ -117,11 +220,67 @@ mod tests {
             "unplugged",
             "plug it in",
         );
-        board.raise(&kitchen, lost, 0);
+        board.raise("kitchen", lost, 0);
         assert_eq!(board.status(), "no sound card (unplugged); plug it in");
-        board.clear(&kitchen, ConditionCode::OutputLost);
+        board.clear("kitchen", ConditionCode::OutputLost);
         let guest = Condition::new(ConditionCode::GuestRefused, "not let in", "Free", "Premium");
-        board.raise(&kitchen, guest, 0);
+        board.raise("kitchen", guest, 0);
         assert!(board.status().starts_with("Kitchen"));
+    }
+
+    #[test]
+    fn a_code_is_the_cure_of_a_refused_login_and_of_nothing_else() {
+        let mut board = kitchen();
+        let waiting = Pairing::Waiting {
+            code: "AB12".into(),
+            address: "https://spotify.com/pair".into(),
+            complete_address: "https://spotify.com/pair?code=AB12".into(),
+            expires_at_ms: 1,
+            trouble: None,
+        };
+        board.pairing("kitchen", waiting.clone(), 0);
+        assert_eq!(board.house.speakers[0].pairing, Some(waiting.clone()));
+        assert!(board.status().starts_with("Kitchen"), "no trouble");
+        let code = ConditionCode::LoginRefused;
+        let refused = Condition::new(code, "nobody is signed in", "refused", "pick it");
+        board.raise("kitchen", refused, 0);
+        board.pairing("kitchen", waiting, 0);
+        assert!(
+            board
+                .status()
+                .contains("type AB12 at https://spotify.com/pair")
+        );
+        board.pairing("kitchen", Pairing::failed("denied", "again"), 0);
+        let status = board.status();
+        assert!(
+            status.contains("siskin pair") && status.contains("denied"),
+            "{status}"
+        );
+        assert!(!status.contains("AB12"), "{status}");
+    }
+
+    #[test]
+    fn what_was_played_is_not_shown_for_the_next_person_or_without_a_session() {
+        let mut board = kitchen();
+        let plays = |board: &Board| board.house.speakers[0].playback.is_some();
+        board.seat("kitchen", Phase::Online, Some(Account::of("kim".into())));
+        board.playback("kitchen", Playback::silent(Volume::FULL));
+        board.seat("kitchen", Phase::Online, Some(Account::of("kim".into())));
+        assert!(plays(&board));
+        board.seat("kitchen", Phase::Online, Some(Account::of("alex".into())));
+        assert!(!plays(&board));
+        board.playback("kitchen", Playback::silent(Volume::FULL));
+        board.seat("kitchen", Phase::Retrying, Some(Account::of("alex".into())));
+        assert!(!plays(&board));
+    }
+
+    #[test]
+    fn the_last_words_of_a_speaker_that_is_gone_come_to_nothing() {
+        let mut board = kitchen();
+        board.introduce(&[]);
+        board.seat("kitchen", Phase::Online, Some(Account::of("kim".into())));
+        let lost = Condition::new(ConditionCode::OutputLost, "no sound", "gone", "plug it in");
+        board.raise("kitchen", lost, 0);
+        assert_eq!(*board.house(), House::default());
     }
 }

@@ -1,13 +1,17 @@
 //! The composition root: everything is started here, everything is stopped here, in order.
 //!
-//! [`run`] reads top-down: state, speakers, discovery, then one loop for signals, notices and news.
-//! It ends when it is told to, and for nothing else.
+//! [`run`] reads top-down: state, speakers, discovery, surfaces, then one loop for signals, orders,
+//! notices and news. It ends when it is told to, and for nothing else.
 
 mod board;
+mod clerk;
 mod house;
+pub mod pairing;
+pub mod places;
 mod service;
+mod surfaces;
 
-use std::{env, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -18,14 +22,19 @@ use tracing::info;
 
 use crate::{
     accounts::{AccountKey, Damage, Store, StoreError},
+    bus,
     config::{Config, Problems},
+    control,
     discovery::Notice,
     model::{Condition, ConditionCode, unix_ms},
     speaker::News,
 };
-use board::{Board, Doing, HOUSE, Place};
+use board::{Board, HOUSE};
+use clerk::Clerk;
 use house::House;
+use pairing::Pairings;
 use service::Service;
+use surfaces::Surfaces;
 
 /// Why the daemon did not start. Once it runs, nothing ends it but an order.
 #[derive(Debug, thiserror::Error)]
@@ -61,40 +70,66 @@ pub async fn run(
     let store = keep(&config, &mut board)?;
     let (news, mut told) = mpsc::channel(64);
     let (notices, mut noticed) = mpsc::channel(64);
-    let mut house = House::new(config, store, news, notices);
+    let (remarks, mut remarked) = mpsc::channel(8);
+    let (pairings, mut paired) = mpsc::channel(16);
+    let (bus, mut desk) = bus::open();
+    let mut clerk = Clerk::new(store.clone());
+    let mut house = House::new(
+        config.clone(),
+        store,
+        news,
+        notices,
+        Pairings::new(pairings),
+    );
     house.open().await;
-    introduce(&house, &mut board);
+    board.introduce(house.speakers());
+    desk.publish(board.house());
+    let mut surfaces = Surfaces::open(&config, bus, remarks).await;
     service.ready();
     let mut watchdog = service.watchdog().map(interval);
     loop {
         service.status(&board.status());
+        desk.publish(board.house());
         tokio::select! {
             wish = signals.next() => match wish {
                 Wish::Stop => break,
-                Wish::Reload => take_over(&mut house, &mut board, &reload).await,
+                Wish::Reload => match reload() {
+                    Ok(config) => {
+                        let moved = surfaces.change(&config).await;
+                        take_over(config, moved, &mut house, &mut board).await;
+                    }
+                    Err(problems) => refuse(&problems, &mut board),
+                },
+            },
+            asked = desk.next() => clerk.take(asked, &mut house),
+            effect = clerk.work() => if let Some(account) = effect {
+                board.account(&account);
             },
             Some(notice) = noticed.recv() => notice_board(notice, &mut board),
-            Some((place, news)) = told.recv() => news_board(&place, news, &house, &mut board),
+            Some(remark) = remarked.recv() => remark_board(remark, &mut board),
+            Some((place, news)) = told.recv() => news_board(&place, news, &mut house, &mut board),
+            Some((place, now)) = paired.recv() => board.pairing(&place, now, unix_ms()),
             () = tick(&mut watchdog) => service.alive(),
         }
     }
     info!("stopping");
     service.stopping();
-    // Nobody listens any more, so nobody may wait for being heard.
-    drop((told, noticed));
+    // Nobody listens any more, so nobody may wait for being heard, or for an answer.
+    drop((told, noticed, remarked, paired, desk, clerk));
+    surfaces.close().await;
     house.close().await;
     Ok(())
 }
 
 /// Opens the state. A disk that takes nothing is a condition; a second daemon is an error.
 fn keep(config: &Config, board: &mut Board) -> Result<Option<Arc<Store>>, StoreError> {
-    let dir = config.state_dir.clone().unwrap_or_else(state_dir);
+    let dir = places::state_dir(config);
     let key = AccountKey::find(config.account_key_file.as_deref());
     match Store::open_with(&dir, key) {
         Ok(store) => {
             // Everything is looked at once, also what nobody needs today.
             for Damage(condition) in store.accounts().1 {
-                board.raise(&HOUSE.into(), condition, unix_ms());
+                board.raise(HOUSE, condition, unix_ms());
             }
             Ok(Some(Arc::new(store)))
         }
@@ -103,104 +138,86 @@ fn keep(config: &Config, board: &mut Board) -> Result<Option<Arc<Store>>, StoreE
             let what = "nothing can be kept: after a restart, everybody has to sign in again";
             let code = ConditionCode::StateDamaged;
             let condition = Condition::new(code, what, error.to_string(), error.help());
-            board.raise(&HOUSE.into(), condition, unix_ms());
+            board.raise(HOUSE, condition, unix_ms());
             Ok(None)
         }
     }
 }
 
-/// `$STATE_DIRECTORY` (systemd), else `$XDG_STATE_HOME/siskin`, else `~/.local/state/siskin`.
-fn state_dir() -> PathBuf {
-    let set = |name| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    if let Some(dir) = env::var_os("STATE_DIRECTORY").filter(|dirs| !dirs.is_empty()) {
-        // systemd may name several, separated by colons; ours is the first.
-        return env::split_paths(&dir).next().unwrap_or_default();
-    }
-    set("XDG_STATE_HOME")
-        .or_else(|| set("HOME").map(|home| home.join(".local/state")))
-        .unwrap_or_else(|| PathBuf::from("/var/lib"))
-        .join("siskin")
+/// A changed configuration that is not right: the old one stays in force.
+fn refuse(problems: &Problems, board: &mut Board) {
+    let all = problems.iter().map(ToString::to_string);
+    let why = all.collect::<Vec<_>>().join("; ");
+    let what = "the changed configuration was not taken over; the old one stays in force";
+    let cure = "correct the file, then reload again";
+    let condition = Condition::new(ConditionCode::ConfigRejected, what, why, cure);
+    board.raise(HOUSE, condition, unix_ms());
 }
 
-fn introduce(house: &House, board: &mut Board) {
-    for speaker in house.speakers() {
-        let doing = board
-            .speakers
-            .entry(speaker.id.as_str().into())
-            .or_default();
-        doing.name.clone_from(&speaker.name);
+async fn take_over(config: Config, moved: bool, house: &mut House, board: &mut Board) {
+    house.change(config).await;
+    board.introduce(house.speakers());
+    board.clear(HOUSE, ConditionCode::ConfigRejected);
+    if moved {
+        // Whatever stands at the new place has said, or will say, so itself.
+        board.clear(HOUSE, ConditionCode::NoSocket);
     }
-}
-
-async fn take_over(
-    house: &mut House,
-    board: &mut Board,
-    reload: &impl Fn() -> Result<Config, Problems>,
-) {
-    let place: Place = HOUSE.into();
-    match reload() {
-        Err(problems) => {
-            let why = problems
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("; ");
-            let what = "the changed configuration was not taken over; the old one stays in force";
-            let cure = "correct the file, then reload again";
-            let condition = Condition::new(ConditionCode::ConfigRejected, what, why, cure);
-            board.raise(&place, condition, unix_ms());
-        }
-        Ok(config) => {
-            for id in house.change(config).await {
-                board.remove(&id);
-            }
-            introduce(house, board);
-            board.clear(&place, ConditionCode::ConfigRejected);
-            info!("the configuration is taken over");
-        }
-    }
+    info!("the configuration is taken over");
 }
 
 fn notice_board(notice: Notice, board: &mut Board) {
-    let place: Place = HOUSE.into();
     match notice {
         Notice::Announced {
             name,
             port,
             addresses,
         } => {
-            info!("“{name}” is announced at {}", listed(&addresses, port));
+            let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port));
+            let addresses: Vec<_> = addresses.collect();
+            info!("“{name}” is announced at {}", listed(&addresses));
+            board.announced(&name, addresses);
         }
         Notice::Skipped { interface, reason } => info!("not on {interface}: {reason}"),
-        Notice::Raised(condition) => board.raise(&place, condition, unix_ms()),
-        Notice::Cleared(code) => board.clear(&place, code),
+        Notice::Raised(condition) => {
+            if condition.code == ConditionCode::NoNetwork {
+                board.unannounced();
+            }
+            board.raise(HOUSE, condition, unix_ms());
+        }
+        Notice::Cleared(code) => board.clear(HOUSE, code),
     }
 }
 
-fn news_board(place: &Place, news: News, house: &House, board: &mut Board) {
+fn remark_board(remark: control::Notice, board: &mut Board) {
+    match remark {
+        control::Notice::Raised(condition) => board.raise(HOUSE, condition, unix_ms()),
+        control::Notice::Cleared(code) => board.clear(HOUSE, code),
+    }
+}
+
+fn news_board(place: &str, news: News, house: &mut House, board: &mut Board) {
     match news {
-        News::Raised(condition) => board.raise(place, condition, unix_ms()),
-        News::Cleared(code) => board.clear(place, code),
-        News::ActiveUser(user) => {
-            let doing: &mut Doing = board.speakers.entry(place.clone()).or_default();
-            doing.signed_in = user.is_some();
-            house.set_active_user(place, user);
+        News::Raised(condition) => {
+            let refused = condition.code == ConditionCode::LoginRefused;
+            board.raise(place, condition, unix_ms());
+            if refused {
+                house.offer_a_code(place);
+            }
         }
-        News::Playback(playback) => {
-            board.speakers.entry(place.clone()).or_default().state = Some(playback.state);
+        News::Cleared(code) => {
+            if code == ConditionCode::LoginRefused {
+                house.pairings().withdraw(place);
+            }
+            board.clear(place, code);
         }
+        News::ActiveUser(user) => house.set_active_user(place, user),
+        News::Seat(phase, account) => board.seat(place, phase, account),
+        News::Playback(playback) => board.playback(place, *playback),
     }
 }
 
-fn listed(addresses: &[IpAddr], port: u16) -> String {
-    let shown: Vec<_> = addresses
-        .iter()
-        .map(|&ip| std::net::SocketAddr::new(ip, port).to_string())
-        .collect();
+fn listed(addresses: &[SocketAddr]) -> String {
+    let shown: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
     shown.join(", ")
 }
 

@@ -21,6 +21,19 @@ pub struct Account {
 }
 
 impl Account {
+    /// An account of which nothing but its user is known.
+    pub fn of(user: String) -> Self {
+        Self {
+            name: user.clone(),
+            user,
+            premium: None,
+            country: None,
+            came_by: CameBy::default(),
+            last_used_ms: 0,
+            keys_refused_ms: None,
+        }
+    }
+
     /// Whether people may mean this account by `said`: its user name, or what it is called here.
     pub fn answers_to(&self, said: &str) -> bool {
         let said = said.trim();

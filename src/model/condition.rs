@@ -62,6 +62,8 @@ pub enum ConditionCode {
     AccountsLocked,
     /// A changed configuration was not taken over.
     ConfigRejected,
+    /// The socket that other programs ask us on cannot be made.
+    NoSocket,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -81,7 +83,8 @@ impl ConditionCode {
             | Self::ConfigRejected
             | Self::EngineLost
             | Self::StateRepaired
-            | Self::StreamTaken => Severity::Notice,
+            | Self::StreamTaken
+            | Self::NoSocket => Severity::Notice,
             _ => Severity::Trouble,
         }
     }
@@ -109,6 +112,7 @@ impl ConditionCode {
             Self::StateRepaired => "state_repaired",
             Self::AccountsLocked => "accounts_locked",
             Self::ConfigRejected => "config_rejected",
+            Self::NoSocket => "no_socket",
         }
     }
 }
@@ -129,9 +133,47 @@ impl Condition {
     }
 }
 
-/// Everything that is wrong now, one entry a code, each with the Unix time in ms since when.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+/// Everything that is wrong now, one entry a code, each with the Unix time in ms since when. Told
+/// to others as a list of [`Standing`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Standing>", into = "Vec<Standing>")]
 pub struct Conditions(BTreeMap<ConditionCode, (i64, Condition)>);
+
+/// A condition as it hangs on the board.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    pub code: ConditionCode,
+    pub severity: Severity,
+    /// Unix time in ms.
+    pub since_ms: i64,
+    pub what: String,
+    pub why: String,
+    pub cure: String,
+}
+
+impl From<Conditions> for Vec<Standing> {
+    fn from(all: Conditions) -> Self {
+        let standing = |(since_ms, condition): (i64, Condition)| Standing {
+            code: condition.code,
+            severity: condition.code.severity(),
+            since_ms,
+            what: condition.what,
+            why: condition.why,
+            cure: condition.cure,
+        };
+        all.0.into_values().map(standing).collect()
+    }
+}
+
+impl From<Vec<Standing>> for Conditions {
+    fn from(all: Vec<Standing>) -> Self {
+        let entry = |told: Standing| {
+            let condition = Condition::new(told.code, told.what, told.why, told.cure);
+            (told.code, (told.since_ms, condition))
+        };
+        Self(all.into_iter().map(entry).collect())
+    }
+}
 
 impl Conditions {
     /// True when this is news: the code was not raised, or says something else now.
@@ -152,8 +194,11 @@ impl Conditions {
         self.0.get(&code).map(|(_, condition)| condition)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Condition> {
-        self.0.values().map(|(_, condition)| condition)
+    /// Each with the Unix time in ms since when.
+    pub fn iter(&self) -> impl Iterator<Item = (i64, &Condition)> {
+        self.0
+            .values()
+            .map(|(since_ms, condition)| (*since_ms, condition))
     }
 }
 

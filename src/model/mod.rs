@@ -7,13 +7,15 @@ mod login;
 mod moment;
 mod pairing;
 mod playback;
+mod state;
 mod volume;
 
 pub use account::{Account, CameBy};
-pub use condition::{Condition, ConditionCode, Conditions, Severity};
+pub use condition::{Condition, ConditionCode, Conditions, Severity, Standing};
 pub use device::{DeviceId, DeviceIdError, DeviceType};
 pub use login::{Login, Refusal, Secret, masked};
 pub use moment::{local_date, local_minute, unix_ms};
-pub use pairing::Pairing;
+pub use pairing::{Pairing, Way};
 pub use playback::{MAX_TOLD, Place, PlayState, Playback, Repeat, Track};
+pub use state::{House, Phase, SpeakerState};
 pub use volume::{Percent, Volume};

@@ -186,7 +186,7 @@ impl Speaker {
     }
 
     /// Runs a disk job where it may block. What is wrong becomes conditions.
-    async fn on_disk<T: Send + 'static>(
+    pub(super) async fn on_disk<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Store, &str) -> (T, Vec<Damage>) + Send + 'static,
     ) -> Option<T> {

@@ -11,6 +11,7 @@ mod keep;
 mod knock_tests;
 mod phase;
 mod policy;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -33,7 +34,8 @@ use crate::{
         messages::{Command, PROTOCOL, Start},
     },
     model::{
-        CameBy, Condition, ConditionCode, DeviceId, Login, Playback, Volume, local_minute, unix_ms,
+        Account, CameBy, Condition, ConditionCode, DeviceId, Login, Phase, Playback, Volume,
+        local_minute, unix_ms,
     },
 };
 use phase::{Action, Answer, Arrival, Input, Now, Seat, Seats, Ticket, Timer};
@@ -88,6 +90,8 @@ pub enum News {
     Raised(Condition),
     Cleared(ConditionCode),
     ActiveUser(Option<String>),
+    /// Where the speaker stands, and whom it belongs to.
+    Seat(Phase, Option<Account>),
     Playback(Box<Playback>),
 }
 
@@ -127,6 +131,8 @@ pub struct Speaker {
     level: Volume,
     /// When the level is to be written, if it has changed.
     keep_level_at: Option<Instant>,
+    /// As told last; `None` when that is not so any more.
+    shown: Option<(Phase, Option<String>)>,
     /// Since when a visitor has been idle, and when to think of him next.
     visitor_idle_since: Option<Instant>,
     look_at_visitor: Option<Instant>,
@@ -156,6 +162,7 @@ impl Speaker {
             heard,
             level: start,
             keep_level_at: None,
+            shown: None,
             visitor_idle_since: None,
             look_at_visitor: None,
         }
@@ -337,6 +344,8 @@ impl Speaker {
             self.carry_out(action).await;
         }
         self.mind_visitor();
+        // Last, so that nobody reads that something is lost before the reason.
+        self.show_seat().await;
     }
 
     async fn carry_out(&mut self, action: Action) {
@@ -373,14 +382,19 @@ impl Speaker {
                     store.premium_lapsed(&user)
                 })
                 .await;
+                self.shown = None;
             }
             Action::Named { user, name } => {
                 self.write("the name of the account", move |store, _| {
                     store.shown_as(&user, &name)
                 })
                 .await;
+                self.shown = None;
             }
-            Action::Keys { user, refused } => self.keys(user, refused).await,
+            Action::Keys { user, refused } => {
+                self.keys(user, refused).await;
+                self.shown = None;
+            }
             Action::ActiveUser(user) => self.tell_all(News::ActiveUser(user)).await,
             Action::After { delay, timer } => {
                 self.timers.spawn(async move {

@@ -28,7 +28,8 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("speaker", &["model", "config", "accounts", "engine"]),
-    ("control", &["model", "config"]),
+    ("bus", &["model"]),
+    ("control", &["model", "config", "bus"]),
     (
         "daemon",
         &[
@@ -40,11 +41,22 @@ const ROOMS: &[(&str, &[&str])] = &[
             "output",
             "librespot",
             "speaker",
+            "bus",
             "control",
         ],
     ),
-    // librespot to be the engine, output to list the cards.
-    ("cli", &["daemon", "librespot", "output", "config", "model"]),
+    // librespot to be the engine, output to list the cards, accounts for when no daemon runs.
+    (
+        "cli",
+        &[
+            "daemon",
+            "librespot",
+            "output",
+            "accounts",
+            "config",
+            "model",
+        ],
+    ),
 ];
 
 /// In which places a foreign crate may be named. A name that ends in `_` stands for all that
@@ -58,12 +70,21 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("alsa", &["output"]),
     ("rubato", &["output", "decode"]),
     ("symphonia_", &["decode"]),
-    ("hyper", &["control", "discovery/endpoint", "librespot"]),
-    ("hyper_util", &["control", "discovery/endpoint"]),
+    ("axum", &["control"]),
+    (
+        "hyper",
+        &["control", "discovery/endpoint", "cli/client", "librespot"],
+    ),
+    (
+        "hyper_util",
+        &["control", "discovery/endpoint", "cli/client"],
+    ),
     (
         "http_body_util",
-        &["control", "discovery/endpoint", "librespot"],
+        &["control", "discovery/endpoint", "cli/client", "librespot"],
     ),
+    ("oauth2", &["librespot/pair"]),
+    ("qrcode", &["cli/pair/show"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),

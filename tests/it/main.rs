@@ -1,5 +1,7 @@
 //! The behaviour of the real binary, end to end: a file per behaviour.
 
+mod accounts_command;
+mod ask;
 mod card;
 mod command_line;
 mod control;
@@ -10,6 +12,7 @@ mod house;
 mod household;
 mod lan;
 mod network;
+mod pairing;
 mod pipe;
 mod quality;
 mod reload;
@@ -17,7 +20,9 @@ mod restart;
 mod seats;
 mod secrets;
 mod service;
+mod socket;
 mod speakers;
+mod status;
 mod tape;
 mod tour;
 mod trouble;

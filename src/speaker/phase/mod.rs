@@ -259,7 +259,6 @@ pub struct Now {
 }
 
 impl Seats {
-    #[cfg(test)]
     pub fn resident(&self) -> &Resident {
         &self.resident
     }

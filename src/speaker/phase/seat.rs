@@ -60,7 +60,7 @@ impl Seats {
             }
             Event::Raised { condition } => out.push(Action::Raise(condition)),
             Event::Cleared { code } => out.push(Action::Clear(code)),
-            Event::Hello { .. } => {}
+            Event::Hello { .. } | Event::Pairing(_) => {}
         }
     }
 

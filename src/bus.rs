@@ -1,0 +1,259 @@
+//! The handle that every control surface holds: one state to read, one way to give orders.
+//!
+//! State is the truth, events are hints: a surface waits for [`Bus::changed`] and then reads
+//! [`Bus::now`]; one that was slow has missed nothing that is still true. An order is answered when
+//! it has taken effect, or with why it has not. [`Desk`] is the daemon's end.
+//!
+//! A new order: a variant of [`Order`] with its limit in [`Order::limit`], a variant of [`Answer`]
+//! if it has something to tell, an arm in `daemon/clerk.rs` that carries it out, and a route in
+//! `control/http` (see there).
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::Serialize;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
+
+use crate::model::{Account, House, Pairing, Secret, Way};
+
+/// Orders that may wait for the daemon; more wait at their senders, within their limits.
+const WAITING: usize = 16;
+
+/// What a surface can ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Every account that is remembered.
+    Accounts,
+    /// Signs a remembered account in. Taken effect when Spotify has let it in.
+    UseAccount { speaker: String, user: String },
+    /// Signs an account out everywhere here and removes it from the disk; `None`: all of them.
+    ForgetAccount { user: Option<String> },
+    /// What people call an account; empty: what Spotify calls it.
+    RenameAccount { user: String, name: String },
+    /// Begins to sign somebody in by a code or a browser. Where that stands is in the state.
+    Pair { speaker: String, way: Way },
+    /// Where the sign-in that was begun last stands, or how it ended.
+    Pairing { speaker: String },
+    /// The address that the browser was led to, for a sign-in that waits for it.
+    Paste { speaker: String, address: Secret },
+    /// Ends a sign-in that is under way.
+    CancelPairing { speaker: String },
+}
+
+/// What an order came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    Done,
+    Accounts(Vec<Account>),
+    Pairing(Pairing),
+}
+
+/// Why an order has not taken effect. What was there before still is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unable {
+    pub code: Reason,
+    /// What and why, in a sentence.
+    pub message: String,
+    /// What can be done about it.
+    pub help: String,
+}
+
+/// The kinds of no, fit for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    UnknownSpeaker,
+    UnknownAccount,
+    /// No sign-in by a code or a browser was asked for.
+    NoPairing,
+    /// Understood, but there is no such value.
+    Invalid,
+    /// The wish goes against what is so, or is done, at the moment.
+    Conflict,
+    /// Spotify or the policy of the house says no.
+    Refused,
+    /// The disk, or a part of siskin, does not do its work.
+    Broken,
+    /// Not within the order's limit. It may take effect yet.
+    TimedOut,
+    /// The daemon is on its way out, or has too much to do.
+    Unavailable,
+}
+
+impl Order {
+    /// How long it may take until it has taken effect.
+    pub fn limit(&self) -> Duration {
+        match self {
+            // A sign-in beside whoever plays is decided within 9 s.
+            Self::UseAccount { .. } => Duration::from_secs(20),
+            Self::ForgetAccount { .. } => Duration::from_secs(10),
+            Self::Accounts
+            | Self::RenameAccount { .. }
+            | Self::Pair { .. }
+            | Self::Pairing { .. }
+            | Self::Paste { .. }
+            | Self::CancelPairing { .. } => Duration::from_secs(5),
+        }
+    }
+}
+
+impl Unable {
+    pub fn new(code: Reason, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            help: help.into(),
+        }
+    }
+
+    pub fn unknown_speaker(id: &str) -> Self {
+        Self::new(
+            Reason::UnknownSpeaker,
+            format!("there is no speaker {id:?}"),
+            "GET /api/v1/status lists every speaker with its id",
+        )
+    }
+
+    pub fn no_pairing() -> Self {
+        Self::new(
+            Reason::NoPairing,
+            "no sign-in is under way for this speaker",
+            "begin one with POST, or with siskin pair",
+        )
+    }
+
+    fn stopping() -> Self {
+        let help = "ask again when the daemon runs";
+        Self::new(Reason::Unavailable, "siskin is stopping", help)
+    }
+}
+
+impl fmt::Display for Unable {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.message)
+    }
+}
+
+/// A surface's end.
+#[derive(Debug, Clone)]
+pub struct Bus {
+    house: watch::Receiver<Arc<House>>,
+    orders: mpsc::Sender<Asked>,
+}
+
+/// The daemon's end.
+#[derive(Debug)]
+pub struct Desk {
+    house: watch::Sender<Arc<House>>,
+    asked: mpsc::Receiver<Asked>,
+}
+
+/// An order and who waits for its answer.
+#[derive(Debug)]
+pub struct Asked {
+    pub order: Order,
+    /// Dropping it says that nobody will carry the order out.
+    pub answer: oneshot::Sender<Result<Answer, Unable>>,
+}
+
+/// Both ends.
+pub fn open() -> (Bus, Desk) {
+    let (publish, house) = watch::channel(Arc::default());
+    let (orders, asked) = mpsc::channel(WAITING);
+    let desk = Desk {
+        house: publish,
+        asked,
+    };
+    (Bus { house, orders }, desk)
+}
+
+impl Bus {
+    /// The state as it is now.
+    pub fn now(&self) -> Arc<House> {
+        self.house.borrow().clone()
+    }
+
+    /// Waits for a state that this handle has not seen here. `None`: the daemon stops.
+    pub async fn changed(&mut self) -> Option<Arc<House>> {
+        self.house.changed().await.ok()?;
+        Some(self.house.borrow_and_update().clone())
+    }
+
+    /// Gives an order and waits until it has taken effect.
+    ///
+    /// # Errors
+    /// Why it has not.
+    pub async fn order(&self, order: Order) -> Result<Answer, Unable> {
+        let limit = order.limit();
+        let (answer, answered) = oneshot::channel();
+        let carried_out = async {
+            let asked = Asked { order, answer };
+            self.orders
+                .send(asked)
+                .await
+                .map_err(|_| Unable::stopping())?;
+            answered.await.unwrap_or_else(|_| Err(Unable::stopping()))
+        };
+        timeout(limit, carried_out).await.unwrap_or_else(|_| {
+            let message = format!("that was not done within {} s", limit.as_secs());
+            let help = "look at the status; what is under way may come to its end yet";
+            Err(Unable::new(Reason::TimedOut, message, help))
+        })
+    }
+}
+
+impl Desk {
+    /// Tells every surface, if anything is different. The version is counted here.
+    pub fn publish(&self, house: &House) {
+        self.house.send_if_modified(|known| {
+            let news = !known.is_as(house);
+            if news {
+                let version = known.version + 1;
+                *known = Arc::new(House {
+                    version,
+                    ..house.clone()
+                });
+            }
+            news
+        });
+    }
+
+    /// The next order; waits for ever when no surface is left. Cancel safe.
+    pub async fn next(&mut self) -> Asked {
+        match self.asked.recv().await {
+            Some(asked) => asked,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SpeakerState;
+
+    #[tokio::test]
+    async fn a_slow_reader_finds_the_newest_state_and_nothing_twice() {
+        let (mut bus, desk) = open();
+        let mut house = House::default();
+        desk.publish(&house);
+        for name in ["a", "b", "b"] {
+            house.speakers = vec![SpeakerState {
+                name: name.into(),
+                ..SpeakerState::default()
+            }];
+            desk.publish(&house);
+        }
+        let seen = bus.changed().await.expect("news");
+        assert_eq!(
+            (seen.version, seen.speakers[0].name.as_str()),
+            (2, "b"),
+            "what says the same is no news"
+        );
+        assert_eq!(bus.now(), seen);
+        drop(desk);
+        assert_eq!(bus.changed().await, None);
+    }
+}

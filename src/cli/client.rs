@@ -1,0 +1,231 @@
+//! Asks a running daemon, over its socket. For every command that is about one.
+//!
+//! ```ignore
+//! let client = Client::find(&places).await?;
+//! let house: House = client.get(&["status"]).await?;
+//! let _: Value = client.send(Method::POST, &["speakers", id, "account"], Some(&body)).await?;
+//! ```
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use http_body_util::{BodyExt as _, Full, Limited};
+pub use hyper::Method;
+use hyper::{Request, body::Bytes, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::{net::UnixStream, time::timeout};
+use url::Url;
+
+/// For a question and its answer; the daemon's own limit is 5 s.
+const QUESTION: Duration = Duration::from_secs(7);
+/// For an order; the slowest has 20 s of its own.
+const ORDER: Duration = Duration::from_secs(30);
+/// The largest honest answer, 16 speakers and their covers, is a twentieth of this.
+const ANSWER_BYTES: usize = 1 << 20;
+
+/// A daemon that was found.
+#[derive(Debug)]
+pub struct Client {
+    path: PathBuf,
+}
+
+/// A no in the daemon's own words.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Told {
+    /// For programs, see `control/http/answer.rs`.
+    pub code: String,
+    pub message: String,
+    pub help: String,
+}
+
+#[derive(Deserialize)]
+struct Wrapped {
+    error: Told,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("no siskin runs here (nobody answers at {})", listed(.tried))]
+    NoDaemon { tried: Vec<PathBuf> },
+    #[error("siskin runs, but this user may not ask it ({})", .path.display())]
+    Forbidden { path: PathBuf },
+    #[error("{}", .0.message)]
+    Refused(Told),
+    #[error("siskin did not answer within {} s", .waited.as_secs())]
+    Late { waited: Duration },
+    #[error("the answer of siskin makes no sense here ({why})")]
+    Strange { why: String },
+}
+
+impl ClientError {
+    /// What to do; shown after `help:`.
+    pub fn help(&self) -> &str {
+        match self {
+            Self::NoDaemon { .. } => "start it with: siskin run, or: systemctl start siskin",
+            Self::Forbidden { .. } => {
+                "ask as the user that siskin runs as, or with sudo; the group audio may ask the service"
+            }
+            Self::Refused(told) => &told.help,
+            Self::Late { .. } => "see its log (journalctl -u siskin), or start it anew",
+            Self::Strange { .. } => "start the daemon anew, so that both are the same version",
+        }
+    }
+
+    fn strange(why: impl ToString) -> Self {
+        let why = why.to_string();
+        Self::Strange { why }
+    }
+}
+
+fn listed(paths: &[PathBuf]) -> String {
+    let shown: Vec<_> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    match shown.is_empty() {
+        true => "no place at all: socket is \"none\"".to_owned(),
+        false => shown.join(", "),
+    }
+}
+
+impl Client {
+    /// The first of `places` where somebody answers.
+    ///
+    /// # Errors
+    /// [`ClientError::Forbidden`] where somebody would answer somebody else, else
+    /// [`ClientError::NoDaemon`].
+    pub async fn find(places: &[PathBuf]) -> Result<Self, ClientError> {
+        let mut forbidden = None;
+        for path in places {
+            let Ok(connected) = timeout(QUESTION, UnixStream::connect(path)).await else {
+                return Err(ClientError::Late { waited: QUESTION });
+            };
+            match connected {
+                Ok(_) => return Ok(Self { path: path.clone() }),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    forbidden.get_or_insert_with(|| path.clone());
+                }
+                // A queue that is full is a daemon that does not get on.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(ClientError::Late { waited: QUESTION });
+                }
+                Err(_) => {}
+            }
+        }
+        Err(match forbidden {
+            Some(path) => ClientError::Forbidden { path },
+            None => ClientError::NoDaemon {
+                tried: places.to_vec(),
+            },
+        })
+    }
+
+    /// Reads `/api/v1/…`; each part of the route is a name as it is, not percent-encoded.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn get<T: DeserializeOwned>(&self, route: &[&str]) -> Result<T, ClientError> {
+        self.send(Method::GET, route, None::<&()>).await
+    }
+
+    /// Sends an order, with `body` as JSON.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; [`ClientError::Refused`] when the daemon says no.
+    pub async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        route: &[&str],
+        body: Option<&impl Serialize>,
+    ) -> Result<T, ClientError> {
+        let waited = match method {
+            Method::GET => QUESTION,
+            _ => ORDER,
+        };
+        let request = request(method, route, body)?;
+        let asked = timeout(waited, ask(&self.path, request));
+        let (is_ok, answer) = asked.await.map_err(|_| ClientError::Late { waited })??;
+        if is_ok {
+            return serde_json::from_slice(&answer).map_err(ClientError::strange);
+        }
+        match serde_json::from_slice(&answer) {
+            Ok(Wrapped { error }) => Err(ClientError::Refused(error)),
+            Err(why) => Err(ClientError::strange(why)),
+        }
+    }
+}
+
+fn request(
+    method: Method,
+    route: &[&str],
+    body: Option<&impl Serialize>,
+) -> Result<Request<Full<Bytes>>, ClientError> {
+    let mut url = Url::parse("http://siskin/api/v1").map_err(ClientError::strange)?;
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.extend(route);
+    }
+    let mut request = Request::builder()
+        .method(method)
+        .uri(url.path())
+        .header(header::HOST, "siskin");
+    let mut bytes = Bytes::new();
+    if let Some(body) = body {
+        bytes = serde_json::to_vec(body)
+            .map_err(ClientError::strange)?
+            .into();
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    request.body(Full::new(bytes)).map_err(ClientError::strange)
+}
+
+/// Whether it was a yes, and the body.
+async fn ask(path: &Path, request: Request<Full<Bytes>>) -> Result<(bool, Bytes), ClientError> {
+    let stream = UnixStream::connect(path)
+        .await
+        .map_err(|_| ClientError::NoDaemon {
+            tried: vec![path.to_owned()],
+        })?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(ClientError::strange)?;
+    // It lets go of the connection when it is done, and so ends it.
+    let exchange = async move {
+        let answer = sender.send_request(request).await?;
+        let is_ok = answer.status().is_success();
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES).collect();
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>((is_ok, body.await?.to_bytes()))
+    };
+    let (answer, _) = tokio::join!(exchange, connection);
+    answer.map_err(ClientError::strange)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_go_into_a_route_whatever_they_hold() {
+        let body = None::<&()>;
+        let request = request(Method::GET, &["accounts", "a/b ?%ä"], body).expect("a request");
+        assert_eq!(
+            request.uri().path(),
+            "/api/v1/accounts/a%2Fb%20%3F%25%C3%A4"
+        );
+    }
+
+    #[tokio::test]
+    async fn without_a_daemon_it_is_said_where_one_was_looked_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("siskin.sock");
+        let error = Client::find(std::slice::from_ref(&place)).await;
+        let error = error.expect_err("nobody");
+        assert!(error.to_string().contains(&place.display().to_string()));
+        assert!(error.help().contains("siskin run"));
+        let off = Client::find(&[]).await.expect_err("nobody");
+        assert!(off.to_string().contains("none"), "{off}");
+    }
+}

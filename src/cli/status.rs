@@ -1,0 +1,302 @@
+//! `siskin status`: the state of the house in plain words, or as JSON.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::{
+    client::{Client, ClientError},
+    pick::pick,
+};
+use crate::model::{
+    Account, Conditions, House, Pairing, Phase, PlayState, Playback, Repeat, Severity,
+    SpeakerState, unix_ms,
+};
+
+/// Characters of the position bar.
+const BAR: usize = 30;
+
+/// What is to be printed.
+///
+/// # Errors
+/// What went wrong and what to do about it.
+pub async fn status(
+    client: &Client,
+    speaker: Option<&str>,
+    json: bool,
+) -> Result<String, (String, String)> {
+    let both = |error: ClientError| (error.to_string(), error.help().to_owned());
+    let mut value: Value = client.get(&["status"]).await.map_err(both)?;
+    let house: House = serde_json::from_value(value.clone()).map_err(|why| {
+        let why = why.to_string();
+        both(ClientError::Strange { why })
+    })?;
+    let at = match speaker {
+        Some(given) => Some(pick("speaker", given, &house.speakers, |speaker| {
+            [&speaker.name, &speaker.id]
+        })?),
+        None => None,
+    };
+    if json {
+        if let Some(at) = at {
+            value = value["speakers"][at].take();
+        }
+        return Ok(format!("{value:#}\n"));
+    }
+    Ok(match at {
+        Some(at) => of_speaker(&house.speakers[at], unix_ms()),
+        None => of_house(&house, unix_ms()),
+    })
+}
+
+fn of_house(house: &House, now_ms: i64) -> String {
+    let speakers = house.speakers.iter();
+    let mut parts: Vec<_> = speakers
+        .map(|speaker| of_speaker(speaker, now_ms))
+        .collect();
+    let mut own = String::new();
+    conditions(&house.conditions, now_ms, &mut own);
+    if !own.is_empty() {
+        parts.push(format!("The daemon itself:\n{own}"));
+    }
+    parts.join("\n")
+}
+
+fn of_speaker(speaker: &SpeakerState, now_ms: i64) -> String {
+    let mut text = format!("{}: {}\n", plain(&speaker.name), doing(speaker));
+    if let Some(playback) = &speaker.playback {
+        playing(playback, now_ms, &mut text);
+    }
+    if let Some(pairing) = &speaker.pairing {
+        // Writing to a String does not fail, here and below.
+        let _ = pairing_line(pairing, &mut text);
+    }
+    let addresses: Vec<_> = speaker.addresses.iter().map(ToString::to_string).collect();
+    if addresses.is_empty() {
+        text += "  not announced on any network\n";
+    } else {
+        let _ = writeln!(text, "  announced at {}", addresses.join(", "));
+    }
+    conditions(&speaker.conditions, now_ms, &mut text);
+    text
+}
+
+fn doing(speaker: &SpeakerState) -> String {
+    let who = speaker.account.as_ref().map_or("somebody".into(), called);
+    let state = speaker.playback.as_ref().map(|playback| playback.state);
+    match (speaker.phase, state) {
+        (Phase::Nobody, _) => "waiting to be picked in the Spotify app".into(),
+        (Phase::SigningIn, _) => format!("signing {who} in"),
+        (Phase::Retrying, _) => format!("signing {who} in again, as soon as that is possible"),
+        (Phase::Refused, _) => "nobody is signed in: Spotify refused the stored login".into(),
+        (Phase::Online, Some(PlayState::Playing)) => format!("playing, {who} is signed in"),
+        (Phase::Online, Some(PlayState::Loading)) => format!("loading, {who} is signed in"),
+        (Phase::Online, Some(PlayState::Paused)) => format!("paused, {who} is signed in"),
+        (Phase::Online, _) => format!("ready, {who} is signed in"),
+    }
+}
+
+/// A sign-in that is under way; how one ended is told where it was asked for.
+fn pairing_line(pairing: &Pairing, text: &mut String) -> std::fmt::Result {
+    match pairing {
+        Pairing::Waiting { code, address, .. } => {
+            let (code, address) = (plain(code), plain(address));
+            writeln!(text, "  somebody may sign in: type {code} at {address}")
+        }
+        Pairing::Asking { .. } | Pairing::Browser { .. } | Pairing::SigningIn { .. } => {
+            writeln!(text, "  somebody is signing in with siskin pair or login")
+        }
+        Pairing::Ready { .. } | Pairing::Failed { .. } | Pairing::Cancelled => Ok(()),
+    }
+}
+
+/// What people call an account, with its user where that is something else.
+pub fn called(account: &Account) -> String {
+    with_id(&account.name, &account.user)
+}
+
+/// A name, and what it stands for where nobody would guess that.
+pub fn with_id(name: &str, id: &str) -> String {
+    if name.to_lowercase() == id.to_lowercase() {
+        plain(name)
+    } else {
+        plain(&format!("{name} ({id})"))
+    }
+}
+
+fn playing(playback: &Playback, now_ms: i64, text: &mut String) {
+    if let Some(track) = playback
+        .track
+        .as_ref()
+        .filter(|_| playback.state != PlayState::Stopped)
+    {
+        let _ = write!(text, "  {}", plain(&track.title));
+        if !track.artists.is_empty() {
+            let _ = write!(text, " by {}", plain(&track.artists.join(", ")));
+        }
+        if !track.album.is_empty() {
+            let _ = write!(text, ", from {}", plain(&track.album));
+        }
+        let position = playback.position_at(now_ms);
+        let _ = writeln!(
+            text,
+            "\n  [{}]  {} / {}",
+            bar(position, track.duration_ms),
+            time(position),
+            time(track.duration_ms)
+        );
+    }
+    let _ = write!(text, "  volume {} %", playback.volume.percent().get());
+    if playback.shuffle {
+        *text += ", shuffled";
+    }
+    *text += match playback.repeat {
+        Repeat::Off => "",
+        Repeat::Context => ", repeated from the beginning",
+        Repeat::Track => ", this track repeated",
+    };
+    text.push('\n');
+}
+
+/// `=====>----`, as far as the track has come.
+fn bar(position_ms: u32, duration_ms: u32) -> String {
+    let share = f64::from(position_ms) / f64::from(duration_ms.max(1));
+    let done = ((share * BAR as f64) as usize).min(BAR - 1);
+    format!("{}>{}", "=".repeat(done), "-".repeat(BAR - 1 - done))
+}
+
+fn time(ms: u32) -> String {
+    let seconds = ms / 1000;
+    match seconds / 3600 {
+        0 => format!("{}:{:02}", seconds / 60, seconds % 60),
+        hours => format!("{hours}:{:02}:{:02}", seconds / 60 % 60, seconds % 60),
+    }
+}
+
+fn conditions(all: &Conditions, now_ms: i64, text: &mut String) {
+    for (since_ms, condition) in all.iter() {
+        let mark = match condition.code.severity() {
+            Severity::Trouble => '!',
+            Severity::Notice => '-',
+        };
+        let since = ago(now_ms - since_ms);
+        let (what, why, cure) = (&condition.what, &condition.why, &condition.cure);
+        let _ = writeln!(text, "  {mark} {} (since {since})", plain(what));
+        let _ = writeln!(text, "      why:  {}", plain(why));
+        let _ = writeln!(text, "      help: {}", plain(cure));
+    }
+}
+
+fn ago(ms: i64) -> String {
+    let seconds = ms.max(0) / 1000;
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds / 60),
+        7200..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// Titles and names come from strangers: nothing in them may steer the terminal.
+pub fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CameBy, Condition, ConditionCode, Percent, Track};
+
+    fn kitchen() -> SpeakerState {
+        let mut playback = Playback::silent(Percent::clamped(40).volume());
+        playback.state = PlayState::Playing;
+        playback.position_ms = 60_000;
+        playback.at_ms = 1_000_000;
+        playback.track = Some(Track {
+            uri: "spotify:track:1".into(),
+            title: "Blue \x1b[31mNote".into(),
+            artists: vec!["A".into(), "B".into()],
+            album: "Night".into(),
+            duration_ms: 180_000,
+            explicit: false,
+            covers: Vec::new(),
+        });
+        SpeakerState {
+            id: "main".into(),
+            name: "Kitchen".into(),
+            phase: Phase::Online,
+            account: Some(Account {
+                user: "31xy".into(),
+                name: "Kim".into(),
+                premium: Some(true),
+                country: None,
+                came_by: CameBy::Phone,
+                last_used_ms: 0,
+                keys_refused_ms: None,
+            }),
+            playback: Some(playback),
+            addresses: vec![([192, 168, 1, 20], 4070).into()],
+            ..SpeakerState::default()
+        }
+    }
+
+    #[test]
+    fn what_plays_is_told_with_a_bar_that_moves() {
+        let text = of_speaker(&kitchen(), 1_030_000);
+        assert_eq!(
+            text,
+            "Kitchen: playing, Kim (31xy) is signed in\n  \
+             Blue \u{fffd}[31mNote by A, B, from Night\n  \
+             [===============>--------------]  1:30 / 3:00\n  \
+             volume 40 %\n  \
+             announced at 192.168.1.20:4070\n"
+        );
+        assert_eq!(bar(0, 0).len(), BAR);
+        assert_eq!(bar(180_000, 180_000), format!("{}>", "=".repeat(BAR - 1)));
+        assert_eq!(time(3_723_000), "1:02:03");
+    }
+
+    #[test]
+    fn a_code_that_may_be_typed_is_told_until_it_is_of_no_use() {
+        let mut speaker = kitchen();
+        speaker.pairing = Some(Pairing::Waiting {
+            code: "AB12".into(),
+            address: "https://spotify.com/pair".into(),
+            complete_address: "https://spotify.com/pair?code=AB12".into(),
+            expires_at_ms: 0,
+            trouble: None,
+        });
+        let text = of_speaker(&speaker, 0);
+        assert!(
+            text.contains("type AB12 at https://spotify.com/pair\n"),
+            "{text}"
+        );
+        speaker.pairing = Some(Pairing::Cancelled);
+        assert!(!of_speaker(&speaker, 0).contains("sign in"));
+    }
+
+    #[test]
+    fn trouble_is_told_with_its_reason_and_its_cure() {
+        let mut house = House {
+            speakers: vec![SpeakerState {
+                name: "Bath".into(),
+                ..SpeakerState::default()
+            }],
+            ..House::default()
+        };
+        let lost = Condition::new(ConditionCode::OutputLost, "no sound", "gone", "plug it in");
+        house.speakers[0].conditions.raise(lost, 0);
+        let wrong = Condition::new(ConditionCode::ConfigRejected, "old settings", "bad", "mend");
+        house.conditions.raise(wrong, 0);
+        assert_eq!(
+            of_house(&house, 240_000),
+            "Bath: waiting to be picked in the Spotify app\n  \
+             not announced on any network\n  \
+             ! no sound (since 4 min)\n      why:  gone\n      help: plug it in\n\n\
+             The daemon itself:\n  \
+             - old settings (since 4 min)\n      why:  bad\n      help: mend\n"
+        );
+    }
+}

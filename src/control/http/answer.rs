@@ -1,0 +1,117 @@
+//! Every no in one shape: `{"error": {"code", "message", "help"}}`, with a status that fits.
+
+use axum::{
+    Json,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::bus::{Reason, Unable};
+
+/// An answer that is a no: to a request that was not understood, or to an order that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    status: StatusCode,
+    told: Told,
+    /// What is left of the request is not read, so nothing can follow it.
+    last: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Told {
+    /// Stable, `snake_case`, fit for programs.
+    code: &'static str,
+    message: String,
+    help: String,
+}
+
+#[derive(Serialize)]
+struct Body {
+    error: Told,
+}
+
+impl Failed {
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        let told = Told {
+            code,
+            message: message.into(),
+            help: help.into(),
+        };
+        Self {
+            status,
+            told,
+            last: false,
+        }
+    }
+
+    /// The same, and the connection ends with it.
+    pub fn and_close(mut self) -> Self {
+        self.last = true;
+        self
+    }
+
+    pub fn no_such_route() -> Self {
+        let help = "everything is under /api/v1: status, speakers/{id}, accounts";
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "no_such_route",
+            "nothing can be asked here",
+            help,
+        )
+    }
+
+    pub fn wrong_method() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "wrong_method",
+            "this cannot be asked with this method",
+            "the header Allow names those that can",
+        )
+    }
+}
+
+impl From<Unable> for Failed {
+    fn from(unable: Unable) -> Self {
+        let (status, code) = match unable.code {
+            Reason::UnknownSpeaker => (StatusCode::NOT_FOUND, "unknown_speaker"),
+            Reason::UnknownAccount => (StatusCode::NOT_FOUND, "unknown_account"),
+            Reason::NoPairing => (StatusCode::NOT_FOUND, "no_pairing"),
+            Reason::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            Reason::Conflict => (StatusCode::CONFLICT, "conflict"),
+            Reason::Refused => (StatusCode::FORBIDDEN, "refused"),
+            Reason::Broken => (StatusCode::INTERNAL_SERVER_ERROR, "broken"),
+            Reason::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "timed_out"),
+            Reason::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        };
+        Self::new(status, code, unable.message, unable.help)
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(Body { error: self.told })).into_response();
+        if self.last {
+            let close = header::HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        response
+    }
+}
+
+/// An order that has taken effect and has nothing more to tell.
+#[derive(Debug, Serialize)]
+pub struct Done {
+    done: bool,
+}
+
+impl Done {
+    pub fn answer() -> Json<Self> {
+        Json(Self { done: true })
+    }
+}

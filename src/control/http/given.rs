@@ -1,0 +1,110 @@
+//! What a request brings along, read within limits. A no is told in our own shape.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, Path, Request},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::answer::Failed;
+
+/// For a whole body. The largest that makes sense is a list of a few hundred URIs.
+const BODY_BYTES: usize = 64 * 1024;
+/// For the same, in time.
+const BODY: Duration = Duration::from_secs(5);
+
+/// The one name in the path of a route.
+#[derive(Debug)]
+pub struct Named(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failed> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(name)) => Ok(Self(name)),
+            Err(why) => Err(Failed::new(
+                StatusCode::BAD_REQUEST,
+                "bad_path",
+                why.to_string(),
+                "write names in UTF-8, percent-encoded",
+            )),
+        }
+    }
+}
+
+/// A body of JSON.
+#[derive(Debug)]
+pub struct Given<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Given<T> {
+    type Rejection = Failed;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failed> {
+        let (head, body) = request.into_parts();
+        if !is_json(&head.headers) {
+            return Err(Failed::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not_json",
+                "the body is not said to be JSON",
+                "send it with Content-Type: application/json",
+            )
+            .and_close());
+        }
+        let bytes = read(body).await?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            let (status, code) = if error.is_data() {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid")
+            } else {
+                (StatusCode::BAD_REQUEST, "bad_json")
+            };
+            let help = "see the description of the route";
+            Failed::new(
+                status,
+                code,
+                format!("the body makes no sense: {error}"),
+                help,
+            )
+        })
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let given = headers.get(header::CONTENT_TYPE);
+    let kind = given.and_then(|value| value.to_str().ok()).unwrap_or("");
+    let kind = kind.split(';').next().unwrap_or("").trim();
+    kind.eq_ignore_ascii_case("application/json")
+}
+
+async fn read(body: Body) -> Result<hyper::body::Bytes, Failed> {
+    let limited = Limited::new(body, BODY_BYTES).collect();
+    match timeout(BODY, limited).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failed::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "the body is larger than 64 kB",
+            "send less at once",
+        )
+        .and_close()),
+        Ok(Err(error)) => Err(Failed::new(
+            StatusCode::BAD_REQUEST,
+            "bad_body",
+            format!("the body could not be read: {error}"),
+            "send as much as Content-Length says",
+        )
+        .and_close()),
+        Err(_) => Err(Failed::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "too_slow",
+            "the body did not come within 5 s",
+            "send it at once",
+        )
+        .and_close()),
+    }
+}

@@ -1,0 +1,213 @@
+//! Carries out what surfaces ask for, beside the daemon's loop: no order holds up another.
+
+use std::{io, sync::Arc};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::{JoinSet, spawn_blocking},
+};
+
+use super::{house::House, pairing};
+use crate::{
+    accounts::Store,
+    bus::{Answer, Asked, Order, Reason, Unable},
+    model::Account,
+    speaker::Knock,
+};
+
+/// Orders under way at once. Each has its limit; the next one is told to come back.
+const AT_WORK: usize = 32;
+
+/// An account that is called, or known, otherwise now.
+type Effect = Option<Account>;
+
+/// Dropped, it leaves what is under way; whoever waits is told.
+pub struct Clerk {
+    store: Option<Arc<Store>>,
+    at_work: JoinSet<Effect>,
+}
+
+impl Clerk {
+    pub fn new(store: Option<Arc<Store>>) -> Self {
+        Self {
+            store,
+            at_work: JoinSet::new(),
+        }
+    }
+
+    /// Begins with an order.
+    pub fn take(&mut self, asked: Asked, house: &mut House) {
+        let Asked { order, answer } = asked;
+        if self.at_work.len() >= AT_WORK {
+            let help = "ask again in a moment";
+            let busy = Unable::new(Reason::Unavailable, "too much is asked at once", help);
+            // Who has left needs no answer, here and below.
+            return drop(answer.send(Err(busy)));
+        }
+        let store = self.store.clone();
+        let order = match pairing::begin(order, house) {
+            Ok(done) => return self.begin(answer, done),
+            Err(order) => order,
+        };
+        match order {
+            Order::Accounts => self.begin(answer, list(store)),
+            Order::RenameAccount { user, name } => {
+                self.at_work.spawn(async move {
+                    let done = rename(store, user, name).await;
+                    let effect = done.as_ref().ok().cloned();
+                    let _ = answer.send(done.map(|_| Answer::Done));
+                    effect
+                });
+            }
+            Order::UseAccount { speaker, user } => match house.doors(Some(&speaker)).pop() {
+                Some(door) => self.begin(answer, sign_in(store, door, user)),
+                None => drop(answer.send(Err(Unable::unknown_speaker(&speaker)))),
+            },
+            Order::ForgetAccount { user } => {
+                self.begin(answer, forget(store, house.doors(None), user));
+            }
+            // Taken above.
+            Order::Pair { .. }
+            | Order::Pairing { .. }
+            | Order::Paste { .. }
+            | Order::CancelPairing { .. } => {}
+        }
+    }
+
+    fn begin(
+        &mut self,
+        answer: oneshot::Sender<Result<Answer, Unable>>,
+        work: impl Future<Output = Result<Answer, Unable>> + Send + 'static,
+    ) {
+        self.at_work.spawn(async move {
+            let _ = answer.send(work.await);
+            None
+        });
+    }
+
+    /// Waits until an order is done; for ever when none is under way. Cancel safe.
+    pub async fn work(&mut self) -> Effect {
+        match self.at_work.join_next().await {
+            Some(done) => done.ok().flatten(),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+async fn list(store: Option<Arc<Store>>) -> Result<Answer, Unable> {
+    // Where nothing can be kept, nobody is.
+    let Some(store) = store else {
+        return Ok(Answer::Accounts(Vec::new()));
+    };
+    let (accounts, _) = on_disk(move || store.accounts()).await?;
+    Ok(Answer::Accounts(accounts))
+}
+
+async fn rename(store: Option<Arc<Store>>, user: String, name: String) -> Result<Account, Unable> {
+    let store = store.ok_or_else(|| unknown(&user))?;
+    let renamed = on_disk(move || {
+        if store.rename(&user, &name)? {
+            Ok((store.account(&user), user))
+        } else {
+            Ok((None, user))
+        }
+    });
+    match renamed.await? {
+        Ok((Some(account), _)) => Ok(account),
+        Ok((None, user)) => Err(unknown(&user)),
+        Err(why) => Err(not_kept(&why)),
+    }
+}
+
+async fn sign_in(
+    store: Option<Arc<Store>>,
+    door: mpsc::Sender<Knock>,
+    user: String,
+) -> Result<Answer, Unable> {
+    if !remembers(store, &user).await? {
+        return Err(unknown(&user));
+    }
+    let why = knock(&door, |answer| Knock::Use { user, answer }).await?;
+    let help = "siskin status tells what is wrong; whoever was signed in still is";
+    why.map(|()| Answer::Done)
+        .map_err(|why| Unable::new(Reason::Refused, why, help))
+}
+
+async fn forget(
+    store: Option<Arc<Store>>,
+    doors: Vec<mpsc::Sender<Knock>>,
+    user: Option<String>,
+) -> Result<Answer, Unable> {
+    if let Some(user) = &user
+        && !remembers(store, user).await?
+    {
+        return Err(unknown(user));
+    }
+    // Every speaker is told, whatever becomes of the others; the first trouble is the answer.
+    let mut trouble = None;
+    for door in doors {
+        let user = user.clone();
+        if let Err(why) = knock(&door, |answer| Knock::Forget { user, answer }).await? {
+            trouble.get_or_insert(why);
+        }
+    }
+    match trouble {
+        None => Ok(Answer::Done),
+        Some(why) => {
+            let help = "check the disk and who owns the state directory, then forget it again";
+            Err(Unable::new(Reason::Broken, why, help))
+        }
+    }
+}
+
+/// Puts a wish before a speaker and waits for its words.
+async fn knock(
+    door: &mpsc::Sender<Knock>,
+    wish: impl FnOnce(oneshot::Sender<Result<(), String>>) -> Knock,
+) -> Result<Result<(), String>, Unable> {
+    let gone = || {
+        let help = "look at the status, then ask again";
+        Unable::new(Reason::Unavailable, "the speaker does not listen", help)
+    };
+    let (answer, answered) = oneshot::channel();
+    door.send(wish(answer)).await.map_err(|_| gone())?;
+    answered.await.map_err(|_| gone())
+}
+
+async fn remembers(store: Option<Arc<Store>>, user: &str) -> Result<bool, Unable> {
+    let user = user.to_owned();
+    match store {
+        Some(store) => on_disk(move || store.remembers(&user)).await,
+        None => Ok(false),
+    }
+}
+
+async fn on_disk<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T, Unable> {
+    spawn_blocking(job).await.map_err(|why| {
+        let help = "please report it; the log says more";
+        Unable::new(
+            Reason::Broken,
+            format!("that went wrong inside ({why})"),
+            help,
+        )
+    })
+}
+
+fn unknown(user: &str) -> Unable {
+    Unable::new(
+        Reason::UnknownAccount,
+        format!("no account {user:?} is remembered here"),
+        "GET /api/v1/accounts lists every account with its user",
+    )
+}
+
+fn not_kept(why: &io::Error) -> Unable {
+    if why.kind() == io::ErrorKind::InvalidInput {
+        return Unable::new(Reason::Invalid, why.to_string(), "use another name");
+    }
+    Unable::new(
+        Reason::Broken,
+        format!("the name could not be kept: {why}"),
+        "check the disk and who owns the state directory",
+    )
+}
