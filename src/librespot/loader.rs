@@ -91,11 +91,6 @@ impl Loader {
         (loader, from)
     }
 
-    /// Tracks opened from now on come through this session.
-    pub fn renew(&mut self, session: Session) {
-        self.tools.session = session;
-    }
-
     pub fn set_album_in_order(&mut self, it_is: bool) {
         self.album_in_order = it_is;
     }
