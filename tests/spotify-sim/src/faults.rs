@@ -16,6 +16,10 @@ pub enum Place {
     ClientToken,
     /// `POST /v3/login`.
     Login5,
+    /// `POST /oauth2/device/authorize`.
+    Authorize,
+    /// `POST /api/token`.
+    Token,
     /// `GET /?type=accesspoint…`.
     ApResolve,
     /// The key exchange of an access point link.

@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    cdn, connect, dealer,
+    authorize, cdn, connect, dealer,
     faults::{Place, Then},
     metadata,
     shared::Shared,
@@ -119,6 +119,8 @@ fn place(ask: &Ask) -> Place {
     match path {
         "/v1/clienttoken" => Place::ClientToken,
         "/v3/login" => Place::Login5,
+        "/oauth2/device/authorize" => Place::Authorize,
+        "/api/token" => Place::Token,
         "/" if ask.query.contains("type=") => Place::ApResolve,
         "/extended-metadata/v0/extended-metadata" => Place::Metadata,
         _ if path.starts_with(connect::DEVICES) || path.starts_with(connect::TRANSFER) => {
@@ -135,7 +137,13 @@ fn place(ask: &Ask) -> Place {
 async fn proceed(shared: &Arc<Shared>, place: Place, ask: Ask) -> Answer {
     let open = matches!(
         place,
-        Place::ClientToken | Place::Login5 | Place::ApResolve | Place::Cdn | Place::Other
+        Place::ClientToken
+            | Place::Login5
+            | Place::Authorize
+            | Place::Token
+            | Place::ApResolve
+            | Place::Cdn
+            | Place::Other
     );
     if !open && ask.user.is_none() {
         return status(StatusCode::UNAUTHORIZED);
@@ -143,6 +151,8 @@ async fn proceed(shared: &Arc<Shared>, place: Place, ask: Ask) -> Answer {
     match place {
         Place::ClientToken => tokens::client_token(shared, &ask),
         Place::Login5 => tokens::login5(shared, &ask),
+        Place::Authorize => authorize::device(shared, &ask),
+        Place::Token => authorize::token(shared, &ask),
         Place::ApResolve => tokens::resolve(shared),
         Place::ConnectState if ask.rest(connect::TRANSFER).is_some() => {
             connect::transfer(shared, &ask).await
@@ -184,6 +194,7 @@ async fn trouble(shared: &Arc<Shared>, place: Place, ask: Ask, then: Then) -> io
         Then::LoginError(code) if place == Place::Login5 => tokens::login5_error(code),
         Then::Refuse | Then::BadSignature | Then::LoginError(_) => match place {
             Place::Login5 => tokens::login5_error(tokens::INVALID_CREDENTIALS),
+            Place::Authorize | Place::Token => authorize::refused("unauthorized_client"),
             _ => status(StatusCode::FORBIDDEN),
         },
     })

@@ -45,6 +45,7 @@ pub mod record;
 pub mod users;
 
 mod accesspoint;
+mod authorize;
 mod cdn;
 mod cluster;
 mod connect;
@@ -58,6 +59,7 @@ mod sim;
 mod tls;
 mod tokens;
 
+pub use authorize::{Authorization, PAIR};
 pub use controller::{AppState, ControlError, Controller, DeviceShown, PlayOptions, Reply};
 pub use faults::{Fault, Place, Then};
 pub use record::{Entry, Record};

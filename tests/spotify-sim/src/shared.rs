@@ -11,8 +11,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    accesspoint::Links, catalogue::Catalogue, cluster::Clusters, dealer::Dealers, faults::Faults,
-    line::Line, record::Record, sim::SimOptions, tokens::Tokens, users::Users,
+    accesspoint::Links, authorize::Desks, catalogue::Catalogue, cluster::Clusters, dealer::Dealers,
+    faults::Faults, line::Line, record::Record, sim::SimOptions, tokens::Tokens, users::Users,
 };
 
 pub(crate) struct Shared {
@@ -23,6 +23,7 @@ pub(crate) struct Shared {
     pub catalogue: Arc<Catalogue>,
     pub users: Users,
     pub tokens: Tokens,
+    pub desks: Desks,
     pub faults: Faults,
     pub record: Record,
     pub line: Line,

@@ -17,6 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accesspoint::{self, Links},
+    authorize::{Authorization, Desks},
     catalogue::Catalogue,
     cluster::Clusters,
     controller::Controller,
@@ -106,6 +107,7 @@ impl Sim {
             catalogue: Arc::new(options.catalogue.clone()),
             users: options.users.clone(),
             tokens: Tokens::default(),
+            desks: Desks::default(),
             faults: Faults::default(),
             record: Record::new(),
             line: Line::new(),
@@ -181,6 +183,11 @@ impl Sim {
             "the simulation has no user {user}"
         );
         Controller::new(self.shared.clone(), user)
+    }
+
+    /// The listener who types codes and signs in by browser.
+    pub fn authorization(&self) -> Authorization {
+        Authorization::new(self.shared.clone())
     }
 
     pub fn faults(&self) -> Faults {

@@ -222,3 +222,57 @@ async fn a_slow_line_is_as_slow_as_it_was_told_to_be() {
         since.elapsed()
     );
 }
+
+#[tokio::test]
+async fn a_code_approved_elsewhere_becomes_a_token_that_opens_things() {
+    let sim = Sim::start(SimOptions::default()).await.unwrap();
+    let listener = sim.authorization();
+    listener.codes(Duration::from_secs(60), Duration::ZERO);
+    let client = "client_id=65b708073fc0480ea92a077233ca87bd";
+    let post = async |path: &str, body: String| {
+        let form = [("Content-Type", "application/x-www-form-urlencoded")];
+        let request = format!("POST {path}");
+        let answer = ask(
+            &sim,
+            "accounts.spotify.com",
+            &request,
+            &form,
+            body.as_bytes(),
+        )
+        .await;
+        let answer = answer.unwrap();
+        assert!(answer.head.contains("content-type: application/json"));
+        let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        (answer.status, json)
+    };
+    let device = "/oauth2/device/authorize";
+    let (status, refused) = post(device, client.replace('6', "x")).await;
+    assert_eq!(
+        (status, &refused["error"]),
+        (400, &"unauthorized_client".into())
+    );
+    let (status, grant) = post(device, format!("{client}&scope=streaming")).await;
+    assert_eq!((status, grant["expires_in"].as_u64()), (200, Some(60)));
+    let code = listener.code(LIMIT).await.unwrap();
+    assert_eq!(grant["user_code"], code);
+
+    let question = format!(
+        "{client}&grant_type=urn:ietf:params:oauth:grant-type:device_code&device_code={}",
+        grant["device_code"].as_str().unwrap()
+    );
+    let (status, pending) = post("/api/token", question.clone()).await;
+    assert_eq!(
+        (status, &pending["error"]),
+        (400, &"authorization_pending".into())
+    );
+    listener.approve(&code, "kim");
+    let (status, token) = post("/api/token", question).await;
+    assert_eq!(status, 200);
+    let bearer = format!("Bearer {}", token["access_token"].as_str().unwrap());
+    let path = format!("/context-resolve/v1/{}", sim.catalogue().albums[0].uri());
+    let answer = get(&sim, &path, &[("Authorization", &bearer)])
+        .await
+        .unwrap();
+    assert_eq!(answer.status, 200);
+    sim.record().assert_count(0, Place::Token, 2);
+}
