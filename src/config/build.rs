@@ -10,7 +10,7 @@ use super::{
     layers::Layers,
     problem::Problem,
     schema::{self, Scope},
-    settings::{Audio, Config, Network, Output, SampleFormat, Speaker, VolumeSettings},
+    settings::{Audio, Config, Network, Output, Pairing, SampleFormat, Speaker, VolumeSettings},
     value::{Fault, Origin, Raw, Value},
 };
 
@@ -59,6 +59,10 @@ pub(super) fn build(
     let network = daemon.network();
     let log = daemon.get("log", check::log);
     let state_dir = daemon.get("state_dir", check::path);
+    let pairing = Pairing {
+        offer: daemon.get("pairing", check::offer),
+        client_id: daemon.get("client_id", check::client_id),
+    };
     let socket = daemon.get("socket", check::socket);
     let account_key_file = daemon.get("account_key_file", check::path);
     let mut groups = vec![daemon.group];
@@ -102,6 +106,7 @@ pub(super) fn build(
         speakers,
         network,
         log,
+        pairing,
         state_dir,
         socket,
         account_key_file,

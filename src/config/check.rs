@@ -8,8 +8,8 @@ use url::Url;
 use super::{
     household::Guests,
     settings::{
-        Autoplay, Bitrate, Curve, LogLevel, Normalisation, NormalisationMethod, SampleFormat,
-        Socket,
+        Autoplay, Bitrate, Curve, LogLevel, Normalisation, NormalisationMethod, Offer,
+        SampleFormat, Socket,
     },
     value::{Fault, Value},
 };
@@ -28,6 +28,7 @@ pub(super) enum Kind {
 const NAME_BYTES: usize = 64;
 /// Ids name folders.
 const ID_BYTES: usize = 32;
+const CLIENT_ID_BYTES: usize = 32;
 /// The kernel's `IFNAMSIZ`, less its closing zero.
 const INTERFACE_BYTES: usize = 15;
 
@@ -73,6 +74,30 @@ pub(super) fn log(given: &Value) -> Result<LogLevel, Fault> {
             ("trace", LogLevel::Trace),
         ],
     )
+}
+
+pub(super) fn offer(given: &Value) -> Result<Offer, Fault> {
+    choice(
+        given,
+        &[("when-needed", Offer::WhenNeeded), ("never", Offer::Never)],
+    )
+}
+
+/// As Spotify writes them; `None` where nothing stands in the quotes.
+pub(super) fn client_id(given: &Value) -> Result<Option<String>, Fault> {
+    let text = given.text()?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let fits = text.len() == CLIENT_ID_BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if fits {
+        Ok(Some(text.to_ascii_lowercase()))
+    } else {
+        Err(Fault::new(
+            format!("is {given}, which is no client id of Spotify"),
+            "use the 32 hexadecimal digits that Spotify gave, or nothing",
+        ))
+    }
 }
 
 pub(super) fn bitrate(given: &Value) -> Result<Bitrate, Fault> {

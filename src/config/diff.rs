@@ -1,11 +1,13 @@
 //! What a reload has to do: the difference between two configurations, as data.
 
-use super::settings::{Config, LogLevel, Network, Socket, Speaker, VolumeSettings};
+use super::settings::{Config, LogLevel, Network, Pairing, Socket, Speaker, VolumeSettings};
 
 /// One thing that is different now.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     Log(LogLevel),
+    /// For the next sign-in by a code.
+    Pairing(Pairing),
     /// Interfaces, addresses or what `getInfo` shows.
     Announcement(Network),
     /// Proxy or access point port.
@@ -57,9 +59,11 @@ pub enum Effort {
 impl Change {
     pub fn effort(&self) -> Effort {
         match self {
-            Self::Log(_) | Self::FirstLevel(_) | Self::Household(_) | Self::Socket(_) => {
-                Effort::AtOnce
-            }
+            Self::Log(_)
+            | Self::Pairing(_)
+            | Self::FirstLevel(_)
+            | Self::Household(_)
+            | Self::Socket(_) => Effort::AtOnce,
             Self::Announcement(_) | Self::Port { .. } => Effort::Announce,
             // The engine tells Spotify name, kind and volume steps when it signs in.
             Self::Name { .. }
@@ -79,6 +83,7 @@ impl Change {
     pub fn speaker(&self) -> Option<&str> {
         match self {
             Self::Log(_)
+            | Self::Pairing(_)
             | Self::Announcement(_)
             | Self::WayToSpotify(_)
             | Self::StateDir
@@ -113,6 +118,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     let mut changes = Vec::new();
     if old.log != new.log {
         changes.push(Change::Log(new.log));
+    }
+    if old.pairing != new.pairing {
+        changes.push(Change::Pairing(new.pairing.clone()));
     }
     if old.state_dir != new.state_dir || old.account_key_file != new.account_key_file {
         changes.push(Change::StateDir);

@@ -31,7 +31,7 @@ pub use layers::{Flag, Request, Surroundings};
 pub use problem::{Problem, Problems};
 pub use settings::{
     Audio, Autoplay, Bitrate, Config, Curve, LogLevel, Network, Normalisation, NormalisationMethod,
-    Output, SampleFormat, Socket, Speaker, VolumeSettings,
+    Offer, Output, Pairing, SampleFormat, Socket, Speaker, VolumeSettings,
 };
 pub use value::Origin;
 

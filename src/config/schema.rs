@@ -40,6 +40,8 @@ pub(super) const KEYS: &[Key] = &[
     whole_daemon("socket", r#""""#),
     whole_daemon("account_key_file", r#""""#),
     whole_daemon("log", r#""info""#),
+    whole_daemon("pairing", r#""when-needed""#),
+    whole_daemon("client_id", r#""""#),
     both("guests", r#""open""#),
     both("quiet_hours", r#""""#),
     both("guest_timeout", r#""2h""#),

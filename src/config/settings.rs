@@ -13,6 +13,7 @@ pub struct Config {
     pub speakers: Vec<Speaker>,
     pub network: Network,
     pub log: LogLevel,
+    pub pairing: Pairing,
     /// Where accounts and device ids are kept; `None`: `$STATE_DIRECTORY`, else `$XDG_STATE_HOME/siskin`.
     pub state_dir: Option<PathBuf>,
     /// What the files of accounts are encrypted with; `None`: the systemd credential, if there is one.
@@ -30,6 +31,23 @@ pub enum Socket {
     Off,
     /// An absolute path.
     At(PathBuf),
+}
+
+/// Signing in by a code that is typed elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pairing {
+    pub offer: Offer,
+    /// The OAuth client to be; `None`: the one that librespot signs in with.
+    pub client_id: Option<String>,
+}
+
+/// When a speaker asks for a code of its own accord.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Offer {
+    /// When Spotify refuses the stored login.
+    #[default]
+    WhenNeeded,
+    Never,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -64,6 +64,7 @@ fn defaults() -> Config {
         }],
         network: Network::default(),
         log: LogLevel::Info,
+        pairing: Pairing::default(),
         state_dir: None,
         socket: Socket::Usual,
         account_key_file: None,
@@ -188,6 +189,8 @@ fn every_setting_for_the_whole_daemon_can_come_from_the_environment() {
     let around = with(&[
         ("SISKIN_LOG", "debug"),
         ("SISKIN_STATE_DIR", "/srv/siskin"),
+        ("SISKIN_PAIRING", "never"),
+        ("SISKIN_CLIENT_ID", "00000000000000000000000000000ABC"),
         ("SISKIN_SOCKET", "/run/siskin.sock"),
         ("SISKIN_NETWORK_ALLOW", "lo, eth*,10.0.0.0/8"),
         ("SISKIN_NETWORK_DENY", "wg0"),
@@ -215,6 +218,11 @@ fn every_setting_for_the_whole_daemon_can_come_from_the_environment() {
     };
     assert_eq!(config.network, network);
     assert_eq!(config.log, LogLevel::Debug);
+    let pairing = Pairing {
+        offer: Offer::Never,
+        client_id: Some("00000000000000000000000000000abc".into()),
+    };
+    assert_eq!(config.pairing, pairing);
     assert_eq!(config.state_dir, Some("/srv/siskin".into()));
     assert_eq!(config.socket, Socket::At("/run/siskin.sock".into()));
     assert_eq!(config.speakers[0].port, 4070);
