@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::model::{Account, House};
+use crate::model::{Account, House, Pairing, Secret, Way};
 
 /// Orders that may wait for the daemon; more wait at their senders, within their limits.
 const WAITING: usize = 16;
@@ -32,6 +32,14 @@ pub enum Order {
     ForgetAccount { user: Option<String> },
     /// What people call an account; empty: what Spotify calls it.
     RenameAccount { user: String, name: String },
+    /// Begins to sign somebody in by a code or a browser. Where that stands is in the state.
+    Pair { speaker: String, way: Way },
+    /// Where the sign-in that was begun last stands, or how it ended.
+    Pairing { speaker: String },
+    /// The address that the browser was led to, for a sign-in that waits for it.
+    Paste { speaker: String, address: Secret },
+    /// Ends a sign-in that is under way.
+    CancelPairing { speaker: String },
 }
 
 /// What an order came to.
@@ -39,6 +47,7 @@ pub enum Order {
 pub enum Answer {
     Done,
     Accounts(Vec<Account>),
+    Pairing(Pairing),
 }
 
 /// Why an order has not taken effect. What was there before still is.
@@ -57,6 +66,8 @@ pub struct Unable {
 pub enum Reason {
     UnknownSpeaker,
     UnknownAccount,
+    /// No sign-in by a code or a browser was asked for.
+    NoPairing,
     /// Understood, but there is no such value.
     Invalid,
     /// The wish goes against what is so, or is done, at the moment.
@@ -78,7 +89,12 @@ impl Order {
             // A sign-in beside whoever plays is decided within 9 s.
             Self::UseAccount { .. } => Duration::from_secs(20),
             Self::ForgetAccount { .. } => Duration::from_secs(10),
-            Self::Accounts | Self::RenameAccount { .. } => Duration::from_secs(5),
+            Self::Accounts
+            | Self::RenameAccount { .. }
+            | Self::Pair { .. }
+            | Self::Pairing { .. }
+            | Self::Paste { .. }
+            | Self::CancelPairing { .. } => Duration::from_secs(5),
         }
     }
 }
@@ -97,6 +113,14 @@ impl Unable {
             Reason::UnknownSpeaker,
             format!("there is no speaker {id:?}"),
             "GET /api/v1/status lists every speaker with its id",
+        )
+    }
+
+    pub fn no_pairing() -> Self {
+        Self::new(
+            Reason::NoPairing,
+            "no sign-in is under way for this speaker",
+            "begin one with POST, or with siskin pair",
         )
     }
 

@@ -42,6 +42,30 @@ pub enum Command {
         #[command(flatten)]
         door: Door,
     },
+    /// Sign in by a code typed at spotify.com/pair, without a phone nearby
+    #[command(after_help = "Exits with 0 when somebody is signed in, with 130 when cancelled.")]
+    Pair {
+        /// Which one: its name or id, or how that begins
+        speaker: Option<String>,
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Sign in with a browser
+    #[command(
+        after_help = "Since August 2026 Spotify refuses this for many clients; siskin pair may still work."
+    )]
+    Login {
+        /// Which one: its name or id, or how that begins
+        speaker: Option<String>,
+        /// The browser runs on this machine
+        #[arg(long, required_unless_present = "paste")]
+        browser: bool,
+        /// It runs elsewhere: paste the address that it ends up at
+        #[arg(long)]
+        paste: bool,
+        #[command(flatten)]
+        door: Door,
+    },
     /// List the accounts of the household, sign one in, rename or forget it
     Accounts {
         #[command(subcommand)]

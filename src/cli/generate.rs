@@ -73,6 +73,9 @@ It could not start now; starting again may help.
 .TP
 \fB78\fR
 The configuration is wrong.
+.TP
+\fB130\fR
+A sign-in was cancelled.
 .SH SIGNALS
 SIGTERM and SIGINT stop the daemon within 5 seconds; SIGHUP reads the configuration again.
 "#;

@@ -10,6 +10,7 @@ mod door;
 mod exit;
 mod generate;
 pub mod logging;
+mod pair;
 mod pick;
 mod status;
 
@@ -23,7 +24,9 @@ use clap::{Parser as _, error::ErrorKind};
 
 use crate::{
     config::{self, Loaded, Problems, Surroundings},
-    daemon, librespot, output,
+    daemon, librespot,
+    model::Way,
+    output,
 };
 use args::{Cli, Command, Settings};
 
@@ -44,6 +47,16 @@ pub fn main() -> ExitCode {
         } => door::ask(&door, async |client| {
             status::status(&client, speaker.as_deref(), json).await
         }),
+        Command::Pair { speaker, door } => pair::pair(&door, speaker.as_deref(), Way::Code),
+        Command::Login {
+            speaker,
+            paste,
+            door,
+            ..
+        } => {
+            let way = if paste { Way::Paste } else { Way::Browser };
+            pair::pair(&door, speaker.as_deref(), way)
+        }
         Command::Accounts { what, door } => accounts::run(&door, what),
         Command::Check { explain, settings } => check(&settings, explain),
         Command::Devices => devices(),
@@ -124,7 +137,7 @@ fn list(devices: &[output::DeviceLine]) -> String {
 
 /// The log begins with the first command, which says for whom and how much.
 fn engine() -> ExitCode {
-    librespot::engine_main(|start| logging::start(start.log, Some(&start.speaker.name)))
+    librespot::engine_main(|level, speaker| logging::start(level, Some(speaker)))
 }
 
 fn load(settings: &Settings) -> Result<Loaded, Problems> {

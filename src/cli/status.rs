@@ -9,7 +9,8 @@ use super::{
     pick::pick,
 };
 use crate::model::{
-    Account, Conditions, House, Phase, PlayState, Playback, Repeat, Severity, SpeakerState, unix_ms,
+    Account, Conditions, House, Pairing, Phase, PlayState, Playback, Repeat, Severity,
+    SpeakerState, unix_ms,
 };
 
 /// Characters of the position bar.
@@ -66,11 +67,14 @@ fn of_speaker(speaker: &SpeakerState, now_ms: i64) -> String {
     if let Some(playback) = &speaker.playback {
         playing(playback, now_ms, &mut text);
     }
+    if let Some(pairing) = &speaker.pairing {
+        // Writing to a String does not fail, here and below.
+        let _ = pairing_line(pairing, &mut text);
+    }
     let addresses: Vec<_> = speaker.addresses.iter().map(ToString::to_string).collect();
     if addresses.is_empty() {
         text += "  not announced on any network\n";
     } else {
-        // Writing to a String does not fail, here and below.
         let _ = writeln!(text, "  announced at {}", addresses.join(", "));
     }
     conditions(&speaker.conditions, now_ms, &mut text);
@@ -89,6 +93,20 @@ fn doing(speaker: &SpeakerState) -> String {
         (Phase::Online, Some(PlayState::Loading)) => format!("loading, {who} is signed in"),
         (Phase::Online, Some(PlayState::Paused)) => format!("paused, {who} is signed in"),
         (Phase::Online, _) => format!("ready, {who} is signed in"),
+    }
+}
+
+/// A sign-in that is under way; how one ended is told where it was asked for.
+fn pairing_line(pairing: &Pairing, text: &mut String) -> std::fmt::Result {
+    match pairing {
+        Pairing::Waiting { code, address, .. } => {
+            let (code, address) = (plain(code), plain(address));
+            writeln!(text, "  somebody may sign in: type {code} at {address}")
+        }
+        Pairing::Asking { .. } | Pairing::Browser { .. } | Pairing::SigningIn { .. } => {
+            writeln!(text, "  somebody is signing in with siskin pair or login")
+        }
+        Pairing::Ready { .. } | Pairing::Failed { .. } | Pairing::Cancelled => Ok(()),
     }
 }
 
@@ -238,6 +256,25 @@ mod tests {
         assert_eq!(bar(0, 0).len(), BAR);
         assert_eq!(bar(180_000, 180_000), format!("{}>", "=".repeat(BAR - 1)));
         assert_eq!(time(3_723_000), "1:02:03");
+    }
+
+    #[test]
+    fn a_code_that_may_be_typed_is_told_until_it_is_of_no_use() {
+        let mut speaker = kitchen();
+        speaker.pairing = Some(Pairing::Waiting {
+            code: "AB12".into(),
+            address: "https://spotify.com/pair".into(),
+            complete_address: "https://spotify.com/pair?code=AB12".into(),
+            expires_at_ms: 0,
+            trouble: None,
+        });
+        let text = of_speaker(&speaker, 0);
+        assert!(
+            text.contains("type AB12 at https://spotify.com/pair\n"),
+            "{text}"
+        );
+        speaker.pairing = Some(Pairing::Cancelled);
+        assert!(!of_speaker(&speaker, 0).contains("sign in"));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use tracing::{info, warn};
 use crate::{
     config,
     model::{
-        Account, Condition, ConditionCode, Conditions, House, Phase, PlayState, Playback, Severity,
-        SpeakerState,
+        Account, Condition, ConditionCode, Conditions, House, Pairing, Phase, PlayState, Playback,
+        Severity, SpeakerState,
     },
 };
 
@@ -95,6 +95,20 @@ impl Board {
         }
     }
 
+    /// A sign-in by a code or a browser stands elsewhere now. While the stored login is refused, the
+    /// code is the cure.
+    pub fn pairing(&mut self, place: &str, now: Pairing, now_ms: i64) {
+        let Some(speaker) = self.speaker(place) else {
+            return;
+        };
+        let refused = speaker.conditions.get(ConditionCode::LoginRefused).cloned();
+        let cure = cure(&now);
+        speaker.pairing = Some(now);
+        if let (Some(refused), Some(cure)) = (refused, cure) {
+            self.raise(place, Condition { cure, ..refused }, now_ms);
+        }
+    }
+
     pub fn playback(&mut self, place: &str, playback: Playback) {
         if let Some(speaker) = self.speaker(place) {
             speaker.playback = Some(playback);
@@ -158,6 +172,26 @@ fn doing(speaker: &SpeakerState) -> String {
     format!("{}: {what}", speaker.name)
 }
 
+/// How a refused login is mended while a sign-in stands there.
+fn cure(pairing: &Pairing) -> Option<String> {
+    let pick = "pick the speaker in the Spotify app";
+    match pairing {
+        Pairing::Waiting {
+            code,
+            address,
+            complete_address,
+            ..
+        } => Some(format!(
+            "{pick}, or type {code} at {address} ({complete_address})"
+        )),
+        Pairing::Failed { why, .. } => Some(format!(
+            "{pick}, or ask for a code with siskin pair (the last one: {why})"
+        )),
+        Pairing::Cancelled => Some(format!("{pick}, or ask for a code with siskin pair")),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +226,37 @@ mod tests {
         let guest = Condition::new(ConditionCode::GuestRefused, "not let in", "Free", "Premium");
         board.raise("kitchen", guest, 0);
         assert!(board.status().starts_with("Kitchen"));
+    }
+
+    #[test]
+    fn a_code_is_the_cure_of_a_refused_login_and_of_nothing_else() {
+        let mut board = kitchen();
+        let waiting = Pairing::Waiting {
+            code: "AB12".into(),
+            address: "https://spotify.com/pair".into(),
+            complete_address: "https://spotify.com/pair?code=AB12".into(),
+            expires_at_ms: 1,
+            trouble: None,
+        };
+        board.pairing("kitchen", waiting.clone(), 0);
+        assert_eq!(board.house.speakers[0].pairing, Some(waiting.clone()));
+        assert!(board.status().starts_with("Kitchen"), "no trouble");
+        let code = ConditionCode::LoginRefused;
+        let refused = Condition::new(code, "nobody is signed in", "refused", "pick it");
+        board.raise("kitchen", refused, 0);
+        board.pairing("kitchen", waiting, 0);
+        assert!(
+            board
+                .status()
+                .contains("type AB12 at https://spotify.com/pair")
+        );
+        board.pairing("kitchen", Pairing::failed("denied", "again"), 0);
+        let status = board.status();
+        assert!(
+            status.contains("siskin pair") && status.contains("denied"),
+            "{status}"
+        );
+        assert!(!status.contains("AB12"), "{status}");
     }
 
     #[test]

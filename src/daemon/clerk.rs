@@ -7,7 +7,7 @@ use tokio::{
     task::{JoinSet, spawn_blocking},
 };
 
-use super::house::House;
+use super::{house::House, pairing};
 use crate::{
     accounts::Store,
     bus::{Answer, Asked, Order, Reason, Unable},
@@ -36,7 +36,7 @@ impl Clerk {
     }
 
     /// Begins with an order.
-    pub fn take(&mut self, asked: Asked, house: &House) {
+    pub fn take(&mut self, asked: Asked, house: &mut House) {
         let Asked { order, answer } = asked;
         if self.at_work.len() >= AT_WORK {
             let help = "ask again in a moment";
@@ -45,6 +45,10 @@ impl Clerk {
             return drop(answer.send(Err(busy)));
         }
         let store = self.store.clone();
+        let order = match pairing::begin(order, house) {
+            Ok(done) => return self.begin(answer, done),
+            Err(order) => order,
+        };
         match order {
             Order::Accounts => self.begin(answer, list(store)),
             Order::RenameAccount { user, name } => {
@@ -62,6 +66,11 @@ impl Clerk {
             Order::ForgetAccount { user } => {
                 self.begin(answer, forget(store, house.doors(None), user));
             }
+            // Taken above.
+            Order::Pair { .. }
+            | Order::Pairing { .. }
+            | Order::Paste { .. }
+            | Order::CancelPairing { .. } => {}
         }
     }
 

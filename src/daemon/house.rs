@@ -10,12 +10,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::board::Place;
+use super::{
+    board::Place,
+    pairing::{self, PairError, Pairings},
+};
 use crate::{
     accounts::{Damage, Store},
     config::{self, Change, Config, Effort, diff},
     discovery::{Discovery, Identity, Notice, Request, Speaker as Shown, Verdict},
-    model::DeviceId,
+    model::{DeviceId, Pairing, Way},
     speaker::{Knock, NewSettings, News, Settings, Speaker},
 };
 
@@ -70,6 +73,7 @@ pub struct House {
     store: Option<Arc<Store>>,
     speakers: BTreeMap<Place, Running>,
     presence: Option<Presence>,
+    pairings: Pairings,
     news: mpsc::Sender<(Place, News)>,
     notices: mpsc::Sender<Notice>,
 }
@@ -80,12 +84,14 @@ impl House {
         store: Option<Arc<Store>>,
         news: mpsc::Sender<(Place, News)>,
         notices: mpsc::Sender<Notice>,
+        pairings: Pairings,
     ) -> Self {
         Self {
             config,
             store,
             speakers: BTreeMap::new(),
             presence: None,
+            pairings,
             news,
             notices,
         }
@@ -101,6 +107,37 @@ impl House {
 
     pub fn speakers(&self) -> &[config::Speaker] {
         &self.config.speakers
+    }
+
+    /// Begins to sign somebody in; `None` when there is no such speaker. `offered`: by itself.
+    pub fn pair(
+        &mut self,
+        id: &str,
+        way: Way,
+        offered: bool,
+    ) -> Option<Result<Pairing, PairError>> {
+        let (place, running) = self.speakers.get_key_value(id)?;
+        let Settings {
+            device, speaker, ..
+        } = &running.settings;
+        let pair = pairing::order(device.clone(), &speaker.name, &self.config, way);
+        let knocks = running.knocks.clone();
+        Some(self.pairings.start(place, pair, knocks, offered))
+    }
+
+    pub fn pairings(&self) -> &Pairings {
+        &self.pairings
+    }
+
+    /// The stored login is of no use any more: a code is asked for without anybody's doing, unless
+    /// that is not wanted. Where no phone reaches the speaker, it is the way back.
+    pub fn offer_a_code(&mut self, id: &str) {
+        if self.config.pairing.offer == config::Offer::Never {
+            return;
+        }
+        if let Some(Err(error @ PairError::Child(_))) = self.pair(id, Way::Code, true) {
+            warn!("{error}");
+        }
     }
 
     pub fn set_active_user(&self, place: &str, user: Option<String>) {
@@ -162,6 +199,7 @@ impl House {
             .cloned()
             .collect();
         for id in &gone {
+            self.pairings.remove(id);
             if let Some(running) = self.speakers.remove(id) {
                 running.stop.cancel();
                 await_end(running.task, SPEAKER_LIMIT, "a removed speaker").await;
@@ -171,6 +209,8 @@ impl House {
 
     /// Goodbye to phones first, then every speaker at once.
     pub async fn close(mut self) {
+        // They end while the others do.
+        self.pairings.cancel();
         self.vanish().await;
         let running: Vec<_> = std::mem::take(&mut self.speakers).into_values().collect();
         for running in &running {
@@ -179,6 +219,7 @@ impl House {
         for running in running {
             await_end(running.task, SPEAKER_LIMIT, "a speaker").await;
         }
+        self.pairings.ended().await;
     }
 
     fn start(&mut self, speaker: config::Speaker) {

@@ -6,6 +6,7 @@
 mod board;
 mod clerk;
 mod house;
+pub mod pairing;
 pub mod places;
 mod service;
 mod surfaces;
@@ -31,6 +32,7 @@ use crate::{
 use board::{Board, HOUSE};
 use clerk::Clerk;
 use house::House;
+use pairing::Pairings;
 use service::Service;
 use surfaces::Surfaces;
 
@@ -69,9 +71,16 @@ pub async fn run(
     let (news, mut told) = mpsc::channel(64);
     let (notices, mut noticed) = mpsc::channel(64);
     let (remarks, mut remarked) = mpsc::channel(8);
+    let (pairings, mut paired) = mpsc::channel(16);
     let (bus, mut desk) = bus::open();
     let mut clerk = Clerk::new(store.clone());
-    let mut house = House::new(config.clone(), store, news, notices);
+    let mut house = House::new(
+        config.clone(),
+        store,
+        news,
+        notices,
+        Pairings::new(pairings),
+    );
     house.open().await;
     board.introduce(house.speakers());
     desk.publish(board.house());
@@ -92,20 +101,21 @@ pub async fn run(
                     Err(problems) => refuse(&problems, &mut board),
                 },
             },
-            asked = desk.next() => clerk.take(asked, &house),
+            asked = desk.next() => clerk.take(asked, &mut house),
             effect = clerk.work() => if let Some(account) = effect {
                 board.account(&account);
             },
             Some(notice) = noticed.recv() => notice_board(notice, &mut board),
             Some(remark) = remarked.recv() => remark_board(remark, &mut board),
-            Some((place, news)) = told.recv() => news_board(&place, news, &house, &mut board),
+            Some((place, news)) = told.recv() => news_board(&place, news, &mut house, &mut board),
+            Some((place, now)) = paired.recv() => board.pairing(&place, now, unix_ms()),
             () = tick(&mut watchdog) => service.alive(),
         }
     }
     info!("stopping");
     service.stopping();
     // Nobody listens any more, so nobody may wait for being heard, or for an answer.
-    drop((told, noticed, remarked, desk, clerk));
+    drop((told, noticed, remarked, paired, desk, clerk));
     surfaces.close().await;
     house.close().await;
     Ok(())
@@ -185,10 +195,21 @@ fn remark_board(remark: control::Notice, board: &mut Board) {
     }
 }
 
-fn news_board(place: &str, news: News, house: &House, board: &mut Board) {
+fn news_board(place: &str, news: News, house: &mut House, board: &mut Board) {
     match news {
-        News::Raised(condition) => board.raise(place, condition, unix_ms()),
-        News::Cleared(code) => board.clear(place, code),
+        News::Raised(condition) => {
+            let refused = condition.code == ConditionCode::LoginRefused;
+            board.raise(place, condition, unix_ms());
+            if refused {
+                house.offer_a_code(place);
+            }
+        }
+        News::Cleared(code) => {
+            if code == ConditionCode::LoginRefused {
+                house.pairings().withdraw(place);
+            }
+            board.clear(place, code);
+        }
         News::ActiveUser(user) => house.set_active_user(place, user),
         News::Seat(phase, account) => board.seat(place, phase, account),
         News::Playback(playback) => board.playback(place, *playback),

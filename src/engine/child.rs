@@ -11,7 +11,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::messages::{Command, Event, MAX_LINE, Start};
+use super::messages::{Command, Event, MAX_LINE};
 
 /// The running binary itself, also after its file was replaced by an update.
 const OWN_BINARY: &str = "/proc/self/exe";
@@ -40,12 +40,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts a child, hands it `start`, and passes what it says to `heard`, tagged by the caller.
+    /// Starts a child, hands it its first command, and passes what it says to `heard`, tagged by the caller.
     ///
     /// # Errors
     /// When the process cannot be started.
     pub fn spawn<T>(
-        start: Start,
+        first: impl Into<Command>,
         heard: mpsc::Sender<T>,
         tag: impl Fn(Heard) -> T + Send + Sync + 'static,
     ) -> io::Result<Self>
@@ -73,9 +73,10 @@ impl Engine {
                 "the engine has no standard input or output",
             ));
         };
+        let first = first.into();
         let (commands, orders) = mpsc::channel(COMMANDS);
         let task = tokio::spawn(async move {
-            let writer = write_commands(stdin, start, orders);
+            let writer = write_commands(stdin, first, orders);
             let reader = read_events(stdout, &heard, &tag);
             let how = attend(&mut child, writer, reader).await;
             // A closed channel means that the speaker is gone, and with it whoever cared.
@@ -135,8 +136,12 @@ async fn attend(
     }
 }
 
-async fn write_commands(mut stdin: ChildStdin, start: Start, mut orders: mpsc::Receiver<Command>) {
-    let mut next = Some(Command::Start(Box::new(start)));
+async fn write_commands(
+    mut stdin: ChildStdin,
+    first: Command,
+    mut orders: mpsc::Receiver<Command>,
+) {
+    let mut next = Some(first);
     while let Some(command) = next {
         let Ok(mut line) = serde_json::to_vec(&command) else {
             return;

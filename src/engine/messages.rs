@@ -7,21 +7,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config,
-    model::{Condition, ConditionCode, DeviceId, Login, Playback, Refusal, Repeat, Volume},
+    model::{
+        Condition, ConditionCode, DeviceId, Login, Pairing, Playback, Refusal, Repeat, Secret,
+        Volume, Way,
+    },
 };
 
 /// Raised when a message changes its meaning. Both sides are the same binary, except while one is
 /// being replaced under a running daemon.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// No honest line is longer; a longer one ends the conversation.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
 
-/// Daemon → engine. `Start` comes first and once.
+/// Daemon → engine. `Start` or `Pair` comes first and once; after `Pair` only `Pasted` and `Stop` mean
+/// anything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
     Start(Box<Start>),
+    /// Nothing is played: an account is to be signed in without a phone on the local network.
+    Pair(Box<Pair>),
+    /// The address that the browser was led to, with its one-time code in it.
+    Pasted {
+        address: Secret,
+    },
     /// Ask whether the session is alive; answered by [`Event::Checked`] with the same number.
     Check {
         id: u64,
@@ -66,6 +76,33 @@ pub struct Start {
     pub daemon_pid: u32,
 }
 
+/// What a child that only signs somebody in is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    pub protocol: u32,
+    /// The id that the lasting credential is made for.
+    pub device: DeviceId,
+    /// Name of the speaker, for the log.
+    pub name: String,
+    pub network: config::Network,
+    pub log: config::LogLevel,
+    /// The OAuth client to be; `None`: the one that librespot signs in with.
+    pub client_id: Option<String>,
+    pub way: Way,
+}
+
+impl From<Start> for Command {
+    fn from(start: Start) -> Self {
+        Self::Start(Box::new(start))
+    }
+}
+
+impl From<Pair> for Command {
+    fn from(pair: Pair) -> Self {
+        Self::Pair(Box::new(pair))
+    }
+}
+
 /// Engine → daemon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -74,7 +111,8 @@ pub enum Event {
     Hello {
         protocol: u32,
     },
-    /// Signed in, Premium, and listed by connect-state. `login` is the lasting credential to keep.
+    /// Signed in, Premium, and listed by connect-state (after `Start`). `login` is the lasting
+    /// credential to keep.
     Ready {
         login: Login,
         country: Option<String>,
@@ -103,10 +141,43 @@ pub enum Event {
     },
     /// A new truth about playback.
     Playback(Box<Playback>),
+    /// How a sign-in that was asked for with `Pair` stands. `Ready` is never said: the lasting
+    /// credential comes as [`Event::Ready`], and whoever has kept it may say so.
+    Pairing(Pairing),
     Raised {
         condition: Condition,
     },
     Cleared {
         code: ConditionCode,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_of_a_sign_in_survives_the_way_through_a_line() {
+        let states = [
+            Pairing::Asking { trouble: None },
+            Pairing::Waiting {
+                code: "ABCD12".into(),
+                address: "https://spotify.com/pair".into(),
+                complete_address: "https://spotify.com/pair?code=ABCD12".into(),
+                expires_at_ms: 1_234,
+                trouble: Some("no answer".into()),
+            },
+            Pairing::failed("denied", "ask again"),
+            Pairing::Cancelled,
+        ];
+        for state in states {
+            let event = Event::Pairing(state);
+            let line = serde_json::to_string(&event).expect("plain values");
+            assert_eq!(
+                serde_json::from_str::<Event>(&line).expect("our own"),
+                event,
+                "{line}"
+            );
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! Inside the child process: the conversation with Spotify, on the librespot crates.
 //!
 //! [`engine_main`] is the whole life of an engine: one account, one session. When the session is lost the
-//! engine says so and ends; the daemon starts another and tells it what to take up again.
+//! engine says so and ends; the daemon starts another and tells it what to take up again. An engine
+//! whose first command is `Pair` plays nothing: it signs somebody in ([`mod@pair`]) and ends.
 
 mod breaker;
 mod follow;
+mod pair;
 mod restore;
 mod serve;
 mod session;
@@ -17,12 +19,16 @@ use std::{io, process::ExitCode};
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use crate::engine::messages::{Command, Event, PROTOCOL, Start};
-use telltale::Telltale;
+use crate::{
+    config::LogLevel,
+    engine::messages::{Command, Event, PROTOCOL, Pair, Start},
+};
+use telltale::{Tell, Telltale};
 use wire::Reporter;
 
-/// The engine's whole life. `begin` is called once, with the first command; nothing is logged before.
-pub fn engine_main(begin: impl FnOnce(&Start)) -> ExitCode {
+/// The engine's whole life. `begin` is called once, with how much is to be logged and for which
+/// speaker; nothing is logged before.
+pub fn engine_main(begin: impl FnOnce(LogLevel, &str)) -> ExitCode {
     let reporter = Reporter::stdout();
     reporter.report(&Event::Hello { protocol: PROTOCOL });
     match run(begin, &reporter) {
@@ -36,32 +42,55 @@ pub fn engine_main(begin: impl FnOnce(&Start)) -> ExitCode {
     }
 }
 
-fn run(begin: impl FnOnce(&Start), reporter: &Reporter) -> io::Result<()> {
-    let start = match wire::read_command(&mut io::stdin().lock())? {
-        Some(Command::Start(start)) if start.protocol == PROTOCOL => *start,
+/// What this child is for.
+enum Task {
+    Play(Start),
+    Pair(Pair),
+}
+
+fn run(begin: impl FnOnce(LogLevel, &str), reporter: &Reporter) -> io::Result<()> {
+    let task = match wire::read_command(&mut io::stdin().lock())? {
+        Some(Command::Start(start)) if start.protocol == PROTOCOL => Task::Play(*start),
+        Some(Command::Pair(pair)) if pair.protocol == PROTOCOL => Task::Pair(*pair),
         Some(_) => return Err(io::Error::other("the engine is started by the daemon only")),
         None => return Ok(()),
     };
     let (tell, tells) = mpsc::unbounded_channel();
     // Before logging begins: only the first logger of a process counts, and this one passes on.
     Telltale::install(reporter.clone(), tell);
-    begin(&start);
+    match &task {
+        Task::Play(start) => begin(start.log, &start.speaker.name),
+        Task::Pair(pair) => begin(pair.log, &pair.name),
+    }
     let commands = wire::listen();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)
         .build()?;
-    if let Err(failure) = runtime.block_on(stage::play(start, reporter, commands, tells)) {
-        let event = match failure {
-            session::Failure::Refused(refusal) => Event::Refused { refusal },
-            session::Failure::Lost(why) => {
-                warn!("the session is over: {why}");
-                Event::Lost { why }
-            }
-        };
-        reporter.report(&event);
+    match task {
+        Task::Play(start) => runtime.block_on(play(start, reporter, commands, tells)),
+        Task::Pair(pair) => runtime.block_on(pair::pair(pair, reporter, commands)),
     }
     // Threads that librespot left behind must not hold up the end.
     runtime.shutdown_background();
     Ok(())
+}
+
+async fn play(
+    start: Start,
+    reporter: &Reporter,
+    commands: mpsc::Receiver<Command>,
+    tells: mpsc::UnboundedReceiver<Tell>,
+) {
+    let Err(failure) = stage::play(start, reporter, commands, tells).await else {
+        return;
+    };
+    let event = match failure {
+        session::Failure::Refused(refusal) => Event::Refused { refusal },
+        session::Failure::Lost(why) => {
+            warn!("the session is over: {why}");
+            Event::Lost { why }
+        }
+    };
+    reporter.report(&event);
 }

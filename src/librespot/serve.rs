@@ -139,7 +139,7 @@ impl Stage<'_> {
                 .spirc
                 .repeat(mode == Repeat::Context)
                 .and_then(|()| self.spirc.repeat_track(mode == Repeat::Track)),
-            Command::Start(_) | Command::Stop => Ok(()),
+            Command::Start(_) | Command::Pair(_) | Command::Pasted { .. } | Command::Stop => Ok(()),
         };
         if let Err(error) = done {
             warn!("an order could not be passed on: {error}");

@@ -125,7 +125,7 @@ async fn hand_back(output: Output) {
 }
 
 /// Without a certificate authority librespot panics at its first request.
-fn certificates(reporter: &Reporter) -> Result<(), Failure> {
+pub(super) fn certificates(reporter: &Reporter) -> Result<(), Failure> {
     let found = rustls_native_certs::load_native_certs();
     if !found.certs.is_empty() {
         reporter.report(&Event::Cleared {

@@ -15,7 +15,7 @@ pub use condition::{Condition, ConditionCode, Conditions, Severity, Standing};
 pub use device::{DeviceId, DeviceIdError, DeviceType};
 pub use login::{Login, Refusal, Secret, masked};
 pub use moment::{local_date, local_minute, unix_ms};
-pub use pairing::Pairing;
+pub use pairing::{Pairing, Way};
 pub use playback::{PlayState, Playback, Repeat, Track};
 pub use state::{House, Phase, SpeakerState};
 pub use volume::{Percent, Volume};

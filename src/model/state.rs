@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Conditions, Playback};
+use super::{Account, Conditions, Pairing, Playback};
 
 /// Everything that can be said about the daemon and its speakers at one moment. Holds no secret.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct SpeakerState {
     /// The last truth of the engine; `None` while nobody is signed in.
     pub playback: Option<Playback>,
     pub conditions: Conditions,
+    /// The sign-in by a code or a browser that is under way, or how the last one ended.
+    #[serde(default)]
+    pub pairing: Option<Pairing>,
     /// Where phones are told to find it; empty while it is not announced.
     pub addresses: Vec<SocketAddr>,
 }

@@ -61,15 +61,30 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("alsa", &["output"]),
     ("rubato", &["output"]),
     ("axum", &["control"]),
-    ("hyper", &["control", "discovery/endpoint", "cli/client"]),
+    (
+        "hyper",
+        &[
+            "control",
+            "discovery/endpoint",
+            "cli/client",
+            "librespot/pair/http",
+        ],
+    ),
     (
         "hyper_util",
         &["control", "discovery/endpoint", "cli/client"],
     ),
     (
         "http_body_util",
-        &["control", "discovery/endpoint", "cli/client"],
+        &[
+            "control",
+            "discovery/endpoint",
+            "cli/client",
+            "librespot/pair/http",
+        ],
     ),
+    ("oauth2", &["librespot/pair"]),
+    ("qrcode", &["cli/pair/show"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),

@@ -12,6 +12,7 @@ mod house;
 mod household;
 mod lan;
 mod network;
+mod pairing;
 mod pipe;
 mod quality;
 mod reload;

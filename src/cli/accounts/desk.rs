@@ -191,7 +191,7 @@ async fn order(
 
 /// False where there is no such folder. Files that somebody else would have to read afterwards are
 /// not touched: what we write belongs to us.
-fn is_ours(dir: &Path) -> Result<bool, Failure> {
+pub fn is_ours(dir: &Path) -> Result<bool, Failure> {
     let found = match fs::metadata(dir) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

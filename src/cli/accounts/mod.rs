@@ -6,6 +6,7 @@ mod desk;
 use std::{fmt::Write as _, process::ExitCode};
 
 use self::desk::Desk;
+pub use self::desk::is_ours;
 use super::{
     args::{Accounts, Door},
     door::{self, Failure},

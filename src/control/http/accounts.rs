@@ -32,7 +32,7 @@ pub struct Name {
 pub async fn list(State(bus): State<Bus>) -> Result<Json<List>, Failed> {
     let accounts = match bus.order(Order::Accounts).await? {
         Answer::Accounts(accounts) => accounts,
-        Answer::Done => Vec::new(),
+        _ => Vec::new(),
     };
     Ok(Json(List { accounts }))
 }

@@ -81,6 +81,7 @@ impl From<Unable> for Failed {
         let (status, code) = match unable.code {
             Reason::UnknownSpeaker => (StatusCode::NOT_FOUND, "unknown_speaker"),
             Reason::UnknownAccount => (StatusCode::NOT_FOUND, "unknown_account"),
+            Reason::NoPairing => (StatusCode::NOT_FOUND, "no_pairing"),
             Reason::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             Reason::Conflict => (StatusCode::CONFLICT, "conflict"),
             Reason::Refused => (StatusCode::FORBIDDEN, "refused"),

@@ -11,6 +11,10 @@
 //! | `PATCH /accounts/{user}` `{"name"}` | `{"done": true}` |
 //! | `DELETE /accounts/{user}`, `DELETE /accounts` | `{"done": true}` |
 //! | `POST /speakers/{id}/account` `{"user"}` | `{"done": true}` |
+//! | `POST /speakers/{id}/pairing` `{"way"}` | [`crate::model::Pairing`] |
+//! | `GET /speakers/{id}/pairing` | the same, as it stands now |
+//! | `PATCH /speakers/{id}/pairing` `{"address"}` | `{"done": true}` |
+//! | `DELETE /speakers/{id}/pairing` | `{"done": true}` |
 //!
 //! Whatever goes wrong is `{"error": {"code", "message", "help"}}` with a status that fits, see
 //! [`answer`]. To add an order: give the bus one (see there), then a handler beside those in
@@ -21,6 +25,7 @@ mod accounts;
 pub mod answer;
 mod connection;
 pub mod given;
+mod pairing;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -119,6 +124,13 @@ fn routes(bus: Bus) -> Router {
         .route("/status", get(status))
         .route("/speakers/{id}", get(speaker))
         .route("/speakers/{id}/account", post(accounts::sign_in))
+        .route(
+            "/speakers/{id}/pairing",
+            get(pairing::now)
+                .post(pairing::start)
+                .patch(pairing::paste)
+                .delete(pairing::cancel),
+        )
         .route(
             "/accounts",
             get(accounts::list).delete(accounts::forget_all),

@@ -12,7 +12,7 @@ use tokio::{
 use super::*;
 use crate::{
     bus::{self, Answer, Desk, Order, Reason},
-    model::{Account, CameBy},
+    model::{Account, CameBy, Pairing, Secret, Way},
 };
 
 const PACE: Pace = Pace {
@@ -149,10 +149,65 @@ async fn each_route_about_accounts_is_one_order() {
 }
 
 #[tokio::test]
+async fn a_sign_in_is_begun_watched_helped_along_and_cancelled() {
+    let mut rig = Rig::start().await;
+    let route = "speakers/main/pairing";
+    let speaker = || "main".to_owned();
+    let waiting = Pairing::Waiting {
+        code: "AB12".into(),
+        address: "https://spotify.com/pair".into(),
+        complete_address: "https://spotify.com/pair?code=AB12".into(),
+        expires_at_ms: 7,
+        trouble: None,
+    };
+    for (body, way) in [
+        (json!({}), Way::Code),
+        (json!({"way": "paste"}), Way::Paste),
+    ] {
+        let begun = Ok(Answer::Pairing(Pairing::Asking { trouble: None }));
+        let (order, status, body) = rig.order("POST", route, body, begun).await;
+        let expected = Order::Pair {
+            speaker: speaker(),
+            way,
+        };
+        assert_eq!((order, status), (expected, 200));
+        assert_eq!(body, json!({"step": "asking", "trouble": null}));
+    }
+    let now = Ok(Answer::Pairing(waiting));
+    let (order, status, body) = rig.order("GET", route, json!(null), now).await;
+    let expected = Order::Pairing { speaker: speaker() };
+    assert_eq!(
+        (order, status, &body["code"]),
+        (expected, 200, &json!("AB12"))
+    );
+
+    let done = || Ok(Answer::Done);
+    let led = json!({"address": "http://127.0.0.1:5588/login?code=x"});
+    let (order, status, _) = rig.order("PATCH", route, led, done()).await;
+    let address = Secret::new(b"http://127.0.0.1:5588/login?code=x".to_vec());
+    let expected = Order::Paste {
+        speaker: speaker(),
+        address,
+    };
+    assert_eq!((order, status), (expected, 200));
+    let (order, status, _) = rig.order("DELETE", route, json!(null), done()).await;
+    let expected = Order::CancelPairing { speaker: speaker() };
+    assert_eq!((order, status), (expected, 200));
+
+    let none = Err(Unable::no_pairing());
+    let (_, status, body) = rig.order("GET", route, json!(null), none).await;
+    assert_eq!(
+        (status, &body["error"]["code"]),
+        (404, &json!("no_pairing"))
+    );
+}
+
+#[tokio::test]
 async fn each_reason_has_a_status_and_keeps_its_words() {
     let mut rig = Rig::start().await;
     let reasons = [
         (Reason::UnknownAccount, 404),
+        (Reason::NoPairing, 404),
         (Reason::Invalid, 422),
         (Reason::Conflict, 409),
         (Reason::Refused, 403),

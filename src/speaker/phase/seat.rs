@@ -54,7 +54,7 @@ impl Seats {
             }
             Event::Raised { condition } => out.push(Action::Raise(condition)),
             Event::Cleared { code } => out.push(Action::Clear(code)),
-            Event::Hello { .. } => {}
+            Event::Hello { .. } | Event::Pairing(_) => {}
         }
     }
 
