@@ -154,7 +154,7 @@ fn a_code_approved_elsewhere_signs_the_next_start_in() {
             .await;
         listener.approve(&code, "kim");
         pair.says("approved").await;
-        pair.says("ready as kim").await;
+        pair.says("ready as Kim").await;
         assert_eq!(pair.ended().await, Some(0));
         assert_eq!(accounts(&world), 1);
         assert_eq!(listener.asked_too_early(), 0);
@@ -231,7 +231,7 @@ fn a_server_that_is_down_or_talks_nonsense_is_asked_again_and_said_so() {
         pair.says("onnection refused").await;
         world.sim.come_back().await.expect("the port is free");
         listener.approve(&code, "kim");
-        pair.says("ready as kim").await;
+        pair.says("ready as Kim").await;
         assert_eq!(pair.ended().await, Some(0));
     });
 }
@@ -246,7 +246,7 @@ fn an_approved_sign_in_outlives_a_bad_line_to_the_access_point() {
         let mut pair = Watched::start(&world, &["pair"]);
         listener.approve(&code(&listener).await, "kim");
         pair.says("trouble: ").await;
-        pair.says("ready as kim").await;
+        pair.says("ready as Kim").await;
         assert_eq!(pair.ended().await, Some(0));
     });
 }
@@ -266,7 +266,7 @@ fn a_client_that_spotify_does_not_admit_is_told_what_can_be_set() {
         fs::write(world.dir().join("config.toml"), world.settings(&settings)).expect("written");
         let mut pair = Watched::start(&world, &["pair"]);
         listener.approve(&code(&listener).await, "kim");
-        pair.says("ready as kim").await;
+        pair.says("ready as Kim").await;
         assert_eq!(pair.ended().await, Some(0));
     });
 }
@@ -334,17 +334,13 @@ fn a_running_daemon_does_it_itself_and_one_at_a_time() {
         second.says("under way already").await;
         assert_eq!(second.ended().await, Some(1));
         listener.approve(&code, "kim");
-        pair.says("ready as kim").await;
+        pair.says("ready as Kim").await;
         assert_eq!(pair.ended().await, Some(0));
         world.listed("kim").await;
         assert_eq!(world.info(&world.find().await).await.active_user, "kim");
         assert_eq!(daemon.engines().len(), 1, "the child that asked is gone");
-        assert!(
-            Watched::start(&world, &["accounts"])
-                .says("kim")
-                .await
-                .contains("code")
-        );
+        let kim = Watched::start(&world, &["accounts"]).says("Kim: ").await;
+        assert!(kim.contains("by a code"), "{kim}");
 
         // Another one, cancelled: kim stays.
         let mut pair = Watched::start(&world, &["pair"]);
@@ -444,7 +440,7 @@ fn a_browser_on_the_machine_is_led_back_and_signs_in() {
         let led = listener.browse(&address, "kim").expect("a proper address");
         let answer = visit(&led);
         assert!(answer.contains("Thank you"), "{answer}");
-        login.says("ready as kim").await;
+        login.says("ready as Kim").await;
         assert_eq!(login.ended().await, Some(0));
         assert_eq!(accounts(&world), 1);
     });
@@ -462,7 +458,7 @@ fn where_the_browser_is_elsewhere_its_last_address_is_pasted() {
         login.says("does not belong").await;
         let led = listener.browse(&address, "kim").expect("a proper address");
         login.type_in(&led);
-        login.says("ready as kim").await;
+        login.says("ready as Kim").await;
         assert_eq!(login.ended().await, Some(0));
         world.listed("kim").await;
         let log = daemon.log().join("\n");
