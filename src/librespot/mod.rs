@@ -44,14 +44,14 @@ pub fn engine_main(begin: impl FnOnce(LogLevel, &str)) -> ExitCode {
 
 /// What this child is for.
 enum Task {
-    Play(Start),
-    Pair(Pair),
+    Play(Box<Start>),
+    Pair(Box<Pair>),
 }
 
 fn run(begin: impl FnOnce(LogLevel, &str), reporter: &Reporter) -> io::Result<()> {
     let task = match wire::read_command(&mut io::stdin().lock())? {
-        Some(Command::Start(start)) if start.protocol == PROTOCOL => Task::Play(*start),
-        Some(Command::Pair(pair)) if pair.protocol == PROTOCOL => Task::Pair(*pair),
+        Some(Command::Start(start)) if start.protocol == PROTOCOL => Task::Play(start),
+        Some(Command::Pair(pair)) if pair.protocol == PROTOCOL => Task::Pair(pair),
         Some(_) => return Err(io::Error::other("the engine is started by the daemon only")),
         None => return Ok(()),
     };
@@ -68,8 +68,8 @@ fn run(begin: impl FnOnce(LogLevel, &str), reporter: &Reporter) -> io::Result<()
         .max_blocking_threads(4)
         .build()?;
     match task {
-        Task::Play(start) => runtime.block_on(play(start, reporter, commands, tells)),
-        Task::Pair(pair) => runtime.block_on(pair::pair(pair, reporter, commands)),
+        Task::Play(start) => runtime.block_on(play(*start, reporter, commands, tells)),
+        Task::Pair(pair) => runtime.block_on(pair::pair(*pair, reporter, commands)),
     }
     // Threads that librespot left behind must not hold up the end.
     runtime.shutdown_background();
