@@ -7,6 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use spotify_sim::{Fault, Place, phone::Login};
 
 use crate::{
+    ask::siskin,
     lan::{NULL, plays, until},
     world::{Daemon, PATIENCE, World, scenario},
 };
@@ -68,6 +69,11 @@ fn no_secret_is_seen_in_logs_processes_or_answers() {
         until("music again", PATIENCE, || kim.state().playing).await;
         let body = world.phone.get_info(&found).await;
         said += &format!("{body:?}");
+        for question in [&["status", "--json"][..], &["accounts", "list"]] {
+            let answer = siskin(&world, question).await;
+            assert_eq!(answer.code, Some(0), "{answer:?}");
+            said += &format!("{}{}", answer.out, answer.err);
+        }
         said += &seen(&daemon);
         let (_, log) = daemon.stop().await;
         said += &log.join("\n");
