@@ -20,16 +20,12 @@ mod window;
 
 use std::time::Duration;
 
+use crate::model::{CHANNELS, RATE, frames_of};
 use mp3::Mp3;
 use resample::Resample;
 pub use source::{Source, SourceError};
 use vorbis::Vorbis;
 use window::Window;
-
-/// Frames per second of everything that comes out.
-pub const RATE: u32 = 44_100;
-/// Interleaved channels of everything that comes out.
-pub const CHANNELS: usize = 2;
 
 /// What a file is, as the catalogue says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,10 +192,6 @@ impl std::fmt::Debug for Decoder {
             .field("position", &self.position())
             .finish_non_exhaustive()
     }
-}
-
-fn frames_of(ms: u32) -> u64 {
-    u64::from(ms) * u64::from(RATE) / 1000
 }
 
 /// A count of frames at one rate as a count at another, to the nearest.

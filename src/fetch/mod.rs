@@ -19,7 +19,6 @@ mod plan;
 mod pull;
 mod pump;
 mod shared;
-mod source;
 mod window;
 
 #[cfg(test)]
@@ -36,8 +35,8 @@ pub use failure::{Blame, Failure};
 pub use line::{Body, Line, LineError, Reply, UrlsError};
 pub use plan::Budget;
 pub use shared::Tally;
-pub use source::{Source, SourceError};
 
+use crate::decode::{Source, SourceError};
 use pump::Pump;
 use shared::Shared;
 
@@ -61,7 +60,8 @@ pub fn start<L: Line>(
     (Reader { shared }, handle)
 }
 
-/// The decoder's end of a fetch. Dropping it ends the fetch.
+/// The decoder's end of a fetch, for a thread that may block. Dropping it ends the fetch. Why one
+/// failed, [`Handle::failure`] knows better than the text that the decoder gets.
 pub struct Reader {
     shared: Arc<Shared>,
 }
@@ -90,7 +90,7 @@ impl Source for Reader {
                 return Ok(count);
             }
             if let Some(failure) = &state.failure {
-                return Err(SourceError::Failed(failure.clone()));
+                return Err(SourceError::Failed(failure.to_string()));
             }
             let moved = state.go_to(offset);
             if state.told_dry() || moved {

@@ -1,7 +1,7 @@
 //! Between the machine and the player: opens the tracks that are wanted, hands them over when they
 //! are there, and puts what the player says into the machine's words.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use librespot_core::Session;
 use tokio::{
@@ -17,8 +17,7 @@ use super::{
 use crate::{
     config::Bitrate,
     connect::{Heard, LoadId, Uri, Why},
-    decode,
-    fetch::{self, Blame, Budget, Failure, Handle, Reader},
+    fetch::{Blame, Budget, Failure, Handle},
     model::{Volume, unix_ms},
     output::{Clock, VolumeControl},
     player::{self, Event, Order, Player},
@@ -175,11 +174,8 @@ impl Loader {
             album,
         };
         let open = player::Opened {
-            source: Box::new(Bytes(opened.source)),
-            kind: match opened.kind {
-                tracks::Kind::Vorbis => decode::Kind::Vorbis,
-                tracks::Kind::Mp3 => decode::Kind::Mp3,
-            },
+            source: Box::new(opened.source),
+            kind: opened.kind,
             duration_ms: opened.facts.duration_ms,
             by_album: self.album_in_order,
         };
@@ -372,27 +368,5 @@ fn blamed(failure: &Failure) -> Why {
         Blame::Line => Why::Network,
         Blame::Track => Why::Unavailable,
         Blame::Key => Why::Keys,
-    }
-}
-
-/// A fetch as the decoder sees it.
-struct Bytes(Reader);
-
-impl decode::Source for Bytes {
-    fn read_at(
-        &mut self,
-        offset: u64,
-        buf: &mut [u8],
-        wait: Duration,
-    ) -> Result<usize, decode::SourceError> {
-        let read = fetch::Source::read_at(&mut self.0, offset, buf, wait);
-        read.map_err(|error| match error {
-            fetch::SourceError::NotYet => decode::SourceError::NotYet,
-            fetch::SourceError::Failed(failure) => decode::SourceError::Failed(failure.to_string()),
-        })
-    }
-
-    fn len(&self) -> Option<u64> {
-        fetch::Source::len(&self.0)
     }
 }

@@ -8,6 +8,7 @@ pub mod connect;
 mod loader;
 mod pair;
 mod serve;
+mod service;
 mod session;
 mod stage;
 mod telltale;

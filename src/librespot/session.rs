@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hyper::Method;
 use librespot_core::{
     Error, Session, SessionConfig, authentication::Credentials, config::DeviceType as WireType,
 };
@@ -9,7 +10,10 @@ use librespot_protocol::authentication::AuthenticationType;
 use protobuf::Enum;
 use tokio::time::timeout;
 
-use super::connect::put::Facts;
+use super::{
+    connect::put::Facts,
+    service::{self, JSON, Patience, Question},
+};
 use crate::{
     config::{Autoplay, Curve},
     engine::messages::Start,
@@ -147,8 +151,11 @@ pub async fn premium(session: &Session) -> Result<(), Failure> {
     }
 }
 
-/// How long to wait for the name of an account; nobody waits for it.
-const PROFILE_LIMIT: Duration = Duration::from_secs(20);
+/// Nobody waits for the name of an account.
+const UNHURRIED: Patience = Patience {
+    pauses: &[Duration::from_secs(1), Duration::from_secs(5)],
+    limit: Duration::from_secs(20),
+};
 /// No name is longer, and it is to fit a table.
 const NAME_BYTES: usize = 64;
 
@@ -159,9 +166,9 @@ pub async fn display_name(session: &Session) -> Option<String> {
         name: String,
     }
     let user = in_path(&session.username());
-    let asking = session.spclient();
-    let asking = asking.get_user_profile(&user, None, None);
-    let profile = timeout(PROFILE_LIMIT, asking).await.ok()?.ok()?;
+    let path = format!("/user-profile-view/v3/profile/{user}");
+    let question = Question::new(Method::GET, path, Vec::new(), JSON);
+    let profile = service::persist(session, &question, UNHURRIED).await.ok()?;
     let Profile { name } = serde_json::from_slice(&profile).ok()?;
     presentable(&name)
 }

@@ -3,6 +3,7 @@
 mod account;
 mod condition;
 mod device;
+mod frames;
 mod login;
 mod moment;
 mod pairing;
@@ -13,6 +14,7 @@ mod volume;
 pub use account::{Account, CameBy};
 pub use condition::{Condition, ConditionCode, Conditions, Severity, Standing};
 pub use device::{DeviceId, DeviceIdError, DeviceType};
+pub use frames::{CHANNELS, RATE, duration_of, frames_of, ms_of};
 pub use login::{Login, Refusal, Secret, masked};
 pub use moment::{local_date, local_minute, unix_ms};
 pub use pairing::{Pairing, Way};

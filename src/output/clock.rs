@@ -1,11 +1,12 @@
-//! The sink's clock: which track is heard now, and where in it.
+//! The output's clock: which track is heard now, and where in it.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{feed::Feed, reel::RATE};
+use super::feed::Feed;
+use crate::model::RATE;
 
 /// Music counts as flowing when some was taken this recently: several periods of any device.
 const FLOWING: Duration = Duration::from_millis(300);
@@ -13,7 +14,7 @@ const FLOWING: Duration = Duration::from_millis(300);
 /// What the listener hears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Played {
-    /// librespot's `play_request_id` of the track that is heard; `None` before the first one.
+    /// What the player calls the track that is heard; `None` before the first one.
     pub track: Option<u64>,
     /// Position in that track, in ms: frames taken by the device, less those it still holds.
     pub position_ms: u32,
@@ -33,17 +34,6 @@ pub struct Clock {
 impl Clock {
     pub fn now(&self) -> Played {
         self.feed.played(Instant::now())
-    }
-
-    /// Whether samples were refused since the last time of asking: the player pauses by itself
-    /// then, and the `Paused` that it sends next was nobody's wish.
-    pub fn refused(&self) -> bool {
-        self.feed.take_refusal()
-    }
-
-    /// Whether there is no output at the moment.
-    pub fn is_lost(&self) -> bool {
-        self.feed.is_lost()
     }
 }
 

@@ -1,90 +1,105 @@
-use std::{sync::Arc, thread};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+};
 
 use super::*;
+use crate::{model::CHANNELS, output::Inlet};
 
 const CAPACITY: usize = 3528;
 
-fn ones(frames: usize) -> Vec<f64> {
-    vec![1.0; frames * 2]
+fn ones(frames: usize) -> Vec<f32> {
+    vec![1.0; frames * CHANNELS]
 }
 
-#[test]
-fn a_writer_waits_for_room_and_goes_on_when_there_is_some() {
+/// An open device, and a player that has begun its track 9.
+fn playing() -> (Arc<Feed>, Inlet) {
     let feed = Arc::new(Feed::new(CAPACITY));
     feed.opened(0);
-    let writer = {
-        let feed = Arc::clone(&feed);
-        thread::spawn(move || feed.write(&ones(CAPACITY * 3)))
-    };
-    let mut taken = 0;
-    let mut out = vec![0.0; 2048];
-    while taken < CAPACITY {
-        feed.wait_for_music(None);
-        taken += feed.pull(&mut out, Pace::Patient, 0);
-        if taken >= CAPACITY * 2 {
-            break;
-        }
-    }
-    while !writer.is_finished() {
-        feed.pull(&mut out, Pace::Patient, 0);
-        thread::yield_now();
-    }
-    assert_eq!(writer.join().expect("no panic"), Ok(()));
+    let inlet = Inlet::new(Arc::clone(&feed));
+    inlet.begin(9, 0);
+    inlet.run();
+    (feed, inlet)
+}
+
+fn calls(inlet: &Inlet) -> Arc<AtomicU32> {
+    let calls = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&calls);
+    inlet.on_change(Arc::new(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+    }));
+    calls
 }
 
 #[test]
-fn a_lost_device_refuses_at_once_and_keeps_what_it_was_given() {
-    let feed = Feed::new(CAPACITY);
-    feed.lose("gone");
-    let started = Instant::now();
-    assert_eq!(
-        feed.write(&ones(1000)),
-        Err(Refusal::Lost("gone".to_owned()))
-    );
-    feed.stop();
-    assert!(started.elapsed() < Duration::from_secs(1));
+fn what_does_not_fit_is_not_taken_and_the_player_is_woken_once_when_there_is_room() {
+    let (feed, inlet) = playing();
+    let calls = calls(&inlet);
+    assert_eq!(inlet.push(&ones(CAPACITY + 100)), CAPACITY);
+    assert_eq!(inlet.look().room, 0);
+    assert!(!inlet.wake_at(1000));
+    let mut out = vec![0.0; 600 * CHANNELS];
+    feed.pull(&mut out, Pace::Now, 0);
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
+    feed.pull(&mut out, Pace::Now, 0);
+    feed.pull(&mut out, Pace::Now, 0);
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    assert!(inlet.wake_at(1000), "it has left");
+    assert_eq!(inlet.push(&ones(CAPACITY)), 1800);
+}
+
+#[test]
+fn a_lost_device_keeps_what_it_was_given_and_the_player_hears_of_both_ends() {
+    let (feed, inlet) = playing();
+    let calls = calls(&inlet);
+    inlet.push(&ones(1000));
+    feed.lose();
+    assert!(inlet.look().lost && calls.load(Ordering::Relaxed) == 1);
+    inlet.push(&ones(1000));
+    let mut out = vec![0.0; CAPACITY * CHANNELS];
+    assert_eq!(feed.pull(&mut out, Pace::Patient, 0), 0);
     assert!(feed.opened(0), "it had been lost");
-    feed.write(&ones(CAPACITY - 1000)).expect("room");
-    let mut out = vec![0.0; CAPACITY * 4];
-    assert!(feed.pull(&mut out, Pace::Patient, 0) > CAPACITY - 1000);
+    assert!(!inlet.look().lost && calls.load(Ordering::Relaxed) == 2);
+    inlet.end();
+    assert_eq!(feed.pull(&mut out, Pace::Patient, 0), 2000);
 }
 
 #[test]
-fn a_writer_is_woken_by_a_loss() {
-    let feed = Arc::new(Feed::new(CAPACITY));
-    feed.opened(0);
-    let writer = {
+fn the_devices_owner_is_woken_by_the_first_samples() {
+    let (feed, inlet) = playing();
+    let owner = {
         let feed = Arc::clone(&feed);
-        thread::spawn(move || feed.write(&ones(CAPACITY * 2)))
+        thread::spawn(move || feed.wait_for_music().ready)
     };
-    feed.wait_for_music(None);
-    feed.lose("unplugged");
-    assert_eq!(
-        writer.join().expect("no panic"),
-        Err(Refusal::Lost("unplugged".to_owned()))
-    );
+    inlet.push(&ones(CAPACITY));
+    assert!(owner.join().expect("no panic"));
 }
 
 #[test]
-fn stopping_never_waits_for_a_device_that_takes_nothing() {
-    let feed = Feed::new(CAPACITY);
-    feed.opened(0);
-    feed.write(&ones(CAPACITY)).expect("room");
+fn a_rest_is_waited_for_and_never_longer_than_allowed() {
+    let (feed, inlet) = playing();
+    inlet.push(&ones(CAPACITY));
+    let mut out = vec![0.0; 441 * CHANNELS];
+    feed.pull(&mut out, Pace::Now, 0);
+    // The device takes nothing more: the fade stays where it is.
+    inlet.pause();
     let started = Instant::now();
-    feed.stop();
-    assert!(started.elapsed() < Duration::from_secs(2));
+    feed.rest(Duration::from_millis(30));
+    assert!(started.elapsed() >= Duration::from_millis(30));
+    feed.pull(&mut out, Pace::Now, 0);
+    feed.rest(Duration::from_secs(60));
+    assert!(started.elapsed() < Duration::from_secs(30));
+    assert!(feed.status().idle_since.is_some());
 }
 
 #[test]
 fn the_clock_stands_at_what_was_heard_and_not_at_what_was_decoded() {
-    let feed = Feed::new(CAPACITY);
-    feed.opened(0);
-    feed.note(Edge::Start {
-        track: 9,
-        position_ms: 0,
-    });
-    feed.write(&ones(CAPACITY)).expect("room");
-    let mut out = vec![0.0; 2 * 441];
+    let (feed, inlet) = playing();
+    inlet.push(&ones(CAPACITY));
+    let mut out = vec![0.0; 441 * CHANNELS];
     feed.pull(&mut out, Pace::Now, 1000);
     let now = Instant::now();
     let played = feed.played(now);
@@ -96,26 +111,18 @@ fn the_clock_stands_at_what_was_heard_and_not_at_what_was_decoded() {
 }
 
 #[test]
-fn closing_frees_a_writer_and_tells_the_owner() {
+fn closing_tells_the_owner_wherever_it_waits() {
     let feed = Arc::new(Feed::new(CAPACITY));
-    let writer = {
+    let waits: [fn(&Feed) -> Status; 2] = [
+        |feed| feed.wait(None, |status| status.closing),
+        Feed::wait_for_music,
+    ];
+    let owners = waits.map(|wait| {
         let feed = Arc::clone(&feed);
-        thread::spawn(move || feed.write(&ones(CAPACITY * 2)))
-    };
-    feed.wait(None, |status| status.wanted);
+        thread::spawn(move || wait(&feed))
+    });
     feed.close();
-    assert!(feed.wait(None, |status| status.closing).closing);
-    assert!(writer.join().expect("no panic").is_err());
-}
-
-#[test]
-fn a_refusal_is_remembered_until_somebody_asks_also_when_the_device_is_back() {
-    let feed = Feed::new(CAPACITY);
-    feed.write(&ones(10)).expect("room");
-    assert!(!feed.take_refusal());
-    feed.lose("unplugged");
-    assert!(feed.write(&ones(10)).is_err() && feed.is_lost());
-    feed.opened(0);
-    assert!(feed.take_refusal() && !feed.is_lost());
-    assert!(!feed.take_refusal());
+    for owner in owners {
+        assert!(owner.join().expect("no panic").closing);
+    }
 }

@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Instant};
 
 use super::{
     feed::{Feed, Link, Waker},
-    reel::{CHANNELS, RATE},
+    reel::Pace,
 };
+use crate::model::{CHANNELS, RATE};
 
 /// Frames that wait at most: 1.5 s. Decoding in few long bursts costs half of decoding in many
 /// short ones; a second of it is 353 kB.
-const DEPTH: usize = RATE as usize * 3 / 2;
+pub(super) const DEPTH: usize = RATE as usize * 3 / 2;
 
 /// Where the player puts samples: interleaved stereo, 44 100 frames a second. Nothing here blocks.
 #[derive(Debug, Clone)]
@@ -42,7 +43,6 @@ pub struct Look {
 
 impl Inlet {
     pub(super) fn new(feed: Arc<Feed>) -> Self {
-        feed.lock().reel.deepen(DEPTH);
         Self { feed }
     }
 
@@ -72,7 +72,7 @@ impl Inlet {
             depth: reel.room() + reel.len(),
             silent: reel.is_shut(),
             dry: reel.is_dry(),
-            lost: matches!(inner.link, Link::Lost(_)),
+            lost: inner.link == Link::Lost,
             place: reel.position_of(heard),
         }
     }
@@ -85,8 +85,8 @@ impl Inlet {
     /// Appends as many whole frames as fit; returns how many.
     pub fn push(&self, samples: &[f32]) -> usize {
         let mut inner = self.feed.lock();
-        let ready = inner.reel.is_ready(super::reel::Pace::Patient);
-        let frames = inner.reel.push_frames(samples);
+        let ready = inner.reel.is_ready(Pace::Patient);
+        let frames = inner.reel.push(samples);
         let news = !ready || inner.link != Link::Open;
         drop(inner);
         if news && frames > 0 {
@@ -98,9 +98,7 @@ impl Inlet {
 
     /// Everything of a track has been pushed: the end needs no fade.
     pub fn end(&self) {
-        let mut inner = self.feed.lock();
-        inner.reel.note(super::edge::Edge::End);
-        drop(inner);
+        self.feed.lock().reel.end();
         self.feed.work.notify_all();
     }
 

@@ -1,19 +1,24 @@
-//! From librespot's samples to the sound card.
+//! From the player's samples to the sound card.
 //!
-//! Owns the one sink that librespot sees, the volume, and the device behind them. Knows nothing of
-//! sessions: what happens to the device goes to the engine as a [`Report`], and the engine decides
-//! whether music goes on.
+//! Owns the ring of samples, the fades at its edges, the volume, and the device behind them. Knows
+//! nothing of sessions, and little of tracks: what happens to the device goes to the engine as a
+//! [`Report`], which place is heard is read off the [`Clock`].
 //!
 //! ```text
-//! player's thread                                device's thread
-//! OwnSink ── Feed { Reel } ── Tap (fades, volume, resampling) ── card | pipe | wav | null
+//! player's thread              device's thread
+//! Inlet ──► Feed { Reel } ──► Tap (volume, resampling) ──► card | pipe | wav | null
 //! ```
 //!
-//! Start at [`Output::open`]; what belongs to which track is decided in `reel`.
+//! The ring holds 1.5 s, and pause, stop, seek and volume act behind it: within the device's own
+//! delay, however much waits. Nothing blocks the player: what does not fit is not taken, and it is
+//! woken when there is room. Music that stops or starts in the middle of a track fades for 5 ms;
+//! the joint of two tracks is left exactly as it is. A device that goes away loses nothing of what
+//! waits, and is tried again for ever.
+//!
+//! Start at [`Output::open`]; what is faded is decided in `reel`.
 
 mod card;
 mod clock;
-mod edge;
 mod feed;
 mod format;
 mod inlet;
@@ -21,7 +26,6 @@ mod outbox;
 mod reel;
 mod report;
 mod retry;
-mod sink;
 mod stream;
 mod tap;
 mod volume;
@@ -32,7 +36,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use librespot_playback::{audio_backend::Sink, player::PlayerEventChannel};
 use tokio::sync::mpsc;
 
 pub use clock::{Clock, Played};
@@ -40,18 +43,19 @@ pub use inlet::{Inlet, Look};
 pub use report::{Opened, Report};
 pub use volume::VolumeControl;
 
-use crate::config::{self, SampleFormat};
+use crate::{
+    config::{self, SampleFormat},
+    model::frames_of,
+};
 use feed::Feed;
+use inlet::DEPTH;
 use outbox::Outbox;
-use reel::RATE;
-use sink::OwnSink;
+use report::lost;
 use stream::{Null, Pipe, Target, Wav, Writer};
 
-/// What waits before a pipe or a file. A card has its own setting.
-const STREAM_BUFFER_MS: u32 = 80;
 /// The longest wait for the device's thread at the end; a device that hangs is left behind.
 const CLOSE_LIMIT: Duration = Duration::from_millis(600);
-/// A player that was told to stop needs the length of the queue to fade out.
+/// A player that was told to stop fades out, behind what the device holds already.
 const REST_LIMIT: Duration = Duration::from_millis(400);
 
 /// One output of the settings: a name for `device =`, what it is, and whether it is the default.
@@ -71,7 +75,6 @@ pub fn devices() -> Vec<DeviceLine> {
 #[derive(Debug)]
 pub struct Output {
     feed: Arc<Feed>,
-    reports: mpsc::Sender<Report>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -84,12 +87,11 @@ impl Output {
         reports: mpsc::Sender<Report>,
         daemon_pid: u32,
     ) -> Self {
-        let buffer_ms = match settings {
-            config::Output::Card { buffer_ms, .. } => *buffer_ms,
-            _ => STREAM_BUFFER_MS,
+        let depth = match settings {
+            config::Output::Card { buffer_ms, .. } => DEPTH.max(frames_of(*buffer_ms) as usize),
+            _ => DEPTH,
         };
-        let capacity = (u64::from(buffer_ms) * u64::from(RATE) / 1000) as usize;
-        let feed = Arc::new(Feed::new(capacity));
+        let feed = Arc::new(Feed::new(depth));
         let outbox = Outbox::new(reports.clone());
         let owner = Parts {
             feed: Arc::clone(&feed),
@@ -98,27 +100,19 @@ impl Output {
         };
         let thread = owner.spawn(settings, daemon_pid);
         if let Err(error) = &thread {
-            // Writers are then refused at once instead of after a wait for nobody.
-            feed.lose(&format!("no thread for the output: {error}"));
+            feed.lose();
+            let condition = lost(
+                "there is no sound output",
+                format!("the machine gives no thread for it: {error}"),
+                "free some memory; the output is opened anew when somebody picks the speaker again",
+            );
+            // The first report of this channel: there is room.
+            let _ = reports.try_send(Report::Lost(condition));
         }
         Self {
             feed,
-            reports,
             thread: thread.ok(),
         }
-    }
-
-    /// Makes the sink, for `Player::new`: called by the player in its own thread.
-    pub fn sink_builder(&self) -> impl FnOnce() -> Box<dyn Sink> + Send + 'static {
-        let feed = Arc::clone(&self.feed);
-        let reports = self.reports.clone();
-        move || Box::new(OwnSink { feed, reports })
-    }
-
-    /// Takes the player's events, by which the sink knows what it is given. Call it before the
-    /// player's first `load`.
-    pub fn follow(&self, events: PlayerEventChannel) {
-        self.feed.follow(events);
     }
 
     /// The player's end: where samples go. One player an output.
@@ -216,6 +210,3 @@ pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod player_tests;

@@ -6,16 +6,11 @@
 
 use std::{collections::VecDeque, ops::Range};
 
-use super::edge::Edge;
+use crate::model::{CHANNELS, RATE};
 
-/// Frames per second everywhere before a device of another rate.
-pub(super) const RATE: u32 = 44_100;
-pub(super) const CHANNELS: usize = 2;
 /// Length of a fade: 5 ms. Shorter ones click, longer ones are heard as a delay.
 pub(super) const FADE: usize = 220;
-/// Positions that differ by less come from the decoder's packets; our count is better.
-const DRIFT_MS: u32 = 500;
-/// Edges remembered; more within one second of music are the oldest ones' loss.
+/// Stretches remembered; more within the music that waits are the oldest ones' loss.
 const MAX_SEGMENTS: usize = 64;
 
 /// Where a stretch of one track begins. Indexes count frames since the beginning of time.
@@ -47,8 +42,8 @@ pub(super) struct Reel {
     samples: VecDeque<f32>,
     /// In frames. Pushing stops here.
     capacity: usize,
-    /// Frames with which music begins; `None`: three quarters of the capacity.
-    start_at: Option<usize>,
+    /// Frames with which music begins.
+    start_at: usize,
     /// The music broke off for want of samples: it goes on when there are some in store.
     recovering: bool,
     /// Nothing leaves, whatever waits.
@@ -73,7 +68,7 @@ impl Reel {
         Self {
             samples: VecDeque::with_capacity((capacity + FADE) * CHANNELS),
             capacity: capacity.max(4 * FADE),
-            start_at: None,
+            start_at: 4 * FADE,
             recovering: false,
             paused: false,
             taken: 0,
@@ -102,17 +97,9 @@ impl Reel {
         self.taken + self.len() as u64
     }
 
-    /// A device with a longer buffer wants more frames waiting.
-    pub(super) fn grow(&mut self, capacity: usize) {
-        self.capacity = self.capacity.max(capacity);
-        self.start_at = self.start_at.map(|_| (capacity * 3 / 4).max(4 * FADE));
-    }
-
-    /// Becomes a long one, whose music begins as soon as the device has enough.
-    pub(super) fn deepen(&mut self, capacity: usize) {
-        self.capacity = self.capacity.max(capacity);
-        self.start_at = Some(4 * FADE);
-        self.samples.reserve(self.capacity * CHANNELS);
+    /// Music begins when a device that holds `frames` will not run dry at once.
+    pub(super) fn begin_with(&mut self, frames: usize) {
+        self.start_at = (frames * 3 / 4).max(4 * FADE).min(self.capacity / 2);
     }
 
     /// Falls silent within a fade and keeps what waits behind it.
@@ -151,34 +138,9 @@ impl Reel {
         self.ended_at = self.ended_at.filter(|&at| at <= end);
     }
 
-    /// Takes up what the player said since the last samples.
-    pub(super) fn note(&mut self, edge: Edge) {
-        match edge {
-            Edge::Load => {
-                if self.ended_at != Some(self.written()) {
-                    self.flush();
-                }
-            }
-            Edge::Start { track, position_ms } => {
-                let expected = self.position_of(self.written());
-                let known = expected
-                    .is_some_and(|(t, ms)| t == track && ms.abs_diff(position_ms) < DRIFT_MS);
-                if !known {
-                    self.anchor(track, position_ms);
-                }
-            }
-            Edge::Jump { track, position_ms } => {
-                self.flush();
-                self.anchor(track, position_ms);
-            }
-            Edge::Exact { track, position_ms } => self.anchor(track, position_ms),
-            Edge::End => self.ended_at = Some(self.written()),
-            Edge::Rest { track, position_ms } => {
-                if self.segments.back().is_none_or(|s| s.track != track) {
-                    self.anchor(track, position_ms);
-                }
-            }
-        }
+    /// Every sample of a track has been pushed: its end is left as it is.
+    pub(super) fn end(&mut self) {
+        self.ended_at = Some(self.written());
     }
 
     /// Frames that fit now.
@@ -186,41 +148,14 @@ impl Reel {
         self.capacity.saturating_sub(self.len())
     }
 
-    /// How much room to wait for when `frames` are to be appended: never more than half of it all.
-    pub(super) fn room_for(&self, frames: usize) -> usize {
-        frames.min(self.capacity / 2)
-    }
-
-    /// Appends as many whole frames as fit; returns how many samples it took.
-    pub(super) fn push(&mut self, samples: &[f64]) -> usize {
-        let count = samples.len().min(self.room() * CHANNELS) / CHANNELS * CHANNELS;
-        self.append(&samples[..count]);
-        count
-    }
-
     /// Appends as many whole frames as fit; returns how many frames it took.
-    pub(super) fn push_frames(&mut self, samples: &[f32]) -> usize {
+    pub(super) fn push(&mut self, samples: &[f32]) -> usize {
         let frames = (samples.len() / CHANNELS).min(self.room());
         if frames > 0 {
             self.draining = false;
             self.samples.extend(&samples[..frames * CHANNELS]);
         }
         frames
-    }
-
-    /// Appends past the capacity, so that a packet cut short by a lost device is not lost as well.
-    /// Bounded: beyond one second more, it is dropped.
-    pub(super) fn push_rest(&mut self, samples: &[f64]) {
-        if self.len() < self.capacity + RATE as usize {
-            self.append(&samples[..samples.len() / CHANNELS * CHANNELS]);
-        }
-    }
-
-    fn append(&mut self, samples: &[f64]) {
-        if !samples.is_empty() {
-            self.draining = false;
-            self.samples.extend(samples.iter().map(|&s| s as f32));
-        }
     }
 
     /// No more is coming for now: let everything out, with a fade on the tail.
@@ -239,6 +174,7 @@ impl Reel {
         self.fade_out = 0..0;
     }
 
+    #[cfg(test)]
     pub(super) fn is_drained(&self) -> bool {
         self.samples.is_empty()
     }
@@ -285,10 +221,9 @@ impl Reel {
 
     fn may_open(&self) -> bool {
         let complete = self.draining || self.ended_at.is_some_and(|end| end > self.taken);
-        let enough = match self.start_at {
-            None => self.capacity * 3 / 4,
-            Some(_) if self.recovering => self.capacity / 3,
-            Some(frames) => frames,
+        let enough = match self.recovering {
+            true => self.capacity / 3,
+            false => self.start_at,
         };
         !self.paused && !self.samples.is_empty() && (complete || self.len() >= enough)
     }
@@ -327,7 +262,7 @@ impl Reel {
             let end = self.taken + self.len().min(want) as u64;
             self.fade_out = end.saturating_sub(FADE as u64).max(self.taken)..end;
             self.gaps += 1;
-            self.recovering = self.start_at.is_some();
+            self.recovering = true;
         }
     }
 

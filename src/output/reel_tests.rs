@@ -2,20 +2,15 @@ use super::*;
 
 const CAPACITY: usize = 3528;
 
-fn start(track: u64, position_ms: u32) -> Edge {
-    Edge::Start { track, position_ms }
-}
-
-fn ones(frames: usize) -> Vec<f64> {
+fn ones(frames: usize) -> Vec<f32> {
     vec![1.0; frames * CHANNELS]
 }
 
 /// A reel with a track at its beginning and this much of it waiting.
 fn playing(frames: usize) -> Reel {
     let mut reel = Reel::new(CAPACITY);
-    reel.note(Edge::Load);
-    reel.note(start(1, 0));
-    assert_eq!(reel.push(&ones(frames)), frames * CHANNELS);
+    reel.anchor(1, 0);
+    assert_eq!(reel.push(&ones(frames)), frames);
     reel
 }
 
@@ -41,40 +36,48 @@ const GENTLE: f32 = 1.01 / FADE as f32;
 #[test]
 fn a_full_reel_takes_no_more_than_fits() {
     let mut reel = Reel::new(CAPACITY);
-    assert_eq!(reel.push(&ones(CAPACITY + 10)), CAPACITY * CHANNELS);
+    assert_eq!(reel.push(&ones(CAPACITY + 10)), CAPACITY);
     assert_eq!(reel.push(&ones(1)), 0);
 }
 
 #[test]
 fn a_track_begins_exactly_as_it_is_and_only_when_enough_is_waiting() {
-    let mut reel = playing(CAPACITY / 2);
+    let mut reel = playing(2 * FADE);
     assert_eq!(take(&mut reel, 100), vec![0.0; 100]);
-    reel.push(&ones(CAPACITY / 2));
+    reel.push(&ones(2 * FADE));
+    assert_eq!(take(&mut reel, 100), vec![1.0; 100]);
+}
+
+#[test]
+fn a_device_that_takes_much_at_once_begins_with_more() {
+    let mut reel = playing(4 * FADE);
+    reel.begin_with(2000);
+    assert_eq!(take(&mut reel, 100), vec![0.0; 100]);
+    reel.push(&ones(1500 - 4 * FADE));
     assert_eq!(take(&mut reel, 100), vec![1.0; 100]);
 }
 
 #[test]
 fn the_joint_of_two_tracks_is_exact_to_the_sample() {
-    let ramp: Vec<f64> = (0..6000).flat_map(|n| [f64::from(n) / 6000.0; 2]).collect();
+    let ramp: Vec<f32> = (0..6000).flat_map(|n| [n as f32 / 6000.0; 2]).collect();
     let (first, second) = ramp.split_at(3001 * CHANNELS);
     let mut reel = Reel::new(CAPACITY);
-    reel.note(start(1, 0));
+    reel.anchor(1, 0);
     let mut heard = Vec::new();
     reel.push(first);
-    reel.note(Edge::End);
-    reel.note(Edge::Load);
-    reel.note(start(2, 0));
+    reel.end();
+    reel.anchor(2, 0);
     let mut rest = second;
     while !rest.is_empty() {
-        let count = reel.push(rest);
-        rest = &rest[count..];
+        let frames = reel.push(rest);
+        rest = &rest[frames * CHANNELS..];
         heard.extend(take(&mut reel, 500));
     }
-    reel.note(Edge::End);
+    reel.end();
     while !reel.is_drained() {
         heard.extend(take(&mut reel, 500));
     }
-    let expected: Vec<f32> = ramp.iter().step_by(CHANNELS).map(|&s| s as f32).collect();
+    let expected: Vec<f32> = ramp.iter().step_by(CHANNELS).copied().collect();
     assert_eq!(heard[..6000], expected);
     assert_eq!(reel.gaps, 0);
 }
@@ -82,13 +85,13 @@ fn the_joint_of_two_tracks_is_exact_to_the_sample() {
 #[test]
 fn the_end_of_the_last_track_is_not_faded() {
     let mut reel = playing(3000);
-    reel.note(Edge::End);
+    reel.end();
     assert_eq!(take(&mut reel, 3000), vec![1.0; 3000]);
     assert_eq!(reel.gaps, 0);
 }
 
 #[test]
-fn a_pause_plays_everything_and_fades_the_tail() {
+fn a_track_that_breaks_off_plays_what_waits_and_fades_the_tail() {
     let mut reel = playing(CAPACITY);
     take(&mut reel, 500);
     reel.drain();
@@ -101,12 +104,11 @@ fn a_pause_plays_everything_and_fades_the_tail() {
 }
 
 #[test]
-fn a_resumed_track_fades_in() {
+fn what_follows_a_break_in_the_middle_of_a_track_fades_in() {
     let mut reel = playing(CAPACITY);
     take(&mut reel, 500);
     reel.drain();
     take(&mut reel, CAPACITY);
-    reel.note(start(1, 60));
     reel.push(&ones(CAPACITY));
     let heard = take(&mut reel, 1000);
     assert_eq!(heard[0], 0.0);
@@ -118,10 +120,8 @@ fn a_resumed_track_fades_in() {
 fn a_seek_drops_what_waits_and_fades_on_both_sides() {
     let mut reel = playing(CAPACITY);
     take(&mut reel, 500);
-    reel.note(Edge::Jump {
-        track: 1,
-        position_ms: 90_000,
-    });
+    reel.flush();
+    reel.anchor(1, 90_000);
     assert_eq!(reel.len(), FADE);
     reel.push(&ones(CAPACITY));
     let heard = take(&mut reel, 1000);
@@ -134,11 +134,11 @@ fn a_seek_drops_what_waits_and_fades_on_both_sides() {
 fn a_skip_silences_at_once_even_while_the_next_track_loads() {
     let mut reel = playing(CAPACITY);
     take(&mut reel, 500);
-    reel.note(Edge::Load);
+    reel.flush();
     let heard = take(&mut reel, 1000);
     assert!(steepest(&heard) < GENTLE);
     assert_eq!(heard[FADE..], vec![0.0; 1000 - FADE]);
-    reel.note(start(2, 0));
+    reel.anchor(2, 0);
     reel.push(&ones(CAPACITY));
     assert_eq!(
         take(&mut reel, 100),
@@ -148,23 +148,14 @@ fn a_skip_silences_at_once_even_while_the_next_track_loads() {
 }
 
 #[test]
-fn a_skip_while_the_next_track_loads_after_the_end_leaves_the_end_alone() {
-    let mut reel = playing(3000);
-    reel.note(Edge::End);
-    reel.note(Edge::Load);
-    assert_eq!(reel.len(), 3000);
-}
-
-#[test]
 fn seeking_in_a_pause_needs_no_tail() {
     let mut reel = playing(CAPACITY);
     take(&mut reel, 500);
-    reel.drain();
+    reel.pause();
     take(&mut reel, CAPACITY);
-    reel.note(Edge::Jump {
-        track: 1,
-        position_ms: 5000,
-    });
+    reel.flush();
+    reel.anchor(1, 5000);
+    assert_eq!(reel.len(), 0);
     assert_eq!(reel.position_of(reel.taken()), Some((1, 5000)));
     assert_eq!(take(&mut reel, 10), vec![0.0; 10]);
 }
@@ -189,7 +180,7 @@ fn a_patient_taker_gets_all_but_the_tail_and_then_the_tail() {
     let mut out = vec![0.0; CAPACITY * CHANNELS];
     assert_eq!(reel.pull(&mut out, Pace::Patient), CAPACITY - FADE);
     assert!(!reel.is_ready(Pace::Patient));
-    reel.note(Edge::End);
+    reel.end();
     assert!(reel.is_ready(Pace::Patient));
     assert_eq!(reel.pull(&mut out, Pace::Patient), FADE);
     assert!(out[..FADE * CHANNELS].iter().all(|&s| s == 1.0));
@@ -200,75 +191,37 @@ fn a_lost_device_loses_nothing_that_waited() {
     let mut reel = playing(CAPACITY);
     take(&mut reel, 500);
     reel.hold();
-    reel.push_rest(&ones(800));
-    assert_eq!(reel.len(), CAPACITY - 500 + 800);
+    assert_eq!(reel.len(), CAPACITY - 500);
     let heard = take(&mut reel, 1000);
     assert!(heard[0] == 0.0 && steepest(&heard) < GENTLE);
-    for _ in 0..200 {
-        reel.push_rest(&ones(4096));
-    }
-    assert!(reel.len() < CAPACITY + RATE as usize + 4096);
-}
-
-#[test]
-fn the_position_counts_samples_and_not_the_players_packets() {
-    let mut reel = playing(CAPACITY);
-    take(&mut reel, 2205);
-    assert_eq!(reel.position_of(reel.taken()), Some((1, 50)));
-    // Resuming, the player names the packet before the one that follows: our count is better.
-    reel.note(start(1, 60));
-    assert_eq!(reel.position_of(2205), Some((1, 50)));
-    // An exact position counts from the next sample on, not from those still waiting.
-    reel.note(Edge::Exact {
-        track: 1,
-        position_ms: 10_000,
-    });
-    assert_eq!(reel.position_of(2205), Some((1, 50)));
-    assert_eq!(reel.position_of(CAPACITY as u64), Some((1, 10_000)));
 }
 
 #[test]
 fn the_position_changes_tracks_where_the_samples_do() {
     let mut reel = playing(2205);
-    reel.note(Edge::End);
-    reel.note(Edge::Load);
-    reel.note(start(2, 0));
+    reel.end();
+    reel.anchor(2, 0);
     reel.push(&ones(1000));
     assert_eq!(reel.position_of(2204), Some((1, 49)));
     assert_eq!(reel.position_of(2205), Some((2, 0)));
 }
 
 #[test]
-fn a_paused_track_that_was_never_heard_shows_its_position() {
-    let mut reel = playing(CAPACITY);
-    reel.note(Edge::Load);
-    reel.note(Edge::Rest {
-        track: 7,
-        position_ms: 33_000,
-    });
-    assert_eq!(reel.position_of(reel.taken()), Some((7, 33_000)));
-}
-
-#[test]
 fn a_thousand_seeks_leave_no_pile_of_edges() {
     let mut reel = playing(CAPACITY);
     for position_ms in 0..1000 {
-        reel.note(Edge::Exact {
-            track: 1,
-            position_ms,
-        });
+        reel.anchor(1, position_ms);
         reel.push(&ones(1));
         take(&mut reel, 1);
     }
     assert!(reel.segments.len() <= MAX_SEGMENTS);
 }
 
-/// A long reel that music leaves at once, as behind the player.
+/// As long as the one behind the player.
 fn deep(frames: usize) -> Reel {
-    let mut reel = Reel::new(CAPACITY);
-    reel.deepen(66_150);
+    let mut reel = Reel::new(66_150);
     reel.anchor(1, 0);
-    assert_eq!(reel.push_frames(&vec![1.0; frames * CHANNELS]), frames);
+    assert_eq!(reel.push(&ones(frames)), frames);
     reel
 }
 
@@ -278,9 +231,9 @@ fn a_deep_reel_begins_with_little_and_after_a_gap_with_some_in_store() {
     assert_eq!(take(&mut reel, 100), vec![1.0; 100]);
     take(&mut reel, 2000);
     assert!(reel.gaps == 1 && reel.is_dry());
-    reel.push_frames(&vec![1.0; 10_000 * CHANNELS]);
+    reel.push(&ones(10_000));
     assert_eq!(take(&mut reel, 100), vec![0.0; 100]);
-    reel.push_frames(&vec![1.0; 15_000 * CHANNELS]);
+    reel.push(&ones(15_000));
     assert_eq!(take(&mut reel, 1000)[FADE..], vec![1.0; 1000 - FADE]);
 }
 
@@ -306,7 +259,7 @@ fn a_pause_during_the_fade_of_a_seek_stays_silent() {
     reel.flush();
     reel.pause();
     reel.anchor(1, 9000);
-    reel.push_frames(&vec![1.0; 20_000 * CHANNELS]);
+    reel.push(&ones(20_000));
     let heard = take(&mut reel, 1000);
     assert!(steepest(&heard) < GENTLE && heard[FADE..] == vec![0.0; 1000 - FADE]);
     assert_eq!(reel.position_of(reel.taken()), Some((1, 9000)));
@@ -315,13 +268,13 @@ fn a_pause_during_the_fade_of_a_seek_stays_silent() {
 #[test]
 fn what_is_cut_off_was_never_there() {
     let mut reel = deep(5000);
-    reel.note(Edge::End);
+    reel.end();
     reel.anchor(2, 0);
-    reel.push_frames(&vec![-1.0; 5000 * CHANNELS]);
+    reel.push(&vec![-1.0; 5000 * CHANNELS]);
     take(&mut reel, 1000);
     reel.cut(5000);
     reel.anchor(3, 0);
-    reel.push_frames(&vec![0.5; 1000 * CHANNELS]);
+    reel.push(&vec![0.5; 1000 * CHANNELS]);
     assert_eq!(take(&mut reel, 4000), vec![1.0; 4000]);
     assert_eq!(reel.position_of(reel.taken()), Some((3, 0)));
     assert_eq!(take(&mut reel, 100), vec![0.5; 100]);

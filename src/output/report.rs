@@ -7,9 +7,9 @@ use crate::model::{Condition, ConditionCode};
 pub enum Report {
     /// Sound goes there from now on.
     Opened(Opened),
-    /// There is no output. The sink refuses samples until `Back`; the output tries again by itself.
+    /// There is no output until `Back`; it tries again by itself, and what waits is kept.
     Lost(Condition),
-    /// There is an output again. Whoever wants music to go on must say so to the player.
+    /// There is an output again: music that was not paused goes on where it broke off.
     Back,
     /// How often the device ran out of samples or the music out of time, since the start.
     Xrun { count: u64 },

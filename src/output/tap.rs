@@ -8,9 +8,10 @@ use rubato::{Fft, FixedSync, Resampler, audioadapter_buffers::direct::Interleave
 
 use super::{
     feed::Feed,
-    reel::{CHANNELS, Pace, RATE},
+    reel::Pace,
     volume::{Fader, VolumeControl},
 };
+use crate::model::{CHANNELS, RATE};
 
 /// Frames a resampler turns at once: 12 ms of delay. Its quality does not depend on it.
 const CHUNK: usize = 512;
@@ -148,13 +149,13 @@ mod tests {
         let feed = Arc::new(Feed::new(60_000));
         feed.opened(0);
         let hertz = 10_000.0;
-        let source: Vec<f64> = (0..60_000)
+        let source: Vec<f32> = (0..60_000)
             .flat_map(|n| {
                 let phase = f64::from(n) * hertz / f64::from(RATE) * std::f64::consts::TAU;
-                [phase.sin() / 2.0; CHANNELS]
+                [(phase.sin() / 2.0) as f32; CHANNELS]
             })
             .collect();
-        feed.write(&source).expect("room for it");
+        assert_eq!(feed.lock().reel.push(&source), 60_000);
         let volume = VolumeControl::new(&VolumeSettings::default(), Volume::FULL);
         let tap = Tap::new(Arc::clone(&feed), volume, Pace::Now, 0);
         let mut resampled = Resampled::new(tap, 48_000, 0).expect("a common rate");

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::{
     Clock, Inlet,
     feed::{Feed, Status},
-    reel::{CHANNELS, Pace},
+    inlet::DEPTH,
+    reel::Pace,
 };
+use crate::model::CHANNELS;
 
 /// The device's side.
 pub(crate) struct Taker {
@@ -14,7 +16,7 @@ pub(crate) struct Taker {
 }
 
 pub(crate) fn output() -> (Inlet, Taker, Clock) {
-    let feed = Arc::new(Feed::new(3528));
+    let feed = Arc::new(Feed::new(DEPTH));
     feed.opened(0);
     let inlet = Inlet::new(Arc::clone(&feed));
     let clock = Clock {
@@ -41,7 +43,7 @@ impl Taker {
     }
 
     pub(crate) fn lose(&self) {
-        self.feed.lose("unplugged");
+        self.feed.lose();
     }
 
     pub(crate) fn come_back(&self) {

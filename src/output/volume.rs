@@ -5,20 +5,17 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use librespot_core::Error;
-use librespot_playback::mixer::{Mixer, MixerConfig};
 use tokio::sync::watch;
 
-use super::reel::{CHANNELS, RATE};
 use crate::{
     config::{Curve, VolumeSettings},
-    model::Volume,
+    model::{CHANNELS, RATE, Volume},
 };
 
 /// A change of gain takes 10 ms: faster is heard as a click, slower as lag.
 const RAMP_FRAMES: u32 = RATE / 100;
 
-/// The one level of a speaker. Set by Spotify through [`VolumeControl::mixer`] or by the engine.
+/// The one level of a speaker, whoever turns it. Applied behind everything that waits.
 #[derive(Debug)]
 pub struct VolumeControl {
     curve: Curve,
@@ -77,12 +74,6 @@ impl VolumeControl {
         self.level.subscribe()
     }
 
-    /// The mixer that Spirc sees. Its soft volume is a no-op: the gain is applied behind the
-    /// buffer, where a change is heard at once.
-    pub fn mixer(self: &Arc<Self>) -> Arc<dyn Mixer> {
-        Arc::new(OwnMixer(Arc::clone(self)))
-    }
-
     fn gain(&self) -> f32 {
         f32::from_bits(self.gain.load(Ordering::Relaxed))
     }
@@ -103,24 +94,6 @@ fn gain(curve: Curve, range_db: f64, level: Volume) -> f32 {
         Curve::Linear | Curve::Fixed => way,
     };
     gain as f32
-}
-
-struct OwnMixer(Arc<VolumeControl>);
-
-impl Mixer for OwnMixer {
-    fn open(_: MixerConfig) -> Result<Self, Error> {
-        Err(Error::unimplemented(
-            "made by VolumeControl::mixer, not by name",
-        ))
-    }
-
-    fn volume(&self) -> u16 {
-        self.0.get().0
-    }
-
-    fn set_volume(&self, volume: u16) {
-        self.0.set(Volume(volume));
-    }
 }
 
 /// Applies the level to samples, gliding from one gain to the next.
@@ -255,16 +228,9 @@ mod tests {
         let mut watch = control.watch();
         control.set(Volume(10));
         assert!(!watch.has_changed().expect("the control lives"));
-        control.mixer().set_volume(20);
+        control.set(Volume(20));
         assert!(watch.has_changed().expect("the control lives"));
         assert_eq!(*watch.borrow_and_update(), Volume(20));
-    }
-
-    #[test]
-    fn the_mixer_leaves_the_samples_alone() {
-        let mixer = control(Curve::Log, Volume(10)).mixer();
-        assert_eq!(mixer.volume(), 10);
-        assert_eq!(mixer.get_soft_volume().attenuation_factor(), 1.0);
     }
 
     #[test]

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::{
     order::{Event, Order, PlayerSettings, Why},
-    track::{Over, Track, frames_of, ms_of},
+    track::{Over, Track},
 };
 use crate::{
-    decode::{CHANNELS, RATE},
+    model::{CHANNELS, RATE, frames_of, ms_of},
     output::{Inlet, Look},
 };
 

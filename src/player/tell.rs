@@ -5,9 +5,12 @@ use std::time::Duration;
 use super::{
     deck::{Deck, Pausing, Start},
     order::Event,
-    track::{Over, ms_of},
+    track::Over,
 };
-use crate::{decode::RATE, output::Look};
+use crate::{
+    model::{RATE, duration_of, ms_of},
+    output::Look,
+};
 
 /// With so few frames waiting, a listener hears the end of them.
 const LOW: u64 = 256;
@@ -194,7 +197,7 @@ impl Deck {
         }
         let ear = (by_ear < u64::MAX).then(|| {
             let frames = by_ear - look.heard;
-            Duration::from_micros(frames * 1_000_000 / u64::from(RATE) + 500)
+            duration_of(frames) + Duration::from_micros(500)
         });
         let bytes = self.hungry.then_some(LOOK);
         [ear, bytes].into_iter().flatten().min()

@@ -6,7 +6,10 @@ use super::{
     loudness::Loudness,
     order::{Opened, PlayerSettings, Why},
 };
-use crate::decode::{CHANNELS, DecodeError, Decoder, Ending, Progress, RATE};
+use crate::{
+    decode::{DecodeError, Decoder, Ending, Progress},
+    model::{CHANNELS, frames_of},
+};
 
 /// How a track's decoding has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +112,7 @@ impl Track {
 
     /// Frames of the whole track, as well as they are known.
     pub(super) fn total(&self) -> Option<u64> {
-        let told = u64::from(self.duration_ms) * u64::from(RATE) / 1000;
+        let told = frames_of(self.duration_ms);
         self.decoder.total().or((told > 0).then_some(told))
     }
 
@@ -147,14 +150,4 @@ impl Track {
         };
         true
     }
-}
-
-/// Milliseconds of so many frames.
-pub(super) fn ms_of(frames: u64) -> u32 {
-    u32::try_from((frames * 1000 + u64::from(RATE) / 2) / u64::from(RATE)).unwrap_or(u32::MAX)
-}
-
-/// Frames of so many milliseconds.
-pub(super) fn frames_of(ms: u32) -> u64 {
-    u64::from(ms) * u64::from(RATE) / 1000
 }

@@ -29,7 +29,11 @@ async fn read(reader: &mut Reader, offset: u64, count: usize) -> Result<Vec<u8>,
             Ok(0) => break,
             Ok(n) => got.extend_from_slice(&buf[..n]),
             Err(SourceError::NotYet) => sleep(LOOK).await,
-            Err(SourceError::Failed(failure)) => return Err(failure),
+            Err(SourceError::Failed(why)) => {
+                let failure = reader.shared.lock().failure.clone().expect("a reason");
+                assert_eq!(why, failure.to_string());
+                return Err(failure);
+            }
         }
     }
     Ok(got)

@@ -8,22 +8,21 @@ use librespot_core::Session;
 use librespot_protocol::autoplay_context_request::AutoplayContextRequest;
 use protobuf::Message;
 use serde_json::Value;
-use tokio::time::sleep;
 
-use super::{
-    json,
-    service::{self, Question, Trouble},
+use super::json;
+use crate::{
+    connect::{Action, Input, Listing, Page},
+    librespot::service::{self, JSON, Patience, Question},
 };
-use crate::connect::{Action, Input, Listing, Page};
 
 /// How long one try may take. A resolver that needs longer is a resolver that hangs.
 const LIMIT: Duration = Duration::from_secs(8);
 
-/// Pauses between tries.
-const PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1_500)];
-
-/// A pause that the service asks for is kept up to here; the listener waits for nothing longer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// What plays does not depend on it; what comes next does.
+const PATIENCE: Patience = Patience {
+    pauses: &[Duration::from_millis(300), Duration::from_millis(1_500)],
+    limit: Duration::from_secs(40),
+};
 
 const RESOLVE: &str = "/context-resolve/v1/";
 
@@ -59,13 +58,13 @@ pub async fn answer(session: Session, action: Action) -> Option<Input> {
 
 async fn context(session: &Session, uri: &str) -> Result<Listing, String> {
     let path = format!("{RESOLVE}{uri}");
-    let answer = persist(session, question(Method::GET, path, Vec::new())).await?;
+    let answer = persist(session, &question(Method::GET, path, Vec::new())).await?;
     Ok(json::listing(&parse(&answer)?))
 }
 
 async fn page(session: &Session, url: &str) -> Result<Vec<Page>, String> {
     let question = question(Method::GET, page_path(url), Vec::new());
-    let answer = persist(session, question).await?;
+    let answer = persist(session, &question).await?;
     Ok(json::more(&parse(&answer)?))
 }
 
@@ -74,7 +73,7 @@ async fn following(session: &Session, request: &AutoplayContextRequest) -> Resul
         .write_to_bytes()
         .map_err(|error| error.to_string())?;
     let path = format!("{RESOLVE}autoplay");
-    let answer = persist(session, question(Method::POST, path, body)).await?;
+    let answer = persist(session, &question(Method::POST, path, body)).await?;
     Ok(json::listing(&parse(&answer)?))
 }
 
@@ -104,11 +103,8 @@ fn page_path(url: &str) -> String {
 
 fn question(method: Method, path: String, body: Vec<u8>) -> Question {
     Question {
-        method,
-        path,
-        body,
-        connection: false,
         limit: LIMIT,
+        ..Question::new(method, path, body, JSON)
     }
 }
 
@@ -116,22 +112,9 @@ fn parse(answer: &Bytes) -> Result<Value, String> {
     serde_json::from_slice(answer).map_err(|error| format!("the answer is not to be read: {error}"))
 }
 
-async fn persist(session: &Session, question: Question) -> Result<Bytes, String> {
-    let mut pauses = PAUSES.into_iter();
-    loop {
-        let trouble = match service::ask(session, &question).await {
-            Ok(answer) => return Ok(answer),
-            Err(trouble) => trouble,
-        };
-        let Some(pause) = pauses.next().filter(|_| trouble.may_pass()) else {
-            return Err(trouble.to_string());
-        };
-        let asked = match trouble {
-            Trouble::Busy(asked) => asked.min(LONGEST_PAUSE),
-            _ => Duration::ZERO,
-        };
-        sleep(pause.max(asked)).await;
-    }
+async fn persist(session: &Session, question: &Question) -> Result<Bytes, String> {
+    let answer = service::persist(session, question, PATIENCE).await;
+    answer.map_err(|trouble| trouble.to_string())
 }
 
 #[cfg(test)]

@@ -25,7 +25,6 @@ pub mod json;
 pub mod pump;
 pub mod put;
 pub mod schedule;
-pub mod service;
 pub mod streams;
 pub mod translate;
 

@@ -19,10 +19,12 @@ use tracing::{debug, warn};
 
 use super::{
     schedule::{Due, Parcel, Schedule},
-    service::{self, Question, Trouble},
     translate,
 };
-use crate::connect::{Input, PutReason};
+use crate::{
+    connect::{Input, PutReason},
+    librespot::service::{self, PROTOBUF, Question, Trouble},
+};
 
 /// How long one PUT may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -55,10 +57,8 @@ impl Way for ToSpotify {
         };
         let question = Question {
             connection: method == Method::PUT,
-            method,
-            path,
-            body: body.unwrap_or_default(),
             limit: LIMIT,
+            ..Question::new(method, path, body.unwrap_or_default(), PROTOBUF)
         };
         service::ask(&self.0, &question).await
     }
@@ -193,14 +193,10 @@ async fn run(way: impl Way + Sync, shared: Arc<Shared>, answers: mpsc::Sender<In
                 } else {
                     debug!("a state was not taken: {trouble}");
                 }
-                let pause = match trouble {
-                    Trouble::Busy(pause) => Some(pause),
-                    _ => None,
-                };
                 let mut waiting = shared.lock();
                 waiting
                     .schedule
-                    .failed(parcel, pause, tick(), rand::random());
+                    .failed(parcel, trouble.pause(), tick(), rand::random());
             }
         }
     }

@@ -14,8 +14,11 @@ use librespot_protocol::storage_resolve::{
 };
 use protobuf::Message;
 
-use super::service::{AskError, ask_once, retry_after};
-use crate::fetch::{Body, Line, LineError, Reply, UrlsError};
+use super::question;
+use crate::{
+    fetch::{Body, Line, LineError, Reply, UrlsError},
+    librespot::service::{self, Trouble, retry_after},
+};
 
 /// Where one file lies, asked of storage-resolve, and its parts.
 pub struct Cdn {
@@ -34,13 +37,17 @@ impl Line for Cdn {
 
     async fn urls(&self) -> Result<Vec<String>, UrlsError> {
         let endpoint = format!("/storage-resolve/files/audio/interactive/{}", self.file);
-        let answer = ask_once(&self.session, Method::GET, &endpoint, Vec::new());
-        let answer = answer.await.map_err(|error| match error {
-            AskError::Refused(status @ (404 | 410)) => {
-                UrlsError::Gone(format!("Spotify does not know the file (status {status})"))
-            }
-            AskError::Refused(_) => trouble(error.to_string()),
-            AskError::Trouble { why, retry_after } => UrlsError::Trouble { why, retry_after },
+        let question = question(&self.session, Method::GET, &endpoint, Vec::new());
+        let answer = service::ask(&self.session, &question).await;
+        let answer = answer.map_err(|error| match error {
+            Trouble::Status {
+                status: status @ (404 | 410),
+                ..
+            } => UrlsError::Gone(format!("Spotify does not know the file (status {status})")),
+            error => UrlsError::Trouble {
+                why: error.to_string(),
+                retry_after: error.pause(),
+            },
         })?;
         let list = StorageResolveResponse::parse_from_bytes(&answer)
             .map_err(|_| trouble("the list of audio servers makes no sense".to_owned()))?;

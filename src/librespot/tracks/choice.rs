@@ -3,14 +3,7 @@
 use librespot_core::FileId;
 use librespot_protocol::metadata::audio_file::Format;
 
-use crate::config::Bitrate;
-
-/// How a file is to be decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Vorbis,
-    Mp3,
-}
+use crate::{config::Bitrate, decode::Kind};
 
 /// One file, and what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,10 +18,11 @@ use spotify_sim::{
     key::swap_key,
 };
 
-use super::{Kind, Opened, Reason, Unopened, Wish, look, open};
+use super::{Opened, Reason, Unopened, Wish, look, open};
 use crate::{
     config::Bitrate,
-    fetch::{Blame, Failure, Source, SourceError},
+    decode::{Kind, Source, SourceError},
+    fetch::{Blame, Failure},
 };
 
 const CERTIFICATE: &str = "SSL_CERT_FILE";
@@ -94,7 +95,10 @@ async fn read(opened: Opened, count: usize) -> (Opened, Result<Vec<u8>, Failure>
             match opened.source.read_at(at as u64, &mut got[at..], wait) {
                 Ok(0) => break,
                 Ok(n) => at += n,
-                Err(SourceError::Failed(failure)) => return (opened, Err(failure)),
+                Err(SourceError::Failed(_)) => {
+                    let failure = opened.fetch.failure().expect("a reason");
+                    return (opened, Err(failure));
+                }
                 Err(SourceError::NotYet) => panic!("nothing within {wait:?}"),
             }
         }

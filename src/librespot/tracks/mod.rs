@@ -8,7 +8,6 @@ mod cdn;
 mod choice;
 mod facts;
 pub mod keys;
-mod service;
 
 #[cfg(test)]
 mod live;
@@ -18,18 +17,27 @@ use std::{sync::Arc, time::Duration};
 use hyper::Method;
 use librespot_core::{Session, SpotifyId, SpotifyUri};
 
-pub use choice::Kind;
-
+use super::service::{self, PROTOBUF, Patience, Question, Trouble};
 use crate::{
     config::Bitrate,
+    decode::Kind,
     fetch::{self, Budget, Failure, Handle, Reader},
     model::{Track, unix_ms},
 };
 use cdn::Cdn;
 use choice::{Chosen, choose};
 use facts::{Denied, Item, Rights, Told};
-use service::{AskError, ask};
 
+/// Who waits for a track waits so long for what is said about it.
+const PATIENCE: Patience = Patience {
+    pauses: &[
+        Duration::from_millis(200),
+        Duration::from_millis(600),
+        Duration::from_millis(1_500),
+        Duration::from_millis(3_000),
+    ],
+    limit: Duration::from_secs(15),
+};
 /// So many other ids of a recording are asked about.
 const ALTERNATIVES: usize = 3;
 
@@ -190,10 +198,13 @@ fn name(uri: &str) -> Result<Name, Unopened> {
 
 async fn describe(session: &Session, name: &Name) -> Result<Item, Unopened> {
     let endpoint = "/extended-metadata/v0/extended-metadata";
-    let question = facts::question(&name.uri, name.episode);
-    let answer = ask(session, Method::POST, endpoint, question).await;
-    let answer = answer.map_err(|error| match error {
-        AskError::Refused(404 | 410) => Unopened::Unplayable(Reason::Unknown),
+    let asked = facts::question(&name.uri, name.episode);
+    let question = question(session, Method::POST, endpoint, asked);
+    let answer = service::persist(session, &question, PATIENCE).await;
+    let answer = answer.map_err(|trouble| match trouble {
+        Trouble::Status {
+            status: 404 | 410, ..
+        } => Unopened::Unplayable(Reason::Unknown),
         other => failed(other.to_string()),
     })?;
     let covers = session.get_user_attribute("image-url");
@@ -205,6 +216,14 @@ async fn describe(session: &Session, name: &Name) -> Result<Item, Unopened> {
             "what Spotify says about it makes no sense".to_owned(),
         )),
     }
+}
+
+/// A question as the apps ask it here: with the country, and never answered from a cache.
+fn question(session: &Session, method: Method, endpoint: &str, body: Vec<u8>) -> Question {
+    let country = session.country();
+    let salt: u32 = rand::random();
+    let path = format!("{endpoint}?product=0&country={country}&salt={salt}");
+    Question::new(method, path, body, PROTOBUF)
 }
 
 fn failed(why: String) -> Unopened {

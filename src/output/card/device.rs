@@ -24,10 +24,11 @@ use super::{
     quiet::Quiet,
     trouble::{Trouble, of_open, of_stream},
 };
+use crate::model::{CHANNELS, RATE};
 use crate::output::{
     DeviceLine,
     feed::Feed,
-    reel::{CHANNELS, Pace, RATE},
+    reel::Pace,
     report::Opened,
     tap::{Resampled, Tap},
     volume::VolumeControl,
@@ -171,8 +172,8 @@ impl Live {
         self.opened.clone()
     }
 
-    /// Frames that must be able to wait, so that the card's two periods are never all there is.
-    pub(super) fn capacity(&self) -> usize {
+    /// Frames at 44 100 that it may ask for in one breath: its two periods, and one to come.
+    pub(super) fn holds(&self) -> usize {
         self.period as usize * 3
     }
 }

@@ -102,8 +102,7 @@ impl Owner {
     }
 
     fn lose(&mut self, condition: Condition) {
-        self.feed
-            .lose(&format!("{}: {}", condition.what, condition.why));
+        self.feed.lose();
         self.outbox.lost(condition);
     }
 
@@ -124,7 +123,7 @@ impl Owner {
                 thread::sleep(Duration::from_millis(20));
             }
         }
-        let was_lost = self.feed.opened(live.capacity());
+        let was_lost = self.feed.opened(live.holds());
         self.outbox.send(Report::Opened(live.opened()));
         self.outbox.back(was_lost);
         Ok(live)

@@ -21,20 +21,19 @@ use super::{
     feed::Feed,
     format::{encode, width},
     outbox::Outbox,
-    reel::{CHANNELS, Pace, RATE},
+    reel::Pace,
     report::{Opened, Report},
     retry::Retry,
     tap::Tap,
     volume::VolumeControl,
 };
-use crate::{config::SampleFormat, model::Condition};
+use crate::{
+    config::SampleFormat,
+    model::{CHANNELS, Condition, RATE},
+};
 
 /// Frames written at once: 40 ms. Each block is a wake-up; a pause waits for one at most.
 const BLOCK: usize = 1764;
-/// The same behind librespot's player, which keeps less waiting.
-const SHORT_BLOCK: usize = 882;
-/// While something plays, the player's events are looked at this often even when no samples come.
-const LOOK: Duration = Duration::from_millis(20);
 /// A reader that takes nothing for so long has stalled.
 pub(super) const STALLED: Duration = Duration::from_secs(2);
 
@@ -132,8 +131,7 @@ impl Writer {
     }
 
     fn lose(&mut self, condition: Condition) {
-        self.feed
-            .lose(&format!("{}: {}", condition.what, condition.why));
+        self.feed.lose();
         self.outbox.lost(condition);
     }
 
@@ -156,9 +154,7 @@ impl Writer {
                     return Some(condition);
                 }
             }
-            let status = self.feed.status();
-            let look = (status.running && status.follows).then(|| Instant::now() + LOOK);
-            let status = self.feed.wait_for_music(look);
+            let status = self.feed.wait_for_music();
             self.outbox.flush();
             if status.closing {
                 return None;
@@ -169,8 +165,7 @@ impl Writer {
             // Wait before taking, so that a skip still catches what is in the queue.
             thread::sleep(pacer.due(Instant::now()));
             tap.set_delay(self.target.unread() / frame);
-            let frames = if status.follows { SHORT_BLOCK } else { BLOCK };
-            let count = tap.fill(&mut block[..frames * CHANNELS]);
+            let count = tap.fill(&mut block);
             pacer.took(count);
             encode(&block[..count * CHANNELS], self.format, bytes);
         }

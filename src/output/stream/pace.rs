@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::output::reel::RATE;
+use crate::model::RATE;
 
 /// A reader's own clock may run a little faster than ours; at exactly our rate it would run dry.
 /// Sound cards are within 0.1 %.

@@ -20,10 +20,9 @@ use rustix::{
 use super::{STALLED, Target};
 use crate::{
     config::SampleFormat,
-    model::Condition,
+    model::{CHANNELS, Condition, RATE},
     output::{
         format::{name, width},
-        reel::{CHANNELS, RATE},
         report::{Opened, lost},
     },
 };

@@ -9,10 +9,9 @@ use std::{
 use super::Target;
 use crate::{
     config::SampleFormat,
-    model::Condition,
+    model::{CHANNELS, Condition, RATE},
     output::{
         format::{name, width},
-        reel::{CHANNELS, RATE},
         report::{Opened, lost},
     },
 };
