@@ -15,7 +15,7 @@ use crate::{
 
 /// Raised when a message changes its meaning. Both sides are the same binary, except while one is
 /// being replaced under a running daemon.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// No honest line is longer; a longer one ends the conversation.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
@@ -121,10 +121,18 @@ pub enum Event {
     Refused {
         refusal: Refusal,
     },
-    /// Spotify cannot be reached, or the session is lost. The engine ends after this.
+    /// Spotify could not be reached for the first sign-in, or the engine cannot go on. It ends after
+    /// this.
     Lost {
         why: String,
     },
+    /// The session is lost, and another is being made, for as long as it takes; said again when
+    /// there is another reason. The music goes on meanwhile, as far as it can.
+    Interrupted {
+        why: String,
+    },
+    /// After `Interrupted`: a new session stands, and connect-state lists the speaker again.
+    Resumed,
     Checked {
         id: u64,
         alive: bool,

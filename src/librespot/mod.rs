@@ -1,12 +1,13 @@
 //! Inside the child process: the conversation with Spotify, on the librespot crates.
 //!
-//! [`engine_main`] is the whole life of an engine: one account, one session. When the session is lost the
-//! engine says so and ends; the daemon starts another and tells it what to take up again. An engine
-//! whose first command is `Pair` plays nothing: it signs somebody in ([`mod@pair`]) and ends.
+//! [`engine_main`] is the whole life of an engine: one account. When its session is lost, another one
+//! is made under the running player ([`mod@renewal`]). An engine whose first command is `Pair` plays nothing: it signs somebody in ([`mod@pair`]) and ends.
 
 pub mod connect;
+mod current;
 mod loader;
 mod pair;
+mod renewal;
 mod serve;
 mod session;
 mod stage;

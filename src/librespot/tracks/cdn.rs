@@ -8,24 +8,25 @@ use hyper::{
     body::{Bytes, Incoming},
     header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE},
 };
-use librespot_core::{FileId, Session, cdn_url::MaybeExpiringUrls, date::Date};
+use librespot_core::{FileId, cdn_url::MaybeExpiringUrls, date::Date};
 use librespot_protocol::storage_resolve::{
     StorageResolveResponse, storage_resolve_response::Result as Resolved,
 };
 use protobuf::Message;
 
+use super::super::current::Current;
 use super::service::{AskError, ask_once, retry_after};
 use crate::fetch::{Body, Line, LineError, Reply, UrlsError};
 
 /// Where one file lies, asked of storage-resolve, and its parts.
 pub struct Cdn {
-    session: Session,
+    current: Current,
     file: FileId,
 }
 
 impl Cdn {
-    pub fn new(session: Session, file: FileId) -> Self {
-        Self { session, file }
+    pub fn new(current: Current, file: FileId) -> Self {
+        Self { current, file }
     }
 }
 
@@ -34,7 +35,8 @@ impl Line for Cdn {
 
     async fn urls(&self) -> Result<Vec<String>, UrlsError> {
         let endpoint = format!("/storage-resolve/files/audio/interactive/{}", self.file);
-        let answer = ask_once(&self.session, Method::GET, &endpoint, Vec::new());
+        let session = self.current.last();
+        let answer = ask_once(&session, Method::GET, &endpoint, Vec::new());
         let answer = answer.await.map_err(|error| match error {
             AskError::Refused(status @ (404 | 410)) => {
                 UrlsError::Gone(format!("Spotify does not know the file (status {status})"))
@@ -59,7 +61,8 @@ impl Line for Cdn {
             .header(RANGE, format!("bytes={}-{last}", range.start))
             .body(Bytes::new())
             .map_err(|_| LineError("the address of an audio server makes no sense".to_owned()))?;
-        let answering = self.session.http_client().request_fut(request);
+        let session = self.current.last();
+        let answering = session.http_client().request_fut(request);
         let answering = answering.map_err(|error| LineError(error.to_string()))?;
         let answer = answering.await.map_err(|error| LineError(chain(&error)))?;
         let header = |name| Some(answer.headers().get(name)?.to_str().ok()?.to_owned());
