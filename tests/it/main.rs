@@ -16,6 +16,7 @@ mod pairing;
 mod pipe;
 mod quality;
 mod reload;
+mod renewal;
 mod restart;
 mod seats;
 mod secrets;
