@@ -20,12 +20,14 @@ pub const PROTOCOL: u32 = 3;
 /// No honest line is longer; a longer one ends the conversation.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
 
-/// Daemon → engine. `Start` or `Pair` comes first and once; after `Pair` only `Pasted` and `Stop` mean
+/// Daemon → engine. `Start`, `Warm` and then `Start`, or `Pair` comes first and once; after `Pair` only `Pasted` and `Stop` mean
 /// anything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
     Start(Box<Start>),
+    /// Make ready what needs no account: `Start` may follow, or `Stop`.
+    Warm(Box<Warm>),
     /// Nothing is played: an account is to be signed in without a phone on the local network.
     Pair(Box<Pair>),
     /// The address that the browser was led to, with its one-time code in it.
@@ -76,6 +78,16 @@ pub struct Start {
     pub daemon_pid: u32,
 }
 
+/// What an engine is told that has nobody to sign in yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Warm {
+    pub protocol: u32,
+    pub device: DeviceId,
+    pub speaker: config::Speaker,
+    pub network: config::Network,
+    pub log: config::LogLevel,
+}
+
 /// What a child that only signs somebody in is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
@@ -94,6 +106,12 @@ pub struct Pair {
 impl From<Start> for Command {
     fn from(start: Start) -> Self {
         Self::Start(Box::new(start))
+    }
+}
+
+impl From<Warm> for Command {
+    fn from(warm: Warm) -> Self {
+        Self::Warm(Box::new(warm))
     }
 }
 

@@ -11,9 +11,9 @@ use tokio::time::timeout;
 
 use super::connect::put::Facts;
 use crate::{
-    config::{Autoplay, Curve},
+    config::{Autoplay, Curve, Network, Speaker},
     engine::messages::Start,
-    model::{DeviceType, Login, Refusal, Secret},
+    model::{DeviceId, DeviceType, Login, Refusal, Secret},
 };
 
 /// For one answer of the resolver that names access points.
@@ -40,15 +40,19 @@ pub enum Failure {
 
 /// What librespot is told about itself.
 pub fn session_config(start: &Start) -> SessionConfig {
+    config_of(&start.device, &start.network, &start.speaker)
+}
+
+/// The same, without anybody to sign in.
+pub fn config_of(device: &DeviceId, network: &Network, speaker: &Speaker) -> SessionConfig {
     SessionConfig {
-        device_id: start.device.as_str().to_owned(),
-        proxy: start
-            .network
+        device_id: device.as_str().to_owned(),
+        proxy: network
             .proxy
             .as_deref()
             .and_then(|proxy| proxy.parse().ok()),
-        ap_port: start.network.ap_port,
-        autoplay: match start.speaker.audio.autoplay {
+        ap_port: network.ap_port,
+        autoplay: match speaker.audio.autoplay {
             Autoplay::App => None,
             Autoplay::On => Some(true),
             Autoplay::Off => Some(false),

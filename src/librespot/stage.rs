@@ -33,9 +33,11 @@ const LIST_LIMIT: Duration = Duration::from_secs(10);
 /// How long leaving the phone's picker may take.
 const LEAVE_LIMIT: Duration = Duration::from_millis(1_800);
 
-/// Plays for one account until told to stop (`Ok`), or until it is not let in (any more).
+/// Plays for one account until told to stop (`Ok`), or until it is not let in (any more). A session
+/// that was made ready for these settings saves time.
 pub async fn play(
     start: Start,
+    made_ready: Option<Session>,
     reporter: &Reporter,
     mut commands: Receiver<Command>,
     tells: UnboundedReceiver<Tell>,
@@ -50,7 +52,7 @@ pub async fn play(
         start.daemon_pid,
     );
     let config = session::session_config(&start);
-    let session = Session::new(config.clone(), None);
+    let session = made_ready.unwrap_or_else(|| Session::new(config.clone(), None));
     let sessions = Holder::new(session.clone());
     let (player, events) = Player::start(output.inlet(), PlayerSettings::of(&start.speaker.audio))
         .map_err(|error| Failure::Lost(format!("no thread for the player: {error}")))?;

@@ -22,6 +22,7 @@ mod seats;
 mod secrets;
 mod service;
 mod socket;
+mod spare;
 mod speakers;
 mod status;
 mod tape;
