@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::{JoinHandle, JoinSet},
     time::timeout,
 };
@@ -37,6 +37,7 @@ struct Running {
     knocks: mpsc::Sender<Knock>,
     changes: mpsc::Sender<NewSettings>,
     active_user: watch::Sender<Option<String>>,
+    asked: Arc<Notify>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -241,12 +242,14 @@ impl House {
             place.clone(),
             self.news.clone(),
         );
+        let asked = speaker.asked_by();
         let task = tokio::spawn(speaker.run(knocked, changed, stop.clone()));
         let running = Running {
             settings,
             knocks,
             changes,
             active_user,
+            asked,
             stop,
             task,
         };
@@ -284,6 +287,7 @@ impl House {
                 identity,
                 requests,
                 active_user,
+                asked: running.asked.clone(),
             });
         }
         let discovery = Discovery::start(&self.config.network, shown, self.notices.clone()).await;

@@ -16,14 +16,14 @@ pub mod names;
 mod tests;
 mod told;
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use advert::{Advert, Heard, Service};
 use endpoint::{Endpoint, Gate, Limits, Shared};
 use interfaces::{Selection, Watch};
 use names::Clash;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -65,6 +65,8 @@ pub struct Speaker {
     pub requests: mpsc::Sender<Request>,
     /// The account that is signed in, as `getInfo` shows it.
     pub active_user: watch::Receiver<Option<String>>,
+    /// Told when somebody asks what the speaker is: he may be about to hand an account over.
+    pub asked: Arc<Notify>,
 }
 
 /// What a phone asked for. Its HTTP request is answered when `answer` is, or after ten seconds
@@ -142,6 +144,7 @@ impl Discovery {
         let endpoints = speakers.into_iter().map(|speaker| {
             let shown = (!network.hide_active_user).then_some(speaker.active_user);
             let shared = Shared::new(speaker.identity, speaker.requests, shown, limits);
+            let shared = shared.telling(speaker.asked);
             Endpoint::new(shared, gate.clone())
         });
         let mut discovery = Self {

@@ -98,6 +98,7 @@ async fn start(network: &Network) -> Rig {
         identity: identity(),
         requests: asked,
         active_user,
+        asked: Default::default(),
     };
     let discovery = Discovery::start(network, vec![speaker], sender).await;
     let stop = CancellationToken::new();
@@ -367,6 +368,7 @@ fn a_port_that_is_taken_is_a_condition_until_it_is_free() {
                 },
                 requests: asked.clone(),
                 active_user: active_user.clone(),
+                asked: Default::default(),
             };
             let discovery = Discovery::start(&Network::default(), vec![speaker], sender).await;
             let stop = CancellationToken::new();

@@ -15,17 +15,19 @@ use crate::{
 
 /// Raised when a message changes its meaning. Both sides are the same binary, except while one is
 /// being replaced under a running daemon.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// No honest line is longer; a longer one ends the conversation.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
 
-/// Daemon → engine. `Start` or `Pair` comes first and once; after `Pair` only `Pasted` and `Stop` mean
+/// Daemon → engine. `Start`, `Warm` and then `Start`, or `Pair` comes first and once; after `Pair` only `Pasted` and `Stop` mean
 /// anything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
     Start(Box<Start>),
+    /// Make ready what needs no account: `Start` may follow, or `Stop`.
+    Warm(Box<Warm>),
     /// Nothing is played: an account is to be signed in without a phone on the local network.
     Pair(Box<Pair>),
     /// The address that the browser was led to, with its one-time code in it.
@@ -76,6 +78,16 @@ pub struct Start {
     pub daemon_pid: u32,
 }
 
+/// What an engine is told that has nobody to sign in yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Warm {
+    pub protocol: u32,
+    pub device: DeviceId,
+    pub speaker: config::Speaker,
+    pub network: config::Network,
+    pub log: config::LogLevel,
+}
+
 /// What a child that only signs somebody in is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
@@ -94,6 +106,12 @@ pub struct Pair {
 impl From<Start> for Command {
     fn from(start: Start) -> Self {
         Self::Start(Box::new(start))
+    }
+}
+
+impl From<Warm> for Command {
+    fn from(warm: Warm) -> Self {
+        Self::Warm(Box::new(warm))
     }
 }
 
@@ -121,10 +139,18 @@ pub enum Event {
     Refused {
         refusal: Refusal,
     },
-    /// Spotify cannot be reached, or the session is lost. The engine ends after this.
+    /// Spotify could not be reached for the first sign-in, or the engine cannot go on. It ends after
+    /// this.
     Lost {
         why: String,
     },
+    /// The session is lost, and another is being made, for as long as it takes; said again when
+    /// there is another reason. The music goes on meanwhile, as far as it can.
+    Interrupted {
+        why: String,
+    },
+    /// After `Interrupted`: a new session stands, and connect-state lists the speaker again.
+    Resumed,
     Checked {
         id: u64,
         alive: bool,

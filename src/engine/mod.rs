@@ -6,5 +6,7 @@
 
 mod child;
 pub mod messages;
+mod pace;
 
 pub use child::{Engine, Heard};
+pub use pace::back_off;

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use librespot_core::Session;
 use tokio::{
     sync::mpsc::{self, Receiver, Sender},
     task::AbortHandle,
@@ -12,6 +11,8 @@ use tracing::debug;
 
 use super::{
     connect::Deck,
+    current::Current,
+    session,
     tracks::{self, Reason, Unopened, Wish},
 };
 use crate::{
@@ -29,9 +30,12 @@ pub type Outcome = (LoadId, Result<Box<tracks::Opened>, Unopened>);
 /// One track plays and one is prepared; more answers than these are late ones.
 const OUTCOMES: usize = 8;
 
+/// A track that was opened again has to get on by so much before it is opened once more.
+const PROGRESS_MS: u32 = 2_000;
+
 /// What a loader works with.
 pub struct Tools {
-    pub session: Session,
+    pub current: Current,
     pub player: Player,
     pub clock: Clock,
     pub volume: Arc<VolumeControl>,
@@ -56,6 +60,9 @@ pub struct Loader {
 /// One track on its way or in the player.
 struct Slot {
     id: LoadId,
+    uri: Uri,
+    /// Where it broke off for want of bytes and was opened anew, if it was.
+    again_ms: Option<u32>,
     /// Where it begins.
     begin_ms: u32,
     state: State,
@@ -124,7 +131,7 @@ impl Loader {
 
     /// Begins to open a track.
     fn open(&self, id: LoadId, uri: &Uri, position_ms: u32, budget: Budget) -> Slot {
-        let session = self.tools.session.clone();
+        let current = self.tools.current.clone();
         let clock = self.tools.clock.clone();
         let wish = Wish {
             bitrate: self.tools.bitrate,
@@ -132,20 +139,22 @@ impl Loader {
             offset: 0,
             playing: Arc::new(move || clock.now().consuming),
         };
-        let uri = uri.to_string();
+        let asked = uri.to_string();
         let outcomes = self.outcomes.clone();
         let forbidden = self.tools.keys_from_ms.is_some_and(|ms| unix_ms() < ms);
         let task = tokio::spawn(async move {
             let opened = if forbidden {
                 Err(Unopened::Failed(Failure::KeyRefused { code: None }))
             } else {
-                tracks::open(&session, &uri, &wish).await.map(Box::new)
+                open(&current, &asked, &wish).await.map(Box::new)
             };
             // Whoever asked has gone when this fails.
             let _ = outcomes.send((id, opened)).await;
         });
         Slot {
             id,
+            uri: uri.clone(),
+            again_ms: None,
             begin_ms: position_ms,
             state: State::Opening(task.abort_handle()),
         }
@@ -216,7 +225,14 @@ impl Loader {
     }
 
     /// Puts the player's news into the machine's words.
-    pub fn heard(&mut self, event: Event) -> Option<Heard> {
+    pub fn heard(&mut self, event: Event) -> Vec<Heard> {
+        if let Event::Failed { id, why } = &event {
+            return self.failed(*id, why);
+        }
+        self.said(event).into_iter().collect()
+    }
+
+    fn said(&mut self, event: Event) -> Option<Heard> {
         Some(match event {
             Event::Started { id } | Event::Flowing { id } => Heard::Started {
                 id,
@@ -235,10 +251,8 @@ impl Loader {
                 debug!("track {id} broke off at {position_ms} ms");
                 return None;
             }
-            Event::Failed { id, why } => Heard::Failed {
-                id,
-                why: self.why_failed(id, &why),
-            },
+            // Told by `failed`.
+            Event::Failed { .. } => return None,
             Event::OutputLost { id } => {
                 self.lost = true;
                 let id = id.filter(|_| self.playing)?;
@@ -262,6 +276,35 @@ impl Loader {
             self.current = Some(next);
         }
         Heard::Joined { id }
+    }
+
+    /// A track that starved is opened again where it stopped, once at each place: the line may have
+    /// been away for longer than what was fetched ahead. To open it waits for the line.
+    fn failed(&mut self, id: LoadId, why: &player::Why) -> Vec<Heard> {
+        let why = self.why_failed(id, why);
+        let position_ms = self.position(id);
+        let starved = |slot: &&Slot| {
+            let stuck = slot
+                .again_ms
+                .is_some_and(|at| position_ms <= at + PROGRESS_MS);
+            slot.id == id && !stuck
+        };
+        let slot = self.current.as_ref().filter(starved);
+        let Some(slot) = slot.filter(|_| why == Why::Network) else {
+            return vec![Heard::Failed { id, why }];
+        };
+        debug!("track {id} ran dry at {position_ms} ms; it is opened again");
+        let uri = slot.uri.clone();
+        let mut slot = self.open(id, &uri, position_ms, Budget::Playing);
+        slot.again_ms = Some(position_ms);
+        self.current = Some(slot);
+        let mut heard = vec![Heard::Stalled { id, position_ms }];
+        // The player lets go of what is next when something is loaded.
+        if let Some(next) = self.next.take() {
+            self.tools.player.order(Order::DropNext);
+            heard.push(Heard::Failed { id: next.id, why });
+        }
+        heard
     }
 
     fn why_failed(&mut self, id: LoadId, why: &player::Why) -> Why {
@@ -349,6 +392,27 @@ impl Deck for Loader {
 
     fn set_volume(&mut self, volume: Volume) {
         self.tools.volume.set(volume);
+    }
+}
+
+/// Opens a track over the session that stands, and waits while there is none.
+async fn open(current: &Current, uri: &str, wish: &Wish) -> Result<tracks::Opened, Unopened> {
+    loop {
+        let (session, number) = current.standing().await;
+        let opened = tokio::select! {
+            opened = tracks::open(current, uri, wish) => opened,
+            () = current.fallen(number) => continue,
+        };
+        match &opened {
+            // A link that is dead without knowing it is the cause more often than the service is.
+            Err(Unopened::Failed(failure))
+                if failure.blame() == Blame::Line && !session::is_alive(&session).await =>
+            {
+                debug!("the access point is silent; the session is given up");
+                session.shutdown();
+            }
+            _ => return opened,
+        }
     }
 }
 

@@ -1,15 +1,18 @@
 //! Inside the child process: the conversation with Spotify, on the librespot crates.
 //!
-//! [`engine_main`] is the whole life of an engine: one account, one session. When the session is lost the
-//! engine says so and ends; the daemon starts another and tells it what to take up again. An engine
-//! whose first command is `Pair` plays nothing: it signs somebody in ([`mod@pair`]) and ends.
+//! [`engine_main`] is the whole life of an engine: one account. When its session is lost, another one
+//! is made under the running player ([`mod@renewal`]). An engine whose first command is `Pair` plays
+//! nothing: it signs somebody in ([`mod@pair`]) and ends.
 
 pub mod connect;
+mod current;
 mod loader;
 mod pair;
+mod renewal;
 mod serve;
 mod service;
 mod session;
+mod spare;
 mod stage;
 mod telltale;
 pub mod tracks;
@@ -17,12 +20,13 @@ mod wire;
 
 use std::{io, process::ExitCode};
 
+use librespot_core::Session;
 use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::{
     config::LogLevel,
-    engine::messages::{Command, Event, PROTOCOL, Pair, Start},
+    engine::messages::{Command, Event, PROTOCOL, Pair, Start, Warm},
 };
 use telltale::{Tell, Telltale};
 use wire::Reporter;
@@ -46,12 +50,15 @@ pub fn engine_main(begin: impl FnOnce(LogLevel, &str)) -> ExitCode {
 /// What this child is for.
 enum Task {
     Play(Box<Start>),
+    /// To play when somebody comes.
+    Wait(Box<Warm>),
     Pair(Box<Pair>),
 }
 
 fn run(begin: impl FnOnce(LogLevel, &str), reporter: &Reporter) -> io::Result<()> {
     let task = match wire::read_command(&mut io::stdin().lock())? {
         Some(Command::Start(start)) if start.protocol == PROTOCOL => Task::Play(start),
+        Some(Command::Warm(warm)) if warm.protocol == PROTOCOL => Task::Wait(warm),
         Some(Command::Pair(pair)) if pair.protocol == PROTOCOL => Task::Pair(pair),
         Some(_) => return Err(io::Error::other("the engine is started by the daemon only")),
         None => return Ok(()),
@@ -61,6 +68,7 @@ fn run(begin: impl FnOnce(LogLevel, &str), reporter: &Reporter) -> io::Result<()
     Telltale::install(reporter.clone(), tell);
     match &task {
         Task::Play(start) => begin(start.log, &start.speaker.name),
+        Task::Wait(warm) => begin(warm.log, &warm.speaker.name),
         Task::Pair(pair) => begin(pair.log, &pair.name),
     }
     let commands = wire::listen();
@@ -69,7 +77,8 @@ fn run(begin: impl FnOnce(LogLevel, &str), reporter: &Reporter) -> io::Result<()
         .max_blocking_threads(4)
         .build()?;
     match task {
-        Task::Play(start) => runtime.block_on(play(*start, reporter, commands, tells)),
+        Task::Play(start) => runtime.block_on(play(*start, None, reporter, commands, tells)),
+        Task::Wait(warm) => runtime.block_on(wait(*warm, reporter, commands, tells)),
         Task::Pair(pair) => runtime.block_on(pair::pair(*pair, reporter, commands)),
     }
     // Threads that librespot left behind must not hold up the end.
@@ -77,13 +86,25 @@ fn run(begin: impl FnOnce(LogLevel, &str), reporter: &Reporter) -> io::Result<()
     Ok(())
 }
 
+async fn wait(
+    warm: Warm,
+    reporter: &Reporter,
+    mut commands: mpsc::Receiver<Command>,
+    tells: mpsc::UnboundedReceiver<Tell>,
+) {
+    if let Some((start, session)) = spare::stand_by(&warm, reporter, &mut commands).await {
+        play(start, session, reporter, commands, tells).await;
+    }
+}
+
 async fn play(
     start: Start,
+    session: Option<Session>,
     reporter: &Reporter,
     commands: mpsc::Receiver<Command>,
     tells: mpsc::UnboundedReceiver<Tell>,
 ) {
-    let Err(failure) = stage::play(start, reporter, commands, tells).await else {
+    let Err(failure) = stage::play(start, session, reporter, commands, tells).await else {
         return;
     };
     let event = match failure {

@@ -1,22 +1,23 @@
 //! The engine's loop: orders, the dealer, the player and the output, each handed to the machine,
 //! and what the machine has to tell, told to the daemon.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use librespot_core::Session;
 use tokio::{
     sync::{
         mpsc::{Receiver, UnboundedReceiver},
         watch,
     },
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval},
 };
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::{
     connect::{Desk, News, translate},
+    current::Holder,
     loader::{Loader, Outcome},
-    session::Failure,
+    renewal::{Fresh, Recipe, Renewal},
+    session::{self, Failure},
     telltale::Tell,
     wire::Reporter,
 };
@@ -32,9 +33,6 @@ use crate::{
 /// off the log at once; this is for the case that it was not said.
 const CHECK: Duration = Duration::from_secs(5);
 
-/// How long an answer to "are you alive" may take over the access-point link.
-const ALIVE_LIMIT: Duration = Duration::from_millis(1_200);
-
 /// Everything that can happen to a stage besides what the dealer says.
 pub(super) struct Inputs {
     pub commands: Receiver<Command>,
@@ -48,7 +46,15 @@ pub(super) struct Inputs {
 /// A signed-in account at work.
 pub(super) struct Stage<'a> {
     pub reporter: &'a Reporter,
-    pub session: &'a Session,
+    pub sessions: Holder,
+    /// What the next session is made from.
+    pub recipe: Recipe,
+    /// Since when there is a session, or was.
+    pub since: Instant,
+    /// While a new session is being made.
+    pub renewal: Option<Renewal>,
+    /// The session was lost, and connect-state does not know of a new one yet.
+    pub interrupted: bool,
     pub desk: Desk<Loader>,
     /// Whether a key was granted or refused last.
     pub keys: Option<bool>,
@@ -58,18 +64,21 @@ impl Stage<'_> {
     /// Waits until connect-state lists the speaker.
     pub(super) async fn listed(&mut self) -> Result<(), Failure> {
         let started = self.desk.start().await.map_err(Failure::Lost)?;
-        self.tell(started)?;
+        self.tell(started);
         loop {
             let news = self.desk.next().await;
+            if news.contains(&News::DealerLost) {
+                return Err(Failure::Lost("the dealer is gone".into()));
+            }
             let listed = news.contains(&News::Listed);
-            self.tell(news)?;
+            self.tell(news);
             if listed {
                 return Ok(());
             }
         }
     }
 
-    /// Serves until told to stop, or until the session is lost.
+    /// Serves until told to stop, or until Spotify does not let the account in any more.
     pub(super) async fn serve(&mut self, inputs: &mut Inputs) -> Result<(), Failure> {
         let mut check = interval(CHECK);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -92,30 +101,58 @@ impl Stage<'_> {
                     self.output(report);
                     vec![]
                 }
-                Some(tell) = inputs.tells.recv() => self.overheard(&tell)?,
+                fresh = done(&mut self.renewal) => self.renewed(fresh?),
+                Some(tell) = inputs.tells.recv() => self.overheard(&tell),
                 Ok(()) = inputs.level.changed() => {
                     let level = *inputs.level.borrow_and_update();
                     self.desk.input(Input::Level(level))
                 }
-                _ = check.tick() => self.check()?,
+                _ = check.tick() => self.check(),
             };
-            self.tell(news)?;
+            self.tell(news);
         }
     }
 
-    fn check(&mut self) -> Result<Vec<News>, Failure> {
-        if self.session.is_invalid() {
-            return Err(link_gone());
-        }
+    fn check(&mut self) -> Vec<News> {
+        self.look_at_link();
         let Some((id, position_ms)) = self.desk.deck().place() else {
-            return Ok(vec![]);
+            return vec![];
         };
-        Ok(self.desk.input(Input::Clock { id, position_ms }))
+        self.desk.input(Input::Clock { id, position_ms })
+    }
+
+    /// Has a lost session replaced. (The log of a session that was let go says "lost", too.)
+    fn look_at_link(&mut self) {
+        if self.sessions.session().is_invalid() {
+            self.interrupt("the link to the access point is gone");
+        }
+    }
+
+    /// The session is lost: another one is made while the music goes on.
+    fn interrupt(&mut self, why: &str) {
+        if self.renewal.is_some() {
+            return;
+        }
+        warn!("the session is lost ({why}); signing in again");
+        self.sessions.fell();
+        self.interrupted = true;
+        let why = why.to_owned();
+        self.reporter.report(&Event::Interrupted { why });
+        let reporter = self.reporter.clone();
+        self.renewal = Some(Renewal::start(self.recipe.clone(), self.since, reporter));
+    }
+
+    fn renewed(&mut self, fresh: Fresh) -> Vec<News> {
+        self.renewal = None;
+        self.since = Instant::now();
+        self.recipe.login = fresh.login;
+        self.sessions.stands(fresh.session.clone());
+        self.desk.renew(fresh.session, fresh.streams)
     }
 
     async fn command(&mut self, command: Command) -> Vec<News> {
         if let Command::Check { id } = command {
-            let alive = self.alive().await;
+            let alive = !self.interrupted && session::is_alive(&self.sessions.session()).await;
             self.reporter.report(&Event::Checked { id, alive });
             return vec![];
         }
@@ -128,22 +165,12 @@ impl Stage<'_> {
         }
     }
 
-    /// Whether the access point still answers. Any answer will do, a refusal too.
-    async fn alive(&self) -> bool {
-        if self.session.is_invalid() {
-            return false;
-        }
-        let Ok(question) = self.session.mercury().get("hm://siskin/alive") else {
-            return false;
-        };
-        timeout(ALIVE_LIMIT, question).await.is_ok() && !self.session.is_invalid()
-    }
-
     fn player(&mut self, event: player::Event) -> Vec<News> {
-        match self.desk.deck().heard(event) {
-            Some(heard) => self.hear(heard),
-            None => vec![],
-        }
+        let heard = self.desk.deck().heard(event);
+        heard
+            .into_iter()
+            .flat_map(|heard| self.hear(heard))
+            .collect()
     }
 
     fn hear(&mut self, heard: Heard) -> Vec<News> {
@@ -180,16 +207,16 @@ impl Stage<'_> {
         self.reporter.report(&Event::Cleared { code });
     }
 
-    fn overheard(&mut self, tell: &Tell) -> Result<Vec<News>, Failure> {
+    fn overheard(&mut self, tell: &Tell) -> Vec<News> {
         match tell {
-            Tell::Lost => return Err(link_gone()),
+            Tell::Lost => self.look_at_link(),
             Tell::KeyRefused => self.keys_are(true),
             Tell::NotPremium { .. } => {}
         }
-        Ok(vec![])
+        vec![]
     }
 
-    fn tell(&mut self, news: Vec<News>) -> Result<(), Failure> {
+    fn tell(&mut self, news: Vec<News>) {
         for news in news {
             match news {
                 News::Playback(playback) => {
@@ -200,12 +227,15 @@ impl Stage<'_> {
                 }
                 News::Raised(condition) => self.reporter.report(&Event::Raised { condition }),
                 News::Cleared(code) => self.cleared(code),
-                News::Listed => {}
+                News::Listed => {
+                    if std::mem::take(&mut self.interrupted) {
+                        self.reporter.report(&Event::Resumed);
+                    }
+                }
                 News::LoggedOut => self.reporter.report(&Event::LoggedOut),
-                News::DealerLost => return Err(Failure::Lost("the dealer is gone".into())),
+                News::DealerLost => self.interrupt("the dealer is gone"),
             }
         }
-        Ok(())
     }
 }
 
@@ -216,6 +246,9 @@ fn in_album_order(playback: &Playback) -> bool {
     playback.context.as_ref().is_some_and(album) && !playback.shuffle
 }
 
-fn link_gone() -> Failure {
-    Failure::Lost("the link to the access point is gone".into())
+async fn done(renewal: &mut Option<Renewal>) -> Result<Fresh, Failure> {
+    match renewal {
+        Some(renewal) => renewal.done().await,
+        None => std::future::pending().await,
+    }
 }

@@ -15,16 +15,20 @@ use super::{
     service::{self, JSON, Patience, Question},
 };
 use crate::{
-    config::{Autoplay, Curve},
+    config::{Autoplay, Curve, Network, Speaker},
     engine::messages::Start,
-    model::{DeviceType, Login, Refusal, Secret},
+    model::{DeviceId, DeviceType, Login, Refusal, Secret},
 };
 
-/// For the link to an access point, up to six of which are tried.
-const LINK_LIMIT: Duration = Duration::from_secs(15);
+/// For one answer of the resolver that names access points.
+const RESOLVE_LIMIT: Duration = Duration::from_secs(3);
+const RESOLVE_TRIES: u32 = 2;
+/// For the link to an access point: the first that is silent gives way to the next soon enough for
+/// a phone that waits. (librespot tries up to six that refuse in the time of one of these.)
+const LINK_LIMITS: [Duration; 2] = [Duration::from_secs(4), Duration::from_secs(10)];
 /// For one answer of a token service.
-const TOKEN_LIMIT: Duration = Duration::from_secs(5);
-const TOKEN_TRIES: u32 = 2;
+const TOKEN_LIMIT: Duration = Duration::from_secs(3);
+const TOKEN_TRIES: u32 = 3;
 const TOKEN_PAUSE: Duration = Duration::from_millis(300);
 
 /// Spotify sends the product a moment after the welcome. If it never does, the account is taken
@@ -40,15 +44,19 @@ pub enum Failure {
 
 /// What librespot is told about itself.
 pub fn session_config(start: &Start) -> SessionConfig {
+    config_of(&start.device, &start.network, &start.speaker)
+}
+
+/// The same, without anybody to sign in.
+pub fn config_of(device: &DeviceId, network: &Network, speaker: &Speaker) -> SessionConfig {
     SessionConfig {
-        device_id: start.device.as_str().to_owned(),
-        proxy: start
-            .network
+        device_id: device.as_str().to_owned(),
+        proxy: network
             .proxy
             .as_deref()
             .and_then(|proxy| proxy.parse().ok()),
-        ap_port: start.network.ap_port,
-        autoplay: match start.speaker.audio.autoplay {
+        ap_port: network.ap_port,
+        autoplay: match speaker.audio.autoplay {
             Autoplay::App => None,
             Autoplay::On => Some(true),
             Autoplay::Off => Some(false),
@@ -80,22 +88,15 @@ pub fn facts(start: &Start, session: &Session) -> Facts {
 ///
 /// # Errors
 /// [`Failure::Refused`] when Spotify said no; [`Failure::Lost`] when it could not be asked.
-pub async fn sign_in(start: &Start, session: &Session) -> Result<Login, Failure> {
+pub async fn sign_in(login: &Login, session: &Session) -> Result<Login, Failure> {
     let credentials = Credentials {
-        username: Some(start.login.user.clone()),
-        auth_type: AuthenticationType::from_i32(start.login.kind)
+        username: Some(login.user.clone()),
+        auth_type: AuthenticationType::from_i32(login.kind)
             .unwrap_or(AuthenticationType::AUTHENTICATION_STORED_SPOTIFY_CREDENTIALS),
-        auth_data: start.login.secret.expose().to_vec(),
+        auth_data: login.secret.expose().to_vec(),
     };
-    let link = async {
-        timeout(LINK_LIMIT, session.connect(credentials, false))
-            .await
-            .map_err(|_| late("the access point"))?
-            .map_err(|error| classify(&error))
-    };
-    // Needs nothing of the account, so it is fetched beside.
-    let client_token = timeout(TOKEN_LIMIT, session.spclient().client_token());
-    let (linked, _) = tokio::join!(link, client_token);
+    // The client token needs nothing of the account, so it is fetched beside.
+    let (linked, _) = tokio::join!(link(credentials, session), client_token(session));
     linked?;
     let login = Login {
         user: session.username(),
@@ -106,6 +107,55 @@ pub async fn sign_in(start: &Start, session: &Session) -> Result<Login, Failure>
     premium?;
     token?;
     Ok(login)
+}
+
+/// What a sign-in needs that has nothing to do with an account.
+pub async fn warm_up(session: &Session) {
+    let _ = tokio::join!(resolve(session), client_token(session));
+}
+
+/// Asks where the access points are, unless that is known.
+async fn resolve(session: &Session) -> Result<(), Failure> {
+    for _ in 0..RESOLVE_TRIES {
+        // The service for requests comes with the same answer, and is remembered once asked for.
+        let asked = timeout(RESOLVE_LIMIT, session.spclient().get_accesspoint()).await;
+        match asked {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => return Err(classify(&error)),
+            Err(_) => {}
+        }
+    }
+    Err(late("the list of access points"))
+}
+
+async fn link(credentials: Credentials, session: &Session) -> Result<(), Failure> {
+    resolve(session).await?;
+    for limit in LINK_LIMITS {
+        let linked = timeout(limit, session.connect(credentials.clone(), false)).await;
+        if let Ok(linked) = linked {
+            return linked.map_err(|error| classify(&error));
+        }
+    }
+    Err(late("the access point"))
+}
+
+/// Whoever needs it later asks again, so that a failure is nobody's.
+async fn client_token(session: &Session) {
+    let _ = timeout(TOKEN_LIMIT, session.spclient().client_token()).await;
+}
+
+/// How long an answer to "are you alive" may take over the access-point link.
+const ALIVE_LIMIT: Duration = Duration::from_millis(1_200);
+
+/// Whether the access point still answers. Any answer will do, a refusal too.
+pub async fn is_alive(session: &Session) -> bool {
+    if session.is_invalid() {
+        return false;
+    }
+    let Ok(question) = session.mercury().get("hm://siskin/alive") else {
+        return false;
+    };
+    timeout(ALIVE_LIMIT, question).await.is_ok() && !session.is_invalid()
 }
 
 /// The token for everything that is asked over HTTP, asked for once more if need be.

@@ -1,6 +1,6 @@
 //! The engine's stage: session, player and output are brought together, served, and taken down.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use librespot_core::Session;
 use tokio::{
@@ -11,7 +11,9 @@ use tracing::{debug, warn};
 
 use super::{
     connect::{Deck, Desk},
+    current::Holder,
     loader::{Loader, Tools},
+    renewal::Recipe,
     serve::{Inputs, Stage},
     session::{self, Failure},
     telltale::Tell,
@@ -26,14 +28,16 @@ use crate::{
 };
 
 /// From the open dealer to the picker.
-const LIST_LIMIT: Duration = Duration::from_secs(15);
+const LIST_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long leaving the phone's picker may take.
 const LEAVE_LIMIT: Duration = Duration::from_millis(1_800);
 
-/// Plays for one account until told to stop (`Ok`) or until the session is gone.
+/// Plays for one account until told to stop (`Ok`), or until it is not let in (any more). A session
+/// that was made ready for these settings saves time.
 pub async fn play(
     start: Start,
+    made_ready: Option<Session>,
     reporter: &Reporter,
     mut commands: Receiver<Command>,
     tells: UnboundedReceiver<Tell>,
@@ -47,11 +51,13 @@ pub async fn play(
         reports_in,
         start.daemon_pid,
     );
-    let session = Session::new(session::session_config(&start), None);
+    let config = session::session_config(&start);
+    let session = made_ready.unwrap_or_else(|| Session::new(config.clone(), None));
+    let sessions = Holder::new(session.clone());
     let (player, events) = Player::start(output.inlet(), PlayerSettings::of(&start.speaker.audio))
         .map_err(|error| Failure::Lost(format!("no thread for the player: {error}")))?;
     let (loader, opened) = Loader::new(Tools {
-        session: session.clone(),
+        current: sessions.current(),
         player,
         clock: output.clock(),
         volume: volume.clone(),
@@ -64,12 +70,19 @@ pub async fn play(
         .map_err(|error| Failure::Lost(error.to_string()))?;
     let mut stage = Stage {
         reporter,
-        session: &session,
+        sessions,
+        recipe: Recipe {
+            config,
+            login: start.login.clone(),
+        },
+        since: Instant::now(),
+        renewal: None,
+        interrupted: false,
         desk,
         keys: None,
     };
     let coming = async {
-        let login = session::sign_in(&start, &session).await?;
+        let login = session::sign_in(&start.login, &session).await?;
         timeout(LIST_LIMIT, stage.listed())
             .await
             .map_err(|_| Failure::Lost("connect-state did not list the speaker".into()))??;
@@ -79,6 +92,9 @@ pub async fn play(
         login = coming => login?,
         () = told_to_stop(&mut commands) => return Ok(()),
     };
+    stage.recipe.login = login.clone();
+    stage.since = Instant::now();
+    stage.sessions.stands(session.clone());
     ready(reporter, &session, login);
 
     let mut inputs = Inputs {
@@ -89,10 +105,12 @@ pub async fn play(
         tells,
         level: volume.watch(),
     };
-    let naming = async {
+    let naming = async move {
         if let Some(name) = session::display_name(&session).await {
             reporter.report(&Event::Named { name });
         }
+        // It may be replaced, and is to be free then.
+        drop(session);
         std::future::pending::<std::convert::Infallible>().await
     };
     let end = tokio::select! {

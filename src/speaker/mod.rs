@@ -12,6 +12,7 @@ mod knock_tests;
 mod phase;
 mod policy;
 mod shown;
+mod spare;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -19,7 +20,7 @@ mod trouble;
 use std::{collections::HashMap, process, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     task::JoinSet,
     time::{Instant, sleep, sleep_until},
 };
@@ -40,6 +41,7 @@ use crate::{
 };
 use phase::{Action, Answer, Arrival, Input, Now, Seat, Seats, Ticket, Timer};
 use policy::Who;
+use spare::Spares;
 
 /// A level is kept on disk when nobody has changed it for this long.
 const LEVEL_SETTLES: Duration = Duration::from_secs(2);
@@ -120,6 +122,9 @@ pub struct Speaker {
     news: mpsc::Sender<(Arc<str>, News)>,
     seats: Seats,
     engines: HashMap<Seat, Engine>,
+    spares: Spares,
+    /// Somebody on the network asked what the speaker is.
+    asked: Arc<Notify>,
     answers: HashMap<Ticket, Waiting>,
     last_ticket: Ticket,
     timers: JoinSet<Timer>,
@@ -154,6 +159,8 @@ impl Speaker {
             news,
             seats: Seats::default(),
             engines: HashMap::new(),
+            spares: Spares::default(),
+            asked: Arc::default(),
             answers: HashMap::new(),
             last_ticket: 0,
             timers: JoinSet::new(),
@@ -168,6 +175,11 @@ impl Speaker {
         }
     }
 
+    /// To be notified when somebody on the network asks what the speaker is.
+    pub fn asked_by(&self) -> Arc<Notify> {
+        self.asked.clone()
+    }
+
     /// Signs the last account in and serves until `stop`; then every engine has left and the level
     /// is kept.
     pub async fn run(
@@ -178,6 +190,7 @@ impl Speaker {
     ) {
         let start = self.recall().await;
         self.step(start).await;
+        let asked = self.asked.clone();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -186,6 +199,8 @@ impl Speaker {
                 Some(new) = changes.recv() => self.change(new).await,
                 Some(Ok(timer)) = self.timers.join_next() => self.step(Input::Timer(timer)).await,
                 Some(_) = self.leaving.join_next() => {}
+                () = asked.notified() => self.asked(),
+                () = at(self.spares.until()) => self.spares.dismiss(),
                 () = at(self.keep_level_at) => self.keep_level().await,
                 () = at(self.look_at_visitor) => self.look_after_visitor().await,
             }
@@ -194,6 +209,9 @@ impl Speaker {
     }
 
     async fn close(mut self) {
+        if let Some(spare) = self.spares.take() {
+            self.leaving.spawn(spare.stop());
+        }
         for (_, engine) in self.engines.drain() {
             self.leaving.spawn(engine.stop());
         }
@@ -205,6 +223,12 @@ impl Speaker {
     }
 
     async fn heard(&mut self, seat: Seat, heard: Heard) {
+        let Some(seat) = self.spares.seat(seat) else {
+            if matches!(heard, Heard::Ended { .. }) {
+                self.spares.ended(seat);
+            }
+            return;
+        };
         let input = match heard {
             Heard::Event(event) => Input::Engine { seat, event },
             Heard::Ended { how } => {
@@ -329,6 +353,7 @@ impl Speaker {
     async fn change(&mut self, new: NewSettings) {
         let renew = new.renew || self.differs_for_resident(&new.settings.speaker).await;
         self.settings = new.settings;
+        self.spares.dismiss();
         self.plan_look();
         if renew {
             self.step(Input::Renew).await;
@@ -421,6 +446,9 @@ impl Speaker {
             keys_from_ms: briefing.keys_from_ms,
             daemon_pid: process::id(),
         };
+        if self.seat_spare(seat, &start) {
+            return;
+        }
         match Engine::spawn(start, self.ear.clone(), move |heard| (seat, heard)) {
             Ok(engine) => drop(self.engines.insert(seat, engine)),
             Err(error) => {

@@ -33,6 +33,11 @@ fn seat(resident: &Resident) -> (Phase, Option<String>) {
     let (phase, login) = match resident {
         Resident::Nobody => (Phase::Nobody, None),
         Resident::SigningIn { login, .. } => (Phase::SigningIn, Some(login)),
+        Resident::Seated {
+            login,
+            interrupted: true,
+            ..
+        } => (Phase::Retrying, Some(login)),
         Resident::Seated { login, .. } => (Phase::Online, Some(login)),
         Resident::Waiting { login, .. } => (Phase::Retrying, Some(login)),
         Resident::Refused => (Phase::Refused, None),

@@ -1,6 +1,4 @@
-//! The speaker's troubles in the listener's words, and how fast to try again.
-
-use std::time::Duration;
+//! The speaker's troubles in the listener's words.
 
 use super::policy::Denied;
 use crate::model::{Condition, ConditionCode, Login, Refusal, local_date, masked};
@@ -26,20 +24,6 @@ pub const OF_ENGINE: [ConditionCode; 5] = [
     ConditionCode::AccountKeysRefused,
     ConditionCode::StreamTaken,
 ];
-
-/// The longest pause between two attempts.
-const SLOWEST: Duration = Duration::from_secs(60);
-
-/// How long to wait before `attempt` (from 1): not at all, then 1 s, doubling up to a minute.
-/// `dice` (0.0 to 1.0) spreads the speakers of a street that came back after the same outage.
-pub fn back_off(attempt: u32, dice: f64) -> Duration {
-    if attempt <= 1 {
-        return Duration::ZERO;
-    }
-    let full = Duration::from_secs(1 << (attempt - 2).min(6)).min(SLOWEST);
-    full.max(Duration::from_secs(1))
-        .mul_f64(0.75 + 0.25 * dice.clamp(0.0, 1.0))
-}
 
 pub fn unreachable(why: &str) -> Condition {
     Condition::new(
@@ -129,18 +113,4 @@ pub fn stream_taken() -> Condition {
         "this account plays on another device now",
         "pick the speaker in the Spotify app to have it back",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_attempt_is_at_once_and_the_pace_ends_at_a_minute() {
-        assert_eq!(back_off(1, 0.5), Duration::ZERO);
-        assert_eq!(back_off(2, 1.0), Duration::from_secs(1));
-        assert_eq!(back_off(4, 1.0), Duration::from_secs(4));
-        assert_eq!(back_off(40, 1.0), SLOWEST);
-        assert!(back_off(40, 0.0) < SLOWEST);
-    }
 }

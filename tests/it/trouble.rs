@@ -85,48 +85,6 @@ fn spotify_out_of_reach_at_boot_is_told_and_tried_again_until_it_is_back() {
 }
 
 #[test]
-fn music_goes_on_where_it_was_after_the_access_point_is_lost() {
-    scenario(async |world| {
-        let fifo = fifo();
-        let daemon = world.start_on(&fifo);
-        let app = plays(&world, "kim", "Staircase").await;
-        hears(&fifo, 3 * 44_100).await;
-        let engine = one_engine(&daemon).await;
-        let mark = world.sim.record().mark();
-        let heard = fifo.capture().len();
-        let before = app.state();
-        let lost = Instant::now();
-        assert_eq!(world.sim.drop_access_points(), 1);
-        daemon.says("taking playback up").await;
-        hears(&fifo, heard + 2 * 44_100).await;
-        let took = lost.elapsed();
-        println!("two seconds of music were heard {took:?} after the loss");
-        assert!(took < Duration::from_secs(6), "{took:?}");
-        world
-            .sim
-            .record()
-            .assert_order(mark, &[Place::ApLogin, Place::ConnectState]);
-        assert_ne!(one_engine(&daemon).await, engine);
-
-        let now = shows(&app, "the same track", |state| state.playing).await;
-        assert_eq!(now.track_uri, before.track_uri);
-        assert_eq!(now.context_uri, before.context_uri);
-        // What is heard: the staircase goes on at the step it was left at.
-        let capture = fifo.capture();
-        let window = |at: usize| listen::position_of(&capture[at..at + 8_820]);
-        let left = window(heard - 8_820).expect("the staircase before");
-        let back = window(capture.len() - 8_820).expect("the staircase after");
-        let played = (capture.len() - heard) as f64 / 44_100.0;
-        let drift = back - left - played;
-        assert!(
-            drift.abs() < 1.0,
-            "{drift} s off: {left} then {back} after {played}"
-        );
-        daemon.says("over: spotify unreachable").await;
-    });
-}
-
-#[test]
 fn music_goes_on_after_an_outage_of_all_of_spotify() {
     scenario(async |world| {
         let daemon = world.start(&world.settings(NULL));
@@ -135,15 +93,14 @@ fn music_goes_on_after_an_outage_of_all_of_spotify() {
         let before = app.state();
         world.sim.go_dark().await;
         daemon.says("spotify_unreachable").await;
-        assert_eq!(world.info(&found).await.active_user, "");
+        let engine = one_engine(&daemon).await;
+        assert_eq!(world.info(&found).await.active_user, "kim", "still his");
         assert_eq!(
             world.hand_over(&found, "alex").await,
             202,
             "nobody can be signed in now"
         );
-        until("the engines end", PATIENCE, || daemon.engines().is_empty()).await;
         world.sim.come_back().await.expect("the port is free");
-        daemon.says("taking playback up").await;
         let now = shows(&app, "the same track", |state| state.playing).await;
         assert_eq!(now.track_uri, before.track_uri);
         daemon.says("over: spotify unreachable").await;

@@ -189,8 +189,9 @@ fn wrong_requests_get_the_answer_of_the_table() {
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
         assert!(daemon.is_running());
-        assert_eq!(daemon.engines(), Vec::<u32>::new(), "nobody to sign in");
-        assert_eq!(world.sim.record().all().len(), 0, "nothing to ask Spotify");
+        // One may have been made ready for the first that asked; nobody was signed in.
+        assert!(daemon.engines().len() <= 1);
+        assert_eq!(world.sim.record().count(spotify_sim::Place::ApConnect), 0);
         assert_eq!(world.hand_over(&found, "kim").await, 101);
     });
 }

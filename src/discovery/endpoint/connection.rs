@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Body, Bytes, Incoming},
-    header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN},
+    header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN, USER_AGENT},
     server::conn::http1,
     service::service_fn,
 };
@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
 use tokio::{
     net::TcpStream,
-    sync::{Semaphore, mpsc, oneshot, watch},
+    sync::{Notify, Semaphore, mpsc, oneshot, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -79,6 +79,7 @@ pub struct Shared {
     /// `None` inside: nobody. Without a channel: not to be shown.
     pub active_user: Option<watch::Receiver<Option<String>>>,
     pub limits: Limits,
+    asked: Arc<Notify>,
     pending: Semaphore,
 }
 
@@ -95,8 +96,14 @@ impl Shared {
             requests,
             active_user,
             limits,
+            asked: Arc::default(),
             pending: Semaphore::new(PENDING),
         }
+    }
+
+    /// Has this told of everybody who asks what the speaker is.
+    pub fn telling(self, asked: Arc<Notify>) -> Self {
+        Self { asked, ..self }
     }
 }
 
@@ -137,8 +144,12 @@ async fn respond(
     peer: IpAddr,
     shared: &Shared,
 ) -> Response<Full<Bytes>> {
+    let may_hand_over = may_hand_over(request.headers());
     let (status, body, close) = match read(request, shared.limits.body).await {
         Ok(call) => {
+            if call == Call::GetInfo && may_hand_over {
+                shared.asked.notify_one();
+            }
             let (status, body) = act(call, peer, shared).await;
             (status, body, false)
         }
@@ -156,6 +167,14 @@ async fn respond(
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// Whether somebody who asks what the speaker is may want to use it: no web page does, and siskin
+/// looking at itself (a `User-Agent` that begins with its name) neither.
+fn may_hand_over(headers: &HeaderMap) -> bool {
+    let agent = headers.get(USER_AGENT);
+    let own = agent.is_some_and(|agent| agent.as_bytes().starts_with(b"siskin"));
+    !own && !headers.contains_key(ORIGIN)
 }
 
 /// Why a request was not understood, and whether the connection is still of use.

@@ -42,10 +42,11 @@ use librespot_core::{Error, Session, dealer::manager::Reply};
 use tokio::{
     sync::mpsc::{self, UnboundedSender},
     task::{AbortHandle, JoinSet},
-    time::sleep_until,
+    time::{sleep_until, timeout},
 };
 use tracing::{debug, info};
 
+use super::renewal::dismiss;
 use crate::{
     connect::{Action, Connect, Device, Input, LoadId, Now, Ticket, Uri},
     model::{Condition, ConditionCode, Playback, Volume, unix_ms},
@@ -53,6 +54,9 @@ use crate::{
 use pump::{Pump, ToSpotify};
 use put::Facts;
 use streams::{Said, Streams};
+
+/// How long the dealer may take to close when everything else is done.
+const CLOSE_LIMIT: Duration = Duration::from_millis(300);
 
 /// Questions that may be open at once, one of each. The machine waits for the answer to the newest
 /// only.
@@ -85,13 +89,13 @@ pub trait Deck {
 #[derive(Debug, Clone, PartialEq)]
 pub enum News {
     Playback(Box<Playback>),
-    /// connect-state lists the device.
+    /// connect-state lists the device: for the first time, or over a new session.
     Listed,
     Raised(Condition),
     Cleared(ConditionCode),
     /// The account is to be forgotten.
     LoggedOut,
-    /// The dealer is gone and does not come back.
+    /// The dealer is gone and does not come back by itself. Said once.
     DealerLost,
 }
 
@@ -101,7 +105,11 @@ pub struct Desk<D> {
     machine: Connect,
     facts: Facts,
     deck: D,
-    streams: Streams,
+    /// `None` when the dealer is gone for good.
+    streams: Option<Streams>,
+    /// The session before this one and its dealer, until connect-state knows of the new one: what an
+    /// app says meanwhile comes this way.
+    before: Option<(Session, Option<Streams>)>,
     pump: Pump,
     answers: mpsc::Receiver<Input>,
     questions: JoinSet<Option<Input>>,
@@ -126,7 +134,8 @@ impl<D: Deck> Desk<D> {
             session,
             facts,
             deck,
-            streams,
+            streams: Some(streams),
+            before: None,
             answers,
             questions: JoinSet::new(),
             open: HashMap::new(),
@@ -143,9 +152,31 @@ impl<D: Deck> Desk<D> {
     /// # Errors
     /// When the dealer cannot be opened in time.
     pub async fn start(&mut self) -> Result<Vec<News>, String> {
-        self.streams.start().await?;
-        let settings = self.streams.settings();
-        Ok(self.input(Input::Settings(settings)))
+        if let Some(streams) = &mut self.streams {
+            streams.start().await?;
+        }
+        Ok(self.input(Input::Settings(streams::settings(&self.session))))
+    }
+
+    /// Goes on over another session, whose dealer is open: the device is put anew with everything
+    /// that it does. [`News::Listed`] follows when connect-state has it.
+    pub fn renew(&mut self, session: Session, streams: Streams) -> Vec<News> {
+        let (to, answers) = mpsc::channel(16);
+        self.pump = Pump::start(ToSpotify(session.clone()), to);
+        self.answers = answers;
+        let lost = std::mem::replace(&mut self.session, session);
+        let heard = self.streams.replace(streams);
+        self.forget_session_before();
+        self.before = Some((lost, heard));
+        self.input(Input::Settings(streams::settings(&self.session)))
+    }
+
+    fn forget_session_before(&mut self) -> bool {
+        let Some((session, _)) = self.before.take() else {
+            return false;
+        };
+        dismiss(session);
+        true
     }
 
     /// The player's side.
@@ -162,11 +193,32 @@ impl<D: Deck> Desk<D> {
         let timer = self.timer;
         let due = self.begin + Duration::from_millis(timer.unwrap_or(0));
         tokio::select! {
-            said = self.streams.next() => match said {
+            said = next_of(self.streams.as_mut()) => match said {
                 Some(said) => self.said(said),
-                None => vec![News::DealerLost],
+                None => {
+                    self.streams = None;
+                    vec![News::DealerLost]
+                }
             },
-            Some(input) = self.answers.recv() => self.input(input),
+            said = next_of(heard_before(&mut self.before)) => match said {
+                // Its connection is nobody's any more.
+                Some(Said::Connected(_)) => vec![],
+                Some(said) => self.said(said),
+                None => {
+                    if let Some((_, streams)) = &mut self.before {
+                        *streams = None;
+                    }
+                    vec![]
+                }
+            },
+            Some(input) = self.answers.recv() => {
+                let mut news = self.input(input);
+                // The first answer over a new session is to the PUT that made us known.
+                if self.forget_session_before() && !news.contains(&News::Listed) {
+                    news.push(News::Listed);
+                }
+                news
+            }
             Some(answer) = self.questions.join_next() => match answer {
                 Ok(Some(input)) => self.input(input),
                 _ => Vec::new(),
@@ -299,8 +351,20 @@ impl<D: Deck> Desk<D> {
     pub async fn close(mut self, limit: Duration) -> bool {
         self.input(Input::Order(crate::connect::Order::Leave));
         self.questions.abort_all();
+        self.forget_session_before();
         let gone = self.pump.gone(limit).await;
-        self.session.dealer().close().await;
+        let _ = timeout(CLOSE_LIMIT, self.session.dealer().close()).await;
         gone
+    }
+}
+
+fn heard_before(before: &mut Option<(Session, Option<Streams>)>) -> Option<&mut Streams> {
+    before.as_mut()?.1.as_mut()
+}
+
+async fn next_of(streams: Option<&mut Streams>) -> Option<Said> {
+    match streams {
+        Some(streams) => streams.next().await,
+        None => std::future::pending().await,
     }
 }

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How long the dealer may take to open.
-const START_LIMIT: Duration = Duration::from_secs(15);
+const START_LIMIT: Duration = Duration::from_secs(5);
 
 /// One thing that the dealer said.
 pub enum Said {
@@ -78,7 +78,7 @@ impl Streams {
     ///
     /// # Errors
     /// When it cannot be opened in time.
-    pub async fn start(&self) -> Result<(), String> {
+    pub async fn start(&mut self) -> Result<(), String> {
         match timeout(START_LIMIT, self.session.dealer().start()).await {
             Ok(started) => started.map_err(|error| error.to_string()),
             Err(_) => Err("the dealer does not answer".to_owned()),

@@ -8,13 +8,13 @@ use hyper::{
     body::{Bytes, Incoming},
     header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE},
 };
-use librespot_core::{FileId, Session, cdn_url::MaybeExpiringUrls, date::Date};
+use librespot_core::{FileId, cdn_url::MaybeExpiringUrls, date::Date};
 use librespot_protocol::storage_resolve::{
     StorageResolveResponse, storage_resolve_response::Result as Resolved,
 };
 use protobuf::Message;
 
-use super::question;
+use super::{super::current::Current, question};
 use crate::{
     fetch::{Body, Line, LineError, Reply, UrlsError},
     librespot::service::{self, Trouble, retry_after},
@@ -22,13 +22,13 @@ use crate::{
 
 /// Where one file lies, asked of storage-resolve, and its parts.
 pub struct Cdn {
-    session: Session,
+    current: Current,
     file: FileId,
 }
 
 impl Cdn {
-    pub fn new(session: Session, file: FileId) -> Self {
-        Self { session, file }
+    pub fn new(current: Current, file: FileId) -> Self {
+        Self { current, file }
     }
 }
 
@@ -37,8 +37,9 @@ impl Line for Cdn {
 
     async fn urls(&self) -> Result<Vec<String>, UrlsError> {
         let endpoint = format!("/storage-resolve/files/audio/interactive/{}", self.file);
-        let question = question(&self.session, Method::GET, &endpoint, Vec::new());
-        let answer = service::ask(&self.session, &question).await;
+        let session = self.current.last();
+        let question = question(&session, Method::GET, &endpoint, Vec::new());
+        let answer = service::ask(&session, &question).await;
         let answer = answer.map_err(|error| match error {
             Trouble::Status {
                 status: status @ (404 | 410),
@@ -66,7 +67,8 @@ impl Line for Cdn {
             .header(RANGE, format!("bytes={}-{last}", range.start))
             .body(Bytes::new())
             .map_err(|_| LineError("the address of an audio server makes no sense".to_owned()))?;
-        let answering = self.session.http_client().request_fut(request);
+        let session = self.current.last();
+        let answering = session.http_client().request_fut(request);
         let answering = answering.map_err(|error| LineError(error.to_string()))?;
         let answer = answering.await.map_err(|error| LineError(chain(&error)))?;
         let header = |name| Some(answer.headers().get(name)?.to_str().ok()?.to_owned());

@@ -30,6 +30,7 @@ use tokio::{
 };
 use tracing::debug;
 
+use super::super::current::Current;
 use crate::fetch::{Failure, Key};
 
 /// When the crate gives a request up.
@@ -71,15 +72,36 @@ enum NoKey {
 /// The key to `file`, asked for in the name of each of `ids` in turn: a track that has moved may be
 /// known under its old id or its new one.
 ///
-/// Waits while `playing` says that something else is left to play, and for 8 s in any case.
+/// Waits while `playing` says that something else is left to play, and for 8 s in any case. While
+/// there is no session, that does not count.
 ///
 /// # Errors
 /// [`Failure::KeyRefused`] after two refusals; [`Failure::Line`] when no answer came.
 pub async fn obtain(
-    session: Session,
+    current: Current,
     ids: Vec<SpotifyId>,
     file: FileId,
-    playing: impl Fn() -> bool + Send,
+    playing: impl Fn() -> bool + Send + Sync,
+) -> Result<Key, Failure> {
+    loop {
+        let (session, number) = current.standing().await;
+        // The answer that a lost link owes never comes: asked anew, with all patience.
+        tokio::select! {
+            key = of_session(&session, &ids, file, &playing) => {
+                if key.is_ok() || !session.is_invalid() {
+                    return key;
+                }
+            }
+            () = current.fallen(number) => {}
+        }
+    }
+}
+
+async fn of_session(
+    session: &Session,
+    ids: &[SpotifyId],
+    file: FileId,
+    playing: &(impl Fn() -> bool + Send + Sync),
 ) -> Result<Key, Failure> {
     let ask = |turn: usize| {
         let (session, id) = (session.clone(), ids.get(turn % ids.len().max(1)).copied());

@@ -18,7 +18,7 @@ use spotify_sim::{
     key::swap_key,
 };
 
-use super::{Opened, Reason, Unopened, Wish, look, open};
+use super::{super::current::Current, Opened, Reason, Unopened, Wish, look};
 use crate::{
     config::Bitrate,
     decode::{Kind, Source, SourceError},
@@ -78,6 +78,10 @@ async fn stage_of(options: SimOptions, user: &str) -> (Sim, Session) {
 
 fn track(sim: &Sim, album: &str, number: usize) -> std::sync::Arc<Track> {
     sim.catalogue().titled(album).tracks[number].clone()
+}
+
+async fn open(session: &Session, uri: &str, wish: &Wish) -> Result<Opened, Unopened> {
+    super::open(&Current::only(session.clone()), uri, wish).await
 }
 
 fn wish() -> Wish {

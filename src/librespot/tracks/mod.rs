@@ -17,7 +17,10 @@ use std::{sync::Arc, time::Duration};
 use hyper::Method;
 use librespot_core::{Session, SpotifyId, SpotifyUri};
 
-use super::service::{self, PROTOBUF, Patience, Question, Trouble};
+use super::{
+    current::Current,
+    service::{self, PROTOBUF, Patience, Question, Trouble},
+};
 use crate::{
     config::Bitrate,
     decode::Kind,
@@ -123,19 +126,20 @@ pub enum Reason {
 /// # Errors
 /// When it cannot be played here, or when the service did not answer. What goes wrong with its file
 /// or its key after that is told by the source.
-pub async fn open(session: &Session, uri: &str, wish: &Wish) -> Result<Opened, Unopened> {
+pub async fn open(current: &Current, uri: &str, wish: &Wish) -> Result<Opened, Unopened> {
+    let session = &current.last();
     let asked = name(uri)?;
     let item = describe(session, &asked).await?;
     if item.shown.explicit && session.filter_explicit_content() {
         return Err(Unopened::Unplayable(Reason::Explicit));
     }
     let (id, chosen) = playable(session, &item, wish.bitrate).await?;
-    let line = Cdn::new(session.clone(), chosen.file);
+    let line = Cdn::new(current.clone(), chosen.file);
     let mut ids = vec![id];
     if id != item.id {
         ids.push(item.id);
     }
-    let (owner, playing) = (session.clone(), wish.playing.clone());
+    let (owner, playing) = (current.clone(), wish.playing.clone());
     let key = keys::obtain(owner, ids, chosen.file, move || playing());
     let (source, fetch) = fetch::start(line, key, wish.offset, wish.budget);
     let duration = Duration::from_millis(item.shown.duration_ms.into());

@@ -204,6 +204,7 @@ impl Seats {
             since_ms: now.ms,
             playback: resume,
             keys_refused: None,
+            interrupted: false,
         };
         self.keep_seat(out);
     }

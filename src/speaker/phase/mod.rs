@@ -183,6 +183,8 @@ pub enum Resident {
         playback: Option<Box<Playback>>,
         /// Whether an audio key was refused (`true`) or granted when last heard of.
         keys_refused: Option<bool>,
+        /// The engine lost its session and is making another one.
+        interrupted: bool,
     },
     /// Lost; trying again when the timer fires. `attempt` is the one to come, from 1.
     Waiting {

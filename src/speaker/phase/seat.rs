@@ -2,7 +2,7 @@
 
 use super::{Action, Now, RESIDENT_LIMIT, Resident, SETTLED_MS, Seat, Seats, Timer, broken_off};
 use crate::{
-    engine::messages::Event,
+    engine::{back_off, messages::Event},
     model::{Condition, ConditionCode, Login, PlayState, Playback, Refusal, Track},
     speaker::trouble,
 };
@@ -44,6 +44,8 @@ impl Seats {
                 out.push(Action::Retire { seat });
                 self.lost(trouble::unreachable(&why), now, out);
             }
+            Event::Interrupted { why } => self.interrupted(&why, now, out),
+            Event::Resumed => self.resumed(out),
             Event::Checked { id, alive } => self.checked(id, alive, now, out),
             Event::Playback(playback) => self.playback(playback, out),
             Event::Keys { refused } => self.keys(refused, out),
@@ -61,6 +63,23 @@ impl Seats {
             Event::Raised { condition } => out.push(Action::Raise(condition)),
             Event::Cleared { code } => out.push(Action::Clear(code)),
             Event::Hello { .. } | Event::Pairing(_) => {}
+        }
+    }
+
+    /// The session is lost; the engine plays on and signs in by itself. Whoever sits here stays.
+    fn interrupted(&mut self, why: &str, now: Now, out: &mut Vec<Action>) {
+        if let Resident::Seated { interrupted, .. } = &mut self.resident {
+            *interrupted = true;
+            // The engine tries about now: whoever comes to the door waits for his turn.
+            self.last_sign_in_ms = Some(now.ms);
+            out.push(Action::Raise(trouble::unreachable(why)));
+        }
+    }
+
+    fn resumed(&mut self, out: &mut Vec<Action>) {
+        if let Resident::Seated { interrupted, .. } = &mut self.resident {
+            *interrupted = false;
+            out.push(Action::Clear(ConditionCode::SpotifyUnreachable));
         }
     }
 
@@ -158,7 +177,7 @@ impl Seats {
             self.admit(check.ticket, check.login, check.arrival, now, out);
         }
         out.push(Action::After {
-            delay: trouble::back_off(attempt, now.dice),
+            delay: back_off(attempt, now.dice),
             timer: Timer::Retry,
         });
         self.resident = Resident::Waiting {

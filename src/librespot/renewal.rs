@@ -1,0 +1,126 @@
+//! A new session in place of a lost one, while the music goes on.
+//!
+//! Owns one task that signs in again, for as long as it takes. What the new session means for the
+//! rest of the engine is the stage's business.
+
+use std::time::{Duration, Instant};
+
+use librespot_core::{Session, SessionConfig};
+use tokio::{
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tracing::{debug, info};
+
+use super::{
+    connect::streams::Streams,
+    session::{self, Failure},
+    wire::Reporter,
+};
+use crate::{
+    engine::{back_off, messages::Event},
+    model::Login,
+};
+
+/// All steps of one attempt together.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(40);
+
+/// How long a lost session may take to close its dealer.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+/// A session that lasted less is not worth a race: the first attempt after it waits, too.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// A session that is signed in, with its dealer open.
+pub struct Fresh {
+    pub session: Session,
+    pub streams: Streams,
+    pub login: Login,
+}
+
+/// What a session is made from.
+#[derive(Clone)]
+pub struct Recipe {
+    pub config: SessionConfig,
+    /// The lasting credential of the last sign-in: the first one may have been good for once.
+    pub login: Login,
+}
+
+/// A sign-in under way. Dropping it ends it.
+pub struct Renewal(JoinHandle<Result<Fresh, Failure>>);
+
+impl Renewal {
+    /// Begins at once, or after a second when the lost session had stood for a moment only.
+    pub fn start(recipe: Recipe, stood: Instant, reporter: Reporter) -> Self {
+        let first = if stood.elapsed() < SETTLED { 2 } else { 1 };
+        Self(tokio::spawn(renew(recipe, first, reporter)))
+    }
+
+    /// The new session. May be dropped and asked again.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] when Spotify does not let the account in any more.
+    pub async fn done(&mut self) -> Result<Fresh, Failure> {
+        match (&mut self.0).await {
+            Ok(done) => done,
+            Err(error) => Err(Failure::Lost(format!("the sign-in broke: {error}"))),
+        }
+    }
+}
+
+impl Drop for Renewal {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn renew(recipe: Recipe, first: u32, reporter: Reporter) -> Result<Fresh, Failure> {
+    let mut attempt = first;
+    // One that never got as far as the access point is used again: it holds a client token.
+    let mut kept: Option<Session> = None;
+    loop {
+        sleep(back_off(attempt, rand::random())).await;
+        let session = kept
+            .take()
+            .unwrap_or_else(|| Session::new(recipe.config.clone(), None));
+        let tried = timeout(ATTEMPT_LIMIT, stand_up(&recipe.login, &session)).await;
+        let why = match tried {
+            Ok(Ok((login, streams))) => {
+                info!("signed in again");
+                return Ok(Fresh {
+                    session,
+                    streams,
+                    login,
+                });
+            }
+            Ok(Err(Failure::Refused(refusal))) => return Err(Failure::Refused(refusal)),
+            Ok(Err(Failure::Lost(why))) => why,
+            Err(_) => "the sign-in took too long".to_owned(),
+        };
+        debug!("not signed in (attempt {attempt}): {why}");
+        reporter.report(&Event::Interrupted { why });
+        attempt = attempt.saturating_add(1);
+        if session.username().is_empty() {
+            kept = Some(session);
+        } else {
+            dismiss(session);
+        }
+    }
+}
+
+async fn stand_up(login: &Login, session: &Session) -> Result<(Login, Streams), Failure> {
+    let login = session::sign_in(login, session).await?;
+    let mut streams =
+        Streams::listen(session.clone()).map_err(|error| Failure::Lost(error.to_string()))?;
+    streams.start().await.map_err(Failure::Lost)?;
+    Ok((login, streams))
+}
+
+/// Lets go of a session that is not needed any more: its links are closed beside everything else.
+/// (Its dealer holds the session, so that dropping it would not be enough.)
+pub fn dismiss(session: Session) {
+    tokio::spawn(async move {
+        let _ = timeout(CLOSE_LIMIT, session.dealer().close()).await;
+        session.shutdown();
+    });
+}
