@@ -201,8 +201,11 @@ fn what_is_to_begin_paused_is_silent_until_somebody_plays() {
         };
         let reply = booth.app.play(&album.uri(), paused).await;
         assert_yes(&reply.expect("an answer"), "play");
-        let shown = shows(&booth.app, "a pause", |state| state.paused).await;
-        assert_eq!(shown.track_uri, album.tracks[0].uri());
+        let uri = album.tracks[0].uri();
+        let shown = shows(&booth.app, "a pause", |state| {
+            state.paused && state.track_uri == uri && state.duration_ms > 0
+        })
+        .await;
         assert!((shown.position_ms - 9_000).abs() < 50, "{shown:?}");
         assert_eq!(booth.falls_silent().await, 0);
         assert_yes(&booth.app.resume().await.expect("an answer"), "resume");
@@ -435,7 +438,7 @@ fn a_slow_connect_state_delays_no_command() {
                 ];
                 for (what, reply) in replies {
                     let reply = reply.expect("an answer");
-                    let quick = reply.latency < Duration::from_millis(500);
+                    let quick = reply.latency < Duration::from_millis(1_000);
                     assert!(reply.success && quick, "{what}: {reply:?}");
                 }
             }
