@@ -62,6 +62,8 @@ impl Connect {
     pub(super) fn pause(&mut self) -> Answer {
         let was_wanted = std::mem::replace(&mut self.want_play, false);
         self.touched |= was_wanted;
+        // The player need not tell of music that it hardly began, nor below of a pause.
+        self.settle(|wants| wants == Wants::Playing, Ok(()));
         match self.phase {
             Phase::Idle if self.lineup.current().is_none() => Answer::No(NOTHING.to_owned()),
             Phase::Paused if std::mem::take(&mut self.held) => {
@@ -86,12 +88,16 @@ impl Connect {
         let was_wanted = std::mem::replace(&mut self.want_play, true);
         self.held = false;
         self.touched |= !was_wanted;
+        self.settle(|wants| wants == Wants::Paused, Ok(()));
         match self.phase {
             Phase::Idle if self.lineup.current().is_none() => {
                 self.want_play = false;
                 Answer::No(NOTHING.to_owned())
             }
-            Phase::Idle => self.load(self.position.ms),
+            Phase::Idle => {
+                self.lineup.forgive();
+                self.load(self.position.ms)
+            }
             Phase::Waiting => Answer::Later(Wants::Begun),
             Phase::Loading if was_wanted => self.on_its_way(),
             Phase::Playing if was_wanted => Answer::Yes,

@@ -31,6 +31,8 @@ impl Connect {
         }
         self.superseded();
         self.activate();
+        // Who asks for it anew is not told what was wrong the last time.
+        self.lineup.forgive();
         self.origin = play.origin;
         self.want_play = !play.paused;
         self.resolving = None;

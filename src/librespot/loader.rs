@@ -1,11 +1,15 @@
 //! Between the machine and the player: opens the tracks that are wanted, hands them over when they
 //! are there, and puts what the player says into the machine's words.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     sync::mpsc::{self, Receiver, Sender},
     task::AbortHandle,
+    time::sleep,
 };
 use tracing::debug;
 
@@ -32,6 +36,14 @@ const OUTCOMES: usize = 8;
 
 /// A track that was opened again has to get on by so much before it is opened once more.
 const PROGRESS_MS: u32 = 2_000;
+/// Tracks asked for within this time are being leafed through.
+const LEAFING: Duration = Duration::from_millis(700);
+
+/// From the third of those on, one is fetched when it has stayed wanted for so long...
+const STAYS: Duration = Duration::from_millis(200);
+
+/// ...and already from the second on, what follows it.
+const NEXT_STAYS: Duration = Duration::from_millis(600);
 
 /// What a loader works with.
 pub struct Tools {
@@ -49,6 +61,8 @@ pub struct Loader {
     outcomes: Sender<Outcome>,
     current: Option<Slot>,
     next: Option<Slot>,
+    /// When tracks were asked for lately: the newest, and the one before.
+    asked: [Option<Instant>; 2],
     /// Whether it is to sound, as the machine said last.
     playing: bool,
     /// There is no output.
@@ -69,13 +83,20 @@ struct Slot {
 }
 
 enum State {
-    Opening(AbortHandle),
-    Ready { fetch: Handle, album: String },
+    /// Nothing is asked of Spotify before `begins`.
+    Opening {
+        task: AbortHandle,
+        begins: Instant,
+    },
+    Ready {
+        fetch: Handle,
+        album: String,
+    },
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let State::Opening(task) = &self.state {
+        if let State::Opening { task, .. } = &self.state {
             task.abort();
         }
     }
@@ -90,6 +111,7 @@ impl Loader {
             outcomes,
             current: None,
             next: None,
+            asked: [None; 2],
             playing: false,
             lost: false,
             album_in_order: false,
@@ -129,8 +151,21 @@ impl Loader {
         self.current.as_ref().is_some_and(|slot| slot.id == id)
     }
 
-    /// Begins to open a track.
-    fn open(&self, id: LoadId, uri: &Uri, position_ms: u32, budget: Budget) -> Slot {
+    /// How many tracks were asked for just now.
+    fn leafed(&self, now: Instant) -> usize {
+        let lately = |it: &&Instant| now.saturating_duration_since(**it) < LEAFING;
+        self.asked.iter().flatten().filter(lately).count()
+    }
+
+    /// Begins to open a track, when it is still wanted after `rest`.
+    fn open(
+        &self,
+        id: LoadId,
+        uri: &Uri,
+        position_ms: u32,
+        budget: Budget,
+        rest: Duration,
+    ) -> Slot {
         let current = self.tools.current.clone();
         let clock = self.tools.clock.clone();
         let wish = Wish {
@@ -143,6 +178,9 @@ impl Loader {
         let outcomes = self.outcomes.clone();
         let forbidden = self.tools.keys_from_ms.is_some_and(|ms| unix_ms() < ms);
         let task = tokio::spawn(async move {
+            if !rest.is_zero() {
+                sleep(rest).await;
+            }
             let opened = if forbidden {
                 Err(Unopened::Failed(Failure::KeyRefused { code: None }))
             } else {
@@ -156,7 +194,10 @@ impl Loader {
             uri: uri.clone(),
             again_ms: None,
             begin_ms: position_ms,
-            state: State::Opening(task.abort_handle()),
+            state: State::Opening {
+                task: task.abort_handle(),
+                begins: Instant::now() + rest,
+            },
         }
     }
 
@@ -165,7 +206,7 @@ impl Loader {
         let Some(slot) = self.slot(id) else {
             return vec![];
         };
-        if !matches!(slot.state, State::Opening(_)) {
+        if !matches!(slot.state, State::Opening { .. }) {
             return vec![];
         }
         let position_ms = slot.begin_ms;
@@ -174,6 +215,10 @@ impl Loader {
             Err(unopened) => {
                 debug!("a track was not opened: {unopened}");
                 let why = why(&unopened);
+                if self.is_current(id) {
+                    // The next one is not the listener's doing.
+                    self.asked = [None; 2];
+                }
                 return vec![Heard::Failed { id, why }];
             }
         };
@@ -191,6 +236,10 @@ impl Loader {
         let track = Box::new(opened.facts);
         let mut heard = vec![Heard::Described { id, track }];
         if self.is_current(id) {
+            // It may have been opened to follow another.
+            if let Some(State::Ready { fetch, .. }) = self.slot(id).map(|slot| &slot.state) {
+                fetch.set_budget(Budget::Playing);
+            }
             self.tools.player.order(Order::Load {
                 id,
                 open,
@@ -295,7 +344,7 @@ impl Loader {
         };
         debug!("track {id} ran dry at {position_ms} ms; it is opened again");
         let uri = slot.uri.clone();
-        let mut slot = self.open(id, &uri, position_ms, Budget::Playing);
+        let mut slot = self.open(id, &uri, position_ms, Budget::Playing, Duration::ZERO);
         slot.again_ms = Some(position_ms);
         self.current = Some(slot);
         let mut heard = vec![Heard::Stalled { id, position_ms }];
@@ -309,6 +358,7 @@ impl Loader {
 
     fn why_failed(&mut self, id: LoadId, why: &player::Why) -> Why {
         debug!("track {id} failed: {why:?}");
+        self.asked = [None; 2];
         let failure = match self.slot(id).map(|slot| &slot.state) {
             Some(State::Ready { fetch, .. }) => fetch.failure(),
             _ => None,
@@ -324,7 +374,13 @@ impl Loader {
 impl Deck for Loader {
     fn load(&mut self, id: LoadId, uri: &Uri, position_ms: u32, play: bool) {
         self.playing = play;
-        let prepared = self.next.take().filter(|next| next.id == id);
+        let now = Instant::now();
+        let leafed = self.leafed(now);
+        self.asked = [Some(now), self.asked[0]];
+        let prepared = self.next.take().filter(|next| {
+            let rests = matches!(next.state, State::Opening { begins, .. } if begins > now);
+            next.id == id && !rests
+        });
         if let Some(Slot {
             state: State::Ready { fetch, .. },
             ..
@@ -344,14 +400,20 @@ impl Deck for Loader {
         }
         // Silence is the truth until the new one is there.
         self.tools.player.order(Order::Stop);
-        let mut slot = prepared.unwrap_or_else(|| self.open(id, uri, position_ms, Budget::Playing));
+        let rest = if leafed >= 2 { STAYS } else { Duration::ZERO };
+        let mut slot =
+            prepared.unwrap_or_else(|| self.open(id, uri, position_ms, Budget::Playing, rest));
         slot.begin_ms = position_ms;
         self.current = Some(slot);
     }
 
     fn prepare(&mut self, id: LoadId, uri: &Uri) {
         self.drop_next();
-        self.next = Some(self.open(id, uri, 0, Budget::Next));
+        let rest = match self.leafed(Instant::now()) {
+            0 | 1 => Duration::ZERO,
+            _ => NEXT_STAYS,
+        };
+        self.next = Some(self.open(id, uri, 0, Budget::Next, rest));
     }
 
     fn drop_next(&mut self) {
@@ -390,8 +452,9 @@ impl Deck for Loader {
         self.tools.player.order(Order::Stop);
     }
 
-    fn set_volume(&mut self, volume: Volume) {
+    fn set_volume(&mut self, volume: Volume) -> Volume {
         self.tools.volume.set(volume);
+        self.tools.volume.get()
     }
 }
 

@@ -2,9 +2,12 @@
 
 mod accounts_command;
 mod ask;
+mod booth;
 mod card;
 mod command_line;
+mod content;
 mod control;
+mod faults;
 mod files;
 mod gapless;
 mod handoff;
@@ -25,6 +28,7 @@ mod socket;
 mod spare;
 mod speakers;
 mod status;
+mod storms;
 mod tape;
 mod tour;
 mod trouble;

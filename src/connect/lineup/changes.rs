@@ -169,6 +169,11 @@ impl Lineup {
         Some(self.upcoming(10).iter().filter(is_track).count())
     }
 
+    /// What could not be played may be tried again.
+    pub fn forgive(&mut self) {
+        self.bad.clear();
+    }
+
     /// This is not to be tried again while this context plays.
     pub fn mark_bad(&mut self, uri: &Uri) {
         if self.bad.len() < MAX_BAD {

@@ -491,3 +491,17 @@ fn late_words_about_an_earlier_track_change_nothing() {
     assert_eq!(rig.connect.shown().position_ms, 0);
     assert_eq!(Uri::new(&uri(3)), rig.loaded.clone().expect("a track").1);
 }
+
+#[test]
+fn what_the_next_order_made_pointless_was_obeyed() {
+    let mut rig = Rig::playing(0..6, 2);
+    // The player hears both before it has done either, and tells of neither.
+    let pause = rig.command(Command::Pause);
+    let resume = rig.command(Command::Resume);
+    assert_eq!(rig.reply(pause), Some(Ok(())));
+    let again = rig.command(Command::Pause);
+    assert_eq!(rig.reply(resume), Some(Ok(())));
+    rig.obey();
+    assert_eq!(rig.reply(again), Some(Ok(())));
+    assert!(rig.connect.shown().paused);
+}

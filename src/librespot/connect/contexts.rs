@@ -7,7 +7,6 @@ use hyper::{Method, body::Bytes};
 use librespot_core::Session;
 use librespot_protocol::autoplay_context_request::AutoplayContextRequest;
 use protobuf::Message;
-use serde_json::Value;
 
 use super::json;
 use crate::{
@@ -59,13 +58,13 @@ pub async fn answer(session: Session, action: Action) -> Option<Input> {
 async fn context(session: &Session, uri: &str) -> Result<Listing, String> {
     let path = format!("{RESOLVE}{uri}");
     let answer = persist(session, &question(Method::GET, path, Vec::new())).await?;
-    Ok(json::listing(&parse(&answer)?))
+    Ok(parse(&answer)?.into_listing())
 }
 
 async fn page(session: &Session, url: &str) -> Result<Vec<Page>, String> {
     let question = question(Method::GET, page_path(url), Vec::new());
     let answer = persist(session, &question).await?;
-    Ok(json::more(&parse(&answer)?))
+    Ok(parse(&answer)?.into_pages())
 }
 
 async fn following(session: &Session, request: &AutoplayContextRequest) -> Result<Listing, String> {
@@ -74,7 +73,7 @@ async fn following(session: &Session, request: &AutoplayContextRequest) -> Resul
         .map_err(|error| error.to_string())?;
     let path = format!("{RESOLVE}autoplay");
     let answer = persist(session, &question(Method::POST, path, body)).await?;
-    Ok(json::listing(&parse(&answer)?))
+    Ok(parse(&answer)?.into_listing())
 }
 
 /// Where the address of a page leads. Those of artists name the album they stand for
@@ -108,7 +107,7 @@ fn question(method: Method, path: String, body: Vec<u8>) -> Question {
     }
 }
 
-fn parse(answer: &Bytes) -> Result<Value, String> {
+fn parse(answer: &Bytes) -> Result<json::Answer, String> {
     serde_json::from_slice(answer).map_err(|error| format!("the answer is not to be read: {error}"))
 }
 

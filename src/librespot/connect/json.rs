@@ -1,7 +1,13 @@
 //! Commands and contexts as plain JSON: what is missing has a default, what is unknown is passed
 //! over.
 
-use serde_json::Value;
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
+use serde_json::{Value, json};
 
 use crate::connect::{
     Command, Entry, Listing, Options, Origin, Page, Play, Provided, SkipTo, Uid, Uri,
@@ -138,12 +144,97 @@ fn pages(raw: &Value) -> Vec<Page> {
     pages.into_iter().flatten().map(page).collect()
 }
 
-/// What the address of a page leads to: the page, or a context of several.
-pub fn more(raw: &Value) -> Vec<Page> {
-    if raw.get("pages").is_some() {
-        pages(raw)
-    } else {
-        vec![page(raw)]
+/// What the resolver answers: a context, or one page of it. Read track by track, because as a tree
+/// of values a list of 10,000 tracks takes twelve megabytes.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct Answer {
+    uri: Value,
+    url: Value,
+    metadata: Value,
+    pages: Option<Vec<AnswerPage>>,
+    tracks: Tracks,
+    page_url: Value,
+    next_page_url: Value,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct AnswerPage {
+    tracks: Tracks,
+    page_url: Value,
+    next_page_url: Value,
+}
+
+impl Answer {
+    pub fn into_listing(self) -> Listing {
+        let head = json!({ "uri": self.uri, "url": self.url, "metadata": self.metadata });
+        Listing {
+            pages: self.pages.into_iter().flatten().map(Page::from).collect(),
+            ..listing(&head)
+        }
+    }
+
+    /// What the address of a page leads to: the page, or a context of several.
+    pub fn into_pages(self) -> Vec<Page> {
+        match self.pages {
+            Some(pages) => pages.into_iter().map(Page::from).collect(),
+            None => {
+                let page = AnswerPage {
+                    tracks: self.tracks,
+                    page_url: self.page_url,
+                    next_page_url: self.next_page_url,
+                };
+                vec![page.into()]
+            }
+        }
+    }
+}
+
+impl From<AnswerPage> for Page {
+    fn from(page: AnswerPage) -> Self {
+        let url = |value: Value| {
+            value
+                .as_str()
+                .filter(|it| !it.is_empty())
+                .map(str::to_owned)
+        };
+        Self {
+            tracks: page.tracks.0,
+            url: url(page.page_url),
+            next_url: url(page.next_page_url),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Tracks(Vec<Entry>);
+
+impl<'de> Deserialize<'de> for Tracks {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(OneByOne)
+    }
+}
+
+struct OneByOne;
+
+impl<'de> Visitor<'de> for OneByOne {
+    type Value = Tracks;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of tracks")
+    }
+
+    fn visit_unit<E>(self) -> Result<Tracks, E> {
+        Ok(Tracks::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut tracks: A) -> Result<Tracks, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(track) = tracks.next_element::<Value>()? {
+            entries.extend(entry(&track));
+        }
+        Ok(Tracks(entries))
     }
 }
 
@@ -208,4 +299,26 @@ fn number(raw: &Value, key: &str) -> Option<u32> {
 fn flag(raw: &Value, key: &str) -> Option<bool> {
     let value = raw.get(key)?;
     value.as_bool().or_else(|| value.as_str()?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_as_a_command_would_be() {
+        let raw = json!({
+            "uri": "spotify:album:1", "url": "context://spotify:album:1", "odd": [1, {}],
+            "metadata": { "context_description": "A" },
+            "pages": [
+                { "tracks": [{ "uri": "spotify:track:x", "uid": "1", "metadata": { "a": "b" } }, {}] },
+                { "page_url": "hm://next", "tracks": null },
+            ],
+        });
+        let answer: Answer = serde_json::from_str(&raw.to_string()).expect("an answer");
+        assert_eq!(answer.into_listing(), listing(&raw));
+        let page = json!({ "tracks": [{ "uri": "spotify:track:y" }], "next_page_url": "hm://n" });
+        let answer: Answer = serde_json::from_str(&page.to_string()).expect("an answer");
+        assert_eq!(answer.into_pages(), vec![super::page(&page)]);
+    }
 }

@@ -82,7 +82,8 @@ pub trait Deck {
     /// While a track still loads: it is to begin there.
     fn seek(&mut self, position_ms: u32);
     fn stop(&mut self);
-    fn set_volume(&mut self, volume: Volume);
+    /// Returns the level that holds: a cap may leave less than was asked for.
+    fn set_volume(&mut self, volume: Volume) -> Volume;
 }
 
 /// What the engine has to hear.
@@ -261,10 +262,20 @@ impl<D: Deck> Desk<D> {
             tick_ms: self.begin.elapsed().as_millis() as u64,
         };
         let actions = self.machine.step(input, now);
-        actions
-            .into_iter()
-            .filter_map(|action| self.carry_out(action))
-            .collect()
+        let mut holds = None;
+        let mut news = Vec::new();
+        for action in actions {
+            if let Action::SetVolume(asked) = action {
+                holds = Some(self.deck.set_volume(asked)).filter(|level| *level != asked);
+            } else {
+                news.extend(self.carry_out(action));
+            }
+        }
+        if let Some(level) = holds {
+            // The phone is shown what is heard, not what it asked for.
+            news.extend(self.input(Input::Level(level)));
+        }
+        news
     }
 
     fn carry_out(&mut self, action: Action) -> Option<News> {
@@ -281,7 +292,8 @@ impl<D: Deck> Desk<D> {
             Action::Pause => self.deck.pause(),
             Action::Seek { position_ms } => self.deck.seek(position_ms),
             Action::Stop => self.deck.stop(),
-            Action::SetVolume(volume) => self.deck.set_volume(volume),
+            // Where its outcome is heard: `input`.
+            Action::SetVolume(_) => {}
             Action::ResolveContext { .. } => self.look_up(Question::Context, action),
             Action::ResolvePage { .. } => self.look_up(Question::Page, action),
             Action::ResolveAutoplay { .. } => self.look_up(Question::Following, action),

@@ -262,7 +262,8 @@ fn a_context_is_read_whatever_else_it_holds() {
     assert_eq!(listing.pages[0].tracks, [Entry::new(SONG, "01")]);
     assert_eq!(listing.pages[0].next_url.as_deref(), Some("hm://more"));
     assert!(listing.pages[1].url.is_some());
-    let more = plain::more(&json!({"tracks": [{"uri": SONG}]}));
-    assert_eq!(more[0].tracks.len(), 1);
-    assert_eq!(plain::more(&json!(null))[0].tracks.len(), 0);
+    let more = |raw| serde_json::from_value::<plain::Answer>(raw).map(plain::Answer::into_pages);
+    let page = more(json!({"tracks": [{"uri": SONG}]})).expect("a page");
+    assert_eq!(page[0].tracks.len(), 1);
+    assert_eq!(more(json!({})).expect("a page")[0].tracks.len(), 0);
 }

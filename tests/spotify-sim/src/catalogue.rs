@@ -150,6 +150,11 @@ impl Catalogue {
             })
     }
 
+    /// Adds an album of so many short tracks, for lists without end.
+    pub fn add_album(&mut self, title: &str, tracks: u32) {
+        self.albums.push(list::long(title, tracks));
+    }
+
     /// All tracks of all albums.
     pub fn tracks(&self) -> impl Iterator<Item = &Arc<Track>> {
         self.albums.iter().flat_map(|a| a.tracks.iter())

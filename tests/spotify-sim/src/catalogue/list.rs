@@ -136,6 +136,12 @@ fn show() -> Show {
     }
 }
 
+/// Four seconds each; their pitches come round again.
+pub(super) fn long(title: &str, tracks: u32) -> Album {
+    let songs = (0..tracks).map(|n| (format!("{title} {}", n + 1), Song::tone_pair(n % 28, 4.0)));
+    album(title, songs.collect())
+}
+
 fn gid(kind: &str, name: &str) -> [u8; 16] {
     first16(digest(kind, name.as_bytes()))
 }
