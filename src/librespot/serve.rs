@@ -114,7 +114,7 @@ impl Stage<'_> {
     }
 
     async fn command(&mut self, command: Command) -> Vec<News> {
-        if let Command::Check { id } = command {
+        if let Command::Check { id } | Command::NetworkChanged { id } = command {
             let alive = self.alive().await;
             self.reporter.report(&Event::Checked { id, alive });
             return vec![];
