@@ -274,6 +274,10 @@ pub fn order(command: messages::Command) -> Option<Order> {
         Said::Repeat { mode } => Order::Repeat(mode),
         Said::Restore(then) => Order::Restore(then),
         Said::Stop => Order::Leave,
-        Said::Start(_) | Said::Check { .. } | Said::Pair(_) | Said::Pasted { .. } => return None,
+        Said::Start(_)
+        | Said::Check { .. }
+        | Said::NetworkChanged { .. }
+        | Said::Pair(_)
+        | Said::Pasted { .. } => return None,
     })
 }
