@@ -10,8 +10,8 @@ use tracing::{info, warn};
 use crate::{
     config,
     model::{
-        Account, Condition, ConditionCode, Conditions, House, Pairing, Phase, PlayState, Playback,
-        LayerState, Presence, Severity, SpeakerState,
+        Account, Condition, ConditionCode, Conditions, House, LayerState, Pairing, Phase,
+        PlayState, Playback, Presence, Severity, SpeakerState,
     },
 };
 
@@ -296,10 +296,20 @@ mod tests {
         board.playback("kitchen", Playback::silent(Volume::FULL));
         board.seat("kitchen", Phase::Online, Some(Account::of("kim".into())), 0);
         assert!(plays(&board));
-        board.seat("kitchen", Phase::Online, Some(Account::of("alex".into())), 0);
+        board.seat(
+            "kitchen",
+            Phase::Online,
+            Some(Account::of("alex".into())),
+            0,
+        );
         assert!(!plays(&board));
         board.playback("kitchen", Playback::silent(Volume::FULL));
-        board.seat("kitchen", Phase::Retrying, Some(Account::of("alex".into())), 0);
+        board.seat(
+            "kitchen",
+            Phase::Retrying,
+            Some(Account::of("alex".into())),
+            0,
+        );
         assert!(!plays(&board));
     }
 

@@ -12,8 +12,8 @@ use tracing::{error, warn};
 
 use super::{
     board::Place,
-    presence::{Life, Monitor, Report},
     pairing::{self, PairError, Pairings},
+    presence::{Life, Monitor, Report},
 };
 use crate::{
     accounts::{Damage, Store},

@@ -75,7 +75,10 @@ mod tests {
         let mut layer = Layer::default();
         layer.is(LayerState::Failed, Some("silent"), 5);
         layer.is(LayerState::Failed, Some("wrong port"), 9);
-        assert_eq!((layer.since_ms, layer.why.as_deref()), (5, Some("wrong port")));
+        assert_eq!(
+            (layer.since_ms, layer.why.as_deref()),
+            (5, Some("wrong port"))
+        );
         layer.is(LayerState::Ok, None, 11);
         assert_eq!((layer.since_ms, layer.why), (11, None));
     }

@@ -195,7 +195,10 @@ mod tests {
         assert_eq!(pulse.on_time(now + HANGS), Some(Do::Replace { seat: 3 }));
         assert_eq!(pulse.due(), None);
         pulse.sits(Some(4), now);
-        assert!(!pulse.answered(3, id, false, now), "an answer of the old one");
+        assert!(
+            !pulse.answered(3, id, false, now),
+            "an answer of the old one"
+        );
     }
 
     #[test]

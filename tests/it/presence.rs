@@ -71,13 +71,35 @@ fn every_part_of_the_way_from_a_phone_to_the_music_is_seen_to_be_fine() {
             assert_eq!(stands(&world, "session").await, "unknown");
         }
         world.sign_in("kim").await;
-        for part in ["engine", "session", "dealer", "listed", "announced", "endpoint"] {
+        for part in [
+            "engine",
+            "session",
+            "dealer",
+            "listed",
+            "announced",
+            "endpoint",
+        ] {
             comes_to(&world, part, "ok").await;
         }
         let (status, log) = daemon.stop().await;
         assert!(status.success());
         let repaired = log.iter().find(|line| line.contains("repairing"));
         assert_eq!(repaired, None, "nothing was wrong");
+    });
+}
+
+#[test]
+fn a_name_with_dots_and_umlauts_is_found_like_any_other() {
+    scenario(async |world| {
+        let settings = world.settings(NULL).replace("Kitchen", "Küche Nr. 5.1");
+        let daemon = world.start(&settings);
+        comes_to(&world, "announced", "ok").await;
+        assert_eq!(stands(&world, "endpoint").await, "ok");
+        let (_, log) = daemon.stop().await;
+        assert!(
+            !log.iter().any(|line| line.contains("repairing")),
+            "{log:#?}"
+        );
     });
 }
 
@@ -96,13 +118,21 @@ fn multicast_that_is_blocked_is_told_and_no_reason_to_be_killed_and_over_when_it
                 .env("WATCHDOG_USEC", "400000");
         });
         let said = daemon.says("announcement_unheard").await;
-        assert!(said.contains("on eth0, multicast does not come back"), "{said}");
+        assert!(
+            said.contains("on eth0, multicast does not come back"),
+            "{said}"
+        );
         comes_to(&world, "announced", "failed").await;
         let before = told.count("WATCHDOG=1");
         let alive = || told.count("WATCHDOG=1") > before + 2;
         until("signs of life", PATIENCE, alive).await;
         network.ip("xfrm policy flush").expect("no wall");
-        says_in(&daemon, "over: announcement unheard", Duration::from_secs(30)).await;
+        says_in(
+            &daemon,
+            "over: announcement unheard",
+            Duration::from_secs(30),
+        )
+        .await;
         comes_to(&world, "announced", "ok").await;
         let mut watch = watch_in(&lan);
         let found = sees(&mut watch, |_| true).await;
@@ -128,9 +158,13 @@ fn an_endpoint_that_does_not_answer_is_opened_anew() {
             ))
             .expect("a wall");
         // A change of the network is looked at at once, not in twenty seconds.
-        network.add_address("eth0", "192.168.7.9/24").expect("an address");
+        network
+            .add_address("eth0", "192.168.7.9/24")
+            .expect("an address");
         daemon.says("endpoint_dead").await;
-        daemon.says("repairing the announcement: the endpoints").await;
+        daemon
+            .says("repairing the announcement: the endpoints")
+            .await;
         network.ip("xfrm policy flush").expect("no wall");
         says_in(&daemon, "over: endpoint dead", Duration::from_secs(30)).await;
         let found = world.namespace.network();
@@ -192,12 +226,17 @@ fn without_a_network_the_daemon_is_not_killed_and_a_second_interface_is_announce
         comes_to(&world, "announced", "ok").await;
         // And its address changes.
         network.remove_address("eth1", "10.9.0.1/24").expect("gone");
-        network.add_address("eth1", "10.9.0.77/24").expect("another");
+        network
+            .add_address("eth1", "10.9.0.77/24")
+            .expect("another");
         let moved = |found: &Found| found.addresses.contains(&ip("10.9.0.77"));
         let again = sees(&mut above, moved).await;
         assert_eq!(again.port, found.port);
         comes_to(&world, "announced", "ok").await;
-        let repaired = daemon.log().into_iter().find(|line| line.contains("repairing"));
+        let repaired = daemon
+            .log()
+            .into_iter()
+            .find(|line| line.contains("repairing"));
         assert_eq!(repaired, None, "nothing was broken");
     });
 }

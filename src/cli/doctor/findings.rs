@@ -24,7 +24,12 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub fn trouble(code: &str, what: impl Into<String>, why: impl Into<String>, cure: &str) -> Self {
+    pub fn trouble(
+        code: &str,
+        what: impl Into<String>,
+        why: impl Into<String>,
+        cure: &str,
+    ) -> Self {
         Self {
             code: code.into(),
             severity: Severity::Trouble,
@@ -137,14 +142,22 @@ mod tests {
     #[test]
     fn trouble_comes_first_and_decides_and_nothing_is_told_twice() {
         let mut report = Report::default();
-        report.found(Finding::notice("port_5353_shared", "shared", "avahi", "nothing to do"));
+        report.found(Finding::notice(
+            "port_5353_shared",
+            "shared",
+            "avahi",
+            "nothing to do",
+        ));
         assert!(report.is_healthy());
         for _ in 0..2 {
             report.found(Finding::trouble("no_daemon", "none", "gone", "start it"));
         }
         assert!(!report.is_healthy() && report.has("no_daemon"));
         let text = report.text();
-        assert!(text.find("no_daemon") < text.find("port_5353_shared"), "{text}");
+        assert!(
+            text.find("no_daemon") < text.find("port_5353_shared"),
+            "{text}"
+        );
         assert_eq!(text.matches("no_daemon").count(), 1);
         let value: serde_json::Value = serde_json::from_str(&report.json()).expect("JSON");
         assert_eq!(value["healthy"], false);

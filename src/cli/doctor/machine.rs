@@ -20,7 +20,7 @@ const RECEIVERS: [&str; 6] = [
     "librespot-java",
     "spotify-connect",
 ];
-/// Our own.
+/// Our own begin so.
 const US: &str = "siskin";
 
 pub fn look(report: &mut Report) {
@@ -38,7 +38,9 @@ pub fn look(report: &mut Report) {
         ));
     }
     let proc = Path::new("/proc");
-    let receivers = running(proc, |name| RECEIVERS.iter().any(|known| begins(name, known)));
+    let receivers = running(proc, |name| {
+        RECEIVERS.iter().any(|known| begins(name, known))
+    });
     if !receivers.is_empty() {
         report.found(Finding::notice(
             "other_receiver",
@@ -48,7 +50,11 @@ pub fn look(report: &mut Report) {
         ));
     }
     let (holders, hidden) = mdns_holders(proc);
-    let others: Vec<_> = holders.iter().filter(|name| *name != US).cloned().collect();
+    let others: Vec<_> = holders
+        .iter()
+        .filter(|name| !name.starts_with(US))
+        .cloned()
+        .collect();
     if !others.is_empty() || hidden {
         let mut who = others.join(", ");
         if who.is_empty() {
@@ -76,7 +82,13 @@ fn running(proc: &Path, fits: impl Fn(&str) -> bool) -> BTreeSet<String> {
 fn processes(proc: &Path) -> impl Iterator<Item = std::path::PathBuf> {
     let entries = fs::read_dir(proc).into_iter().flatten().flatten();
     entries
-        .filter(|entry| entry.file_name().to_string_lossy().bytes().all(|b| b.is_ascii_digit()))
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .bytes()
+                .all(|b| b.is_ascii_digit())
+        })
         .map(|entry| entry.path())
 }
 
@@ -94,13 +106,18 @@ fn mdns_holders(proc: &Path) -> (BTreeSet<String>, bool) {
     }
     let mut names = BTreeSet::new();
     for process in processes(proc) {
-        let files = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+        let files = fs::read_dir(process.join("fd"))
+            .into_iter()
+            .flatten()
+            .flatten();
         for file in files {
             let Ok(target) = fs::read_link(file.path()) else {
                 continue;
             };
             let target = target.to_string_lossy();
-            let socket = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
+            let socket = target
+                .strip_prefix("socket:[")
+                .and_then(|rest| rest.strip_suffix(']'));
             if let Some(socket) = socket
                 && inodes.remove(socket)
                 && let Some(name) = name(&process)
@@ -146,7 +163,9 @@ mod tests {
             fs::create_dir_all(proc.path().join(pid)).expect("a folder");
             fs::write(proc.path().join(pid).join("comm"), comm).expect("a file");
         }
-        let found = running(proc.path(), |name| RECEIVERS.iter().any(|known| begins(name, known)));
+        let found = running(proc.path(), |name| {
+            RECEIVERS.iter().any(|known| begins(name, known))
+        });
         assert_eq!(found, BTreeSet::from(["spotifyd".to_owned()]));
     }
 }

@@ -74,7 +74,11 @@ fn settings(report: &mut Report, door: &Door) -> Option<Config> {
         Err(problems) => report.found(Finding::trouble(
             "config_invalid",
             "the configuration is wrong, so siskin would not start with it",
-            problems.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
+            problems
+                .to_string()
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" "),
             "correct what is said, then look again with siskin check",
         )),
     }

@@ -87,8 +87,16 @@ fn deaf(name: &str, error: &std::io::Error) -> Finding {
 
 fn of_interfaces(report: &mut Report, selection: &Selection) {
     for interface in &selection.wanted {
-        let addresses: Vec<_> = interface.addresses.iter().map(ToString::to_string).collect();
-        report.fact(format!("used: {} ({})", interface.name, addresses.join(", ")));
+        let addresses: Vec<_> = interface
+            .addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        report.fact(format!(
+            "used: {} ({})",
+            interface.name,
+            addresses.join(", ")
+        ));
     }
     let mut reasons = Vec::new();
     for skipped in &selection.skipped {
@@ -117,7 +125,11 @@ fn answers(
     let own = selection.addresses();
     let is_own = |one: &&Answered| own.contains(&one.by);
     for one in found {
-        let whose = if own.contains(&one.by) { "this machine" } else { "another device" };
+        let whose = if own.contains(&one.by) {
+            "this machine"
+        } else {
+            "another device"
+        };
         report.fact(format!(
             "{interface}: “{}” is announced by {whose} ({})",
             one.name, one.by
@@ -125,7 +137,10 @@ fn answers(
     }
     let Some(house) = house else { return };
     for speaker in &house.speakers {
-        let announced_here = speaker.addresses.iter().any(|at| at.ip() == IpAddr::V4(from));
+        let announced_here = speaker
+            .addresses
+            .iter()
+            .any(|at| at.ip() == IpAddr::V4(from));
         let called = |one: &&Answered| is_called(&one.name, &speaker.name);
         if announced_here && !found.iter().filter(is_own).any(|one| called(&one)) {
             report.found(Finding::trouble(
@@ -139,14 +154,20 @@ fn answers(
         if let Some(other) = stranger {
             report.found(Finding::notice(
                 "name_taken",
-                format!("another device on the network is called {} too", speaker.name),
+                format!(
+                    "another device on the network is called {} too",
+                    speaker.name
+                ),
                 format!("{} announces the same name", other.by),
                 "give one of them another name",
             ));
         }
     }
     let alone = found.iter().all(|one| own.contains(&one.by));
-    let wireless = Path::new("/sys/class/net").join(interface).join("wireless").exists();
+    let wireless = Path::new("/sys/class/net")
+        .join(interface)
+        .join("wireless")
+        .exists();
     if alone && wireless && neighbours(interface).len() <= 1 {
         report.found(Finding::notice(
             "isolated_maybe",
@@ -164,13 +185,17 @@ fn is_called(announced: &str, name: &str) -> bool {
     let name = name.to_lowercase();
     let cut = announced.rsplit_once(' ').map(|(cut, _)| cut);
     // A long name is cut to what a label holds.
-    announced == name || cut.is_some_and(|cut| cut == name || (cut.len() > 40 && name.starts_with(cut)))
+    announced == name
+        || cut.is_some_and(|cut| cut == name || (cut.len() > 40 && name.starts_with(cut)))
 }
 
 /// Who has been spoken with on an interface lately.
 fn neighbours(interface: &str) -> BTreeSet<String> {
     let table = std::fs::read_to_string("/proc/net/arp").unwrap_or_default();
-    let lines = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let lines = table
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
     lines
         .filter(|columns| columns.last() == Some(&interface) && columns.get(2) != Some(&"0x0"))
         .filter_map(|columns| columns.first().map(ToString::to_string))
@@ -184,7 +209,10 @@ async fn endpoints(report: &mut Report, house: &House) {
             if let Err(why) = probe::get_info(*at, None).await {
                 report.found(Finding::trouble(
                     "endpoint_dead",
-                    format!("phones find {}, but cannot hand an account over", speaker.name),
+                    format!(
+                        "phones find {}, but cannot hand an account over",
+                        speaker.name
+                    ),
                     why,
                     "siskin opens its port anew by itself; where network.advertise names other \
                      addresses, see that they lead to its port",
@@ -242,7 +270,9 @@ fn hints(rules: &str, ports: &[u16]) -> Vec<String> {
         parts.map(str::to_lowercase).collect()
     };
     let refuses = |line: &str| {
-        words(line).iter().any(|word| word == "drop" || word == "reject")
+        words(line)
+            .iter()
+            .any(|word| word == "drop" || word == "reject")
     };
     let about = |line: &str| {
         words(line).iter().any(|word| {
@@ -258,9 +288,9 @@ fn hints(rules: &str, ports: &[u16]) -> Vec<String> {
         let is_input = line.contains("hook input") || line.starts_with(":INPUT ");
         is_input && refuses(line)
     });
-    let opened = lines.iter().any(|line| {
-        about(line) && words(line).iter().any(|word| word == "accept")
-    });
+    let opened = lines
+        .iter()
+        .any(|line| about(line) && words(line).iter().any(|word| word == "accept"));
     if closed && !opened {
         found.push("what comes in is dropped unless a rule allows it, and none allows 5353".into());
     }
@@ -278,7 +308,8 @@ mod tests {
         let found = hints(nft, &[4070]);
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!(found[0], "this rule: udp dport 5353 drop");
-        let saved = "*filter\n:INPUT DROP [0:0]\n-A INPUT -p udp -m udp --dport 5353 -j ACCEPT\nCOMMIT";
+        let saved =
+            "*filter\n:INPUT DROP [0:0]\n-A INPUT -p udp -m udp --dport 5353 -j ACCEPT\nCOMMIT";
         assert_eq!(hints(saved, &[]), Vec::<String>::new());
         let ours = "-A INPUT -p tcp -m tcp --dport 4070 -j REJECT";
         assert_eq!(hints(ours, &[4070]).len(), 1);

@@ -20,7 +20,10 @@ pub async fn look(report: &mut Report, config: &Config, house: Option<&House>, t
         let state = house.and_then(|house| house.speaker(&speaker.id));
         let playback = state.and_then(|state| state.playback.as_ref());
         if playback.is_some_and(|playback| playback.state == PlayState::Playing) {
-            report.fact(format!("{} plays at this moment; its output is left alone", speaker.name));
+            report.fact(format!(
+                "{} plays at this moment; its output is left alone",
+                speaker.name
+            ));
             if playback.is_some_and(|playback| playback.volume.percent().get() == 0) {
                 report.found(Finding::notice(
                     "volume_zero",
@@ -92,7 +95,9 @@ async fn card(report: &mut Report, device: Option<&str>, tone: bool) {
         ));
     }
     if tone && trouble.is_none() {
-        report.fact("a tone was played for a second; if it was not heard, see cable, amplifier and card");
+        report.fact(
+            "a tone was played for a second; if it was not heard, see cable, amplifier and card",
+        );
     }
 }
 
@@ -129,7 +134,9 @@ fn pipe(report: &mut Report, path: &Path) {
 }
 
 fn folder(report: &mut Report, path: &Path) {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     if !folder.is_dir() {
         report.found(Finding::trouble(

@@ -113,7 +113,9 @@ fn connect(
                 let limits = stream
                     .set_read_timeout(Some(CONNECT))
                     .and_then(|()| stream.set_write_timeout(Some(CONNECT)));
-                return limits.map(|()| stream).map_err(|error| connection(error.to_string()));
+                return limits
+                    .map(|()| stream)
+                    .map_err(|error| connection(error.to_string()));
             }
             Err(error) => why = format!("{address}: {error}"),
         }
@@ -132,12 +134,18 @@ fn through(proxy: &str, host: &str) -> Result<TcpStream, Broken> {
     let asked = ask_proxy(&mut stream, host).map_err(|error| failed(error.to_string()))?;
     match asked.split_whitespace().nth(1) {
         Some("200") => Ok(stream),
-        _ => Err(failed(format!("it says: {}", asked.lines().next().unwrap_or_default()))),
+        _ => Err(failed(format!(
+            "it says: {}",
+            asked.lines().next().unwrap_or_default()
+        ))),
     }
 }
 
 fn ask_proxy(stream: &mut TcpStream, host: &str) -> io::Result<String> {
-    write!(stream, "CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n")?;
+    write!(
+        stream,
+        "CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n"
+    )?;
     let mut head = Vec::new();
     let mut byte = [0];
     // One by one: what comes after the head belongs to TLS.
@@ -176,11 +184,16 @@ mod tests {
             let (mut stream, _) = listener.accept().expect("somebody");
             let mut asked = [0; 64];
             let _ = stream.read(&mut asked).expect("a question");
-            stream.write_all(b"HTTP/1.1 403 No\r\n\r\n").expect("an answer");
+            stream
+                .write_all(b"HTTP/1.1 403 No\r\n\r\n")
+                .expect("an answer");
         });
         let refused = reach("login5.spotify.com", Some(&proxy));
         refusing.join().expect("no panic");
-        assert_eq!(refused, Err(Broken::Proxy("it says: HTTP/1.1 403 No".into())));
+        assert_eq!(
+            refused,
+            Err(Broken::Proxy("it says: HTTP/1.1 403 No".into()))
+        );
         let gone = reach("login5.spotify.com", Some(&proxy));
         assert!(matches!(gone, Err(Broken::Proxy(_))), "{gone:?}");
     }

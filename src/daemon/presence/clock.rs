@@ -77,8 +77,14 @@ mod tests {
         };
         assert_eq!(clock.look(0, S), told(true, true, false));
         assert_eq!(clock.look(20_000, 21 * S), told(true, false, false));
-        assert_eq!(clock.look(MADE_MS + 40_000, 41 * S), told(false, true, true));
-        assert_eq!(clock.look(MADE_MS + 60_100, 61 * S), told(false, false, false));
+        assert_eq!(
+            clock.look(MADE_MS + 40_000, 41 * S),
+            told(false, true, true)
+        );
+        assert_eq!(
+            clock.look(MADE_MS + 60_100, 61 * S),
+            told(false, false, false)
+        );
     }
 
     #[test]

@@ -114,7 +114,10 @@ mod tests {
     #[test]
     fn a_dead_endpoint_is_opened_anew() {
         let (mut trail, now) = (Trail::default(), Instant::now());
-        assert_eq!(trail.follow(Part::Endpoint, Seen::Failed, now), Some(Repair::Listen));
+        assert_eq!(
+            trail.follow(Part::Endpoint, Seen::Failed, now),
+            Some(Repair::Listen)
+        );
         assert_eq!(trail.pace(), BUSY);
         assert_eq!(trail.follow(Part::Endpoint, Seen::Fine, now), None);
         assert_eq!(trail.pace(), CALM);

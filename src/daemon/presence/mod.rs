@@ -25,8 +25,8 @@ use crate::{
     model::{Condition, ConditionCode, DeviceId, LayerState, unix_ms},
 };
 use clock::Clock;
-use judge::{CALM, Seen, Trail};
 pub use judge::Part;
+use judge::{CALM, Seen, Trail};
 
 /// After a change, until what was announced anew can answer.
 const SETTLE: Duration = Duration::from_millis(700);
@@ -128,7 +128,8 @@ impl Monitor {
     async fn look_at_clock(&self, clock: &mut Clock, begun: Instant) -> bool {
         let told = clock.look(unix_ms(), begun.elapsed());
         if told.news {
-            self.tell(Report::Clock(told.wrong.then(clock::wrong))).await;
+            self.tell(Report::Clock(told.wrong.then(clock::wrong)))
+                .await;
         }
         if told.stepped && !told.wrong {
             tracing::info!("the clock of this machine was set");
@@ -268,9 +269,10 @@ async fn heard(on_air: &OnAir, one: &Published) -> (Seen, Option<String>) {
 }
 
 async fn answered(one: &Published) -> (Seen, Option<String>) {
-    let asked = one.listens_on.iter().map(async |ip| {
-        probe::get_info((*ip, one.port).into(), Some(&one.device)).await
-    });
+    let asked = one
+        .listens_on
+        .iter()
+        .map(async |ip| probe::get_info((*ip, one.port).into(), Some(&one.device)).await);
     let asked = join_all(asked).await;
     match asked.into_iter().find_map(Result::err) {
         None => (Seen::Fine, None),

@@ -35,13 +35,20 @@ pub struct Name(pub Vec<Vec<u8>>);
 
 impl Name {
     pub fn of(labels: &[&str]) -> Self {
-        Self(labels.iter().map(|label| label.as_bytes().to_vec()).collect())
+        Self(
+            labels
+                .iter()
+                .map(|label| label.as_bytes().to_vec())
+                .collect(),
+        )
     }
 
-    /// Names do not differ by the case of ASCII letters.
+    /// Names do not differ by the case of ASCII letters. Nor, here, by which dots part labels:
+    /// responders cut a name like “No. 5” into labels at its dot.
     pub fn is(&self, other: &Self) -> bool {
-        self.0.len() == other.0.len()
-            && self.0.iter().zip(&other.0).all(|(a, b)| a.eq_ignore_ascii_case(b))
+        self.0
+            .join(&b'.')
+            .eq_ignore_ascii_case(&other.0.join(&b'.'))
     }
 
     /// The first label as text: of an announcement, what it is called.
@@ -234,7 +241,9 @@ mod tests {
         packet.extend([0xc0, 12, 0, 33, 0x80, 1, 0, 0, 0, 10, 0, 10]);
         packet.extend([0, 0, 0, 0, 0x0f, 0xe6, 1, b'h', 0xc0, 14]);
         let host = packet.len() - 4;
-        packet.extend([0xc0, host as u8, 0, 1, 0, 1, 0, 0, 0, 10, 0, 4, 192, 168, 1, 5]);
+        packet.extend([
+            0xc0, host as u8, 0, 1, 0, 1, 0, 0, 0, 10, 0, 4, 192, 168, 1, 5,
+        ]);
         packet
     }
 

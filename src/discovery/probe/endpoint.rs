@@ -46,7 +46,10 @@ fn judge(answer: &[u8], device: Option<&DeviceId>) -> Result<(), String> {
     let body: serde_json::Value =
         serde_json::from_str(body).map_err(|_| format!("it answers {status} and no JSON"))?;
     if body["status"] != 101 {
-        return Err(format!("it answers {status} with status {}", body["status"]));
+        return Err(format!(
+            "it answers {status} with status {}",
+            body["status"]
+        ));
     }
     match device {
         Some(device) if body["deviceID"] != device.as_str() => {

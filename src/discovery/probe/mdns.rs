@@ -75,7 +75,10 @@ pub async fn announced(
         let Some(question) = dns::question(id, instance, Kind::Service) else {
             return Err(Unheard::Deaf("its name is no name".into()));
         };
-        socket.send_to(&question, (GROUP, PORT)).await.map_err(deaf)?;
+        socket
+            .send_to(&question, (GROUP, PORT))
+            .await
+            .map_err(deaf)?;
         let until = Instant::now() + wait;
         let mut buffer = vec![0; MAX_PACKET];
         for _ in 0..MAX_HEARD {
@@ -237,7 +240,11 @@ mod tests {
         let ours: IpAddr = [192, 168, 1, 5].into();
         let other: IpAddr = [172, 17, 0, 1].into();
         assert_eq!(compare(&(4070, vec![ours]), 4070, &[ours]), Ok(()));
-        let wrong = [(4071, vec![ours]), (4070, vec![]), (4070, vec![ours, other])];
+        let wrong = [
+            (4071, vec![ours]),
+            (4070, vec![]),
+            (4070, vec![ours, other]),
+        ];
         for found in wrong {
             let compared = compare(&found, 4070, &[ours]);
             assert!(matches!(compared, Err(Unheard::Wrong(_))), "{found:?}");
