@@ -81,6 +81,18 @@ pub enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Say why a phone does not see, reach or hear the speakers
+    #[command(after_help = "Exits with 0 when nothing is wrong, else with 1.")]
+    Doctor {
+        /// Print what was found as JSON
+        #[arg(long)]
+        json: bool,
+        /// Play a tone of a second on each sound card that is used
+        #[arg(long)]
+        test_tone: bool,
+        #[command(flatten)]
+        door: Door,
+    },
     /// List the sound cards, with what to write after `device =`
     Devices,
     /// What the daemon starts to play; of no use by hand

@@ -6,6 +6,7 @@
 mod accounts;
 mod args;
 mod client;
+mod doctor;
 mod door;
 mod exit;
 mod generate;
@@ -59,6 +60,11 @@ pub fn main() -> ExitCode {
         }
         Command::Accounts { what, door } => accounts::run(&door, what),
         Command::Check { explain, settings } => check(&settings, explain),
+        Command::Doctor {
+            json,
+            test_tone,
+            door,
+        } => doctor::run(&door, json, test_tone),
         Command::Devices => devices(),
         Command::Engine => engine(),
         Command::Completions { shell } => print(&generate::completions(shell)),

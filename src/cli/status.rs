@@ -9,7 +9,7 @@ use super::{
     pick::pick,
 };
 use crate::model::{
-    Account, Conditions, House, Pairing, Phase, PlayState, Playback, Repeat, Severity,
+    Account, Conditions, House, LayerState, Pairing, Phase, PlayState, Playback, Repeat, Severity,
     SpeakerState, unix_ms,
 };
 
@@ -76,6 +76,13 @@ fn of_speaker(speaker: &SpeakerState, now_ms: i64) -> String {
         text += "  not announced on any network\n";
     } else {
         let _ = writeln!(text, "  announced at {}", addresses.join(", "));
+    }
+    for (name, layer) in speaker.presence.layers() {
+        if layer.state == LayerState::Failed {
+            let since = ago(now_ms - layer.since_ms);
+            let why = layer.why.as_deref().unwrap_or("being repaired");
+            let _ = writeln!(text, "  {name} failed (since {since}): {}", plain(why));
+        }
     }
     conditions(&speaker.conditions, now_ms, &mut text);
     text

@@ -10,8 +10,8 @@ use tracing::{info, warn};
 use crate::{
     config,
     model::{
-        Account, Condition, ConditionCode, Conditions, House, Pairing, Phase, PlayState, Playback,
-        Severity, SpeakerState,
+        Account, Condition, ConditionCode, Conditions, House, LayerState, Pairing, Phase,
+        PlayState, Playback, Presence, Severity, SpeakerState,
     },
 };
 
@@ -73,7 +73,7 @@ impl Board {
     }
 
     /// Somebody came, went, or is on the way.
-    pub fn seat(&mut self, place: &str, phase: Phase, account: Option<Account>) {
+    pub fn seat(&mut self, place: &str, phase: Phase, account: Option<Account>, now_ms: i64) {
         let Some(speaker) = self.speaker(place) else {
             return;
         };
@@ -84,6 +84,14 @@ impl Board {
         }
         speaker.phase = phase;
         speaker.account = account;
+        seated(&mut speaker.presence, phase, now_ms);
+    }
+
+    /// How a part of the way to a speaker was found.
+    pub fn presence(&mut self, place: &str, note: impl FnOnce(&mut Presence)) {
+        if let Some(speaker) = self.speaker(place) {
+            note(&mut speaker.presence);
+        }
     }
 
     /// Something about an account is different now, wherever it sits.
@@ -157,6 +165,27 @@ impl Board {
         }
         let doing: Vec<_> = self.house.speakers.iter().map(doing).collect();
         doing.join("; ")
+    }
+}
+
+/// What the phase says about the way to Spotify: a speaker that is listed has all of it.
+fn seated(presence: &mut Presence, phase: Phase, now_ms: i64) {
+    let state = match phase {
+        Phase::Online => LayerState::Ok,
+        Phase::Retrying => LayerState::Failed,
+        Phase::Nobody | Phase::Refused => LayerState::Unknown,
+        // What was lost stays so until it is back.
+        Phase::SigningIn => return,
+    };
+    for layer in [
+        &mut presence.session,
+        &mut presence.dealer,
+        &mut presence.listed,
+    ] {
+        layer.is(state, None, now_ms);
+    }
+    if phase != Phase::Retrying {
+        presence.engine.is(state, None, now_ms);
     }
 }
 
@@ -263,14 +292,24 @@ mod tests {
     fn what_was_played_is_not_shown_for_the_next_person_or_without_a_session() {
         let mut board = kitchen();
         let plays = |board: &Board| board.house.speakers[0].playback.is_some();
-        board.seat("kitchen", Phase::Online, Some(Account::of("kim".into())));
+        board.seat("kitchen", Phase::Online, Some(Account::of("kim".into())), 0);
         board.playback("kitchen", Playback::silent(Volume::FULL));
-        board.seat("kitchen", Phase::Online, Some(Account::of("kim".into())));
+        board.seat("kitchen", Phase::Online, Some(Account::of("kim".into())), 0);
         assert!(plays(&board));
-        board.seat("kitchen", Phase::Online, Some(Account::of("alex".into())));
+        board.seat(
+            "kitchen",
+            Phase::Online,
+            Some(Account::of("alex".into())),
+            0,
+        );
         assert!(!plays(&board));
         board.playback("kitchen", Playback::silent(Volume::FULL));
-        board.seat("kitchen", Phase::Retrying, Some(Account::of("alex".into())));
+        board.seat(
+            "kitchen",
+            Phase::Retrying,
+            Some(Account::of("alex".into())),
+            0,
+        );
         assert!(!plays(&board));
     }
 
@@ -278,7 +317,7 @@ mod tests {
     fn the_last_words_of_a_speaker_that_is_gone_come_to_nothing() {
         let mut board = kitchen();
         board.introduce(&[]);
-        board.seat("kitchen", Phase::Online, Some(Account::of("kim".into())));
+        board.seat("kitchen", Phase::Online, Some(Account::of("kim".into())), 0);
         let lost = Condition::new(ConditionCode::OutputLost, "no sound", "gone", "plug it in");
         board.raise("kitchen", lost, 0);
         assert_eq!(*board.house(), House::default());

@@ -13,6 +13,7 @@ use tracing::{error, warn};
 use super::{
     board::Place,
     pairing::{self, PairError, Pairings},
+    presence::{Life, Monitor, Report},
 };
 use crate::{
     accounts::{Damage, Store},
@@ -65,7 +66,7 @@ impl Running {
 struct Presence {
     stop: CancellationToken,
     task: JoinHandle<()>,
-    /// One each speaker, passing logins on.
+    /// One each speaker, passing logins on; and the one who looks whether all of it can be seen.
     ushers: JoinSet<()>,
 }
 
@@ -77,6 +78,8 @@ pub struct House {
     pairings: Pairings,
     news: mpsc::Sender<(Place, News)>,
     notices: mpsc::Sender<Notice>,
+    reports: mpsc::Sender<Report>,
+    life: watch::Sender<Life>,
 }
 
 impl House {
@@ -85,6 +88,7 @@ impl House {
         store: Option<Arc<Store>>,
         news: mpsc::Sender<(Place, News)>,
         notices: mpsc::Sender<Notice>,
+        reports: mpsc::Sender<Report>,
         pairings: Pairings,
     ) -> Self {
         Self {
@@ -95,6 +99,21 @@ impl House {
             pairings,
             news,
             notices,
+            reports,
+            life: watch::Sender::new(Life::begins()),
+        }
+    }
+
+    /// Whether the speakers can be found, or are being repaired in time: worth a sign of life.
+    pub fn is_fit(&self) -> bool {
+        self.life.borrow().goes_on()
+    }
+
+    /// Addresses or the time are others now: every speaker tries what it waits to try.
+    pub fn surroundings_changed(&self) {
+        for running in self.speakers.values() {
+            // Never waited for: one that is too busy will find out by itself.
+            let _ = running.knocks.try_send(Knock::Surroundings);
         }
     }
 
@@ -291,6 +310,18 @@ impl House {
             });
         }
         let discovery = Discovery::start(&self.config.network, shown, self.notices.clone()).await;
+        self.life.send_replace(Life::begins());
+        let places = self.speakers.iter();
+        let monitor = Monitor {
+            on_air: discovery.on_air(),
+            repairs: discovery.repairs(),
+            places: places
+                .map(|(place, running)| (running.settings.device.clone(), place.clone()))
+                .collect(),
+            reports: self.reports.clone(),
+            life: self.life.clone(),
+        };
+        ushers.spawn(monitor.run());
         let stop = CancellationToken::new();
         let task = tokio::spawn(discovery.run(stop.clone()));
         self.presence = Some(Presence { stop, task, ushers });

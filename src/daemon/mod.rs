@@ -8,6 +8,7 @@ mod clerk;
 mod house;
 pub mod pairing;
 pub mod places;
+pub mod presence;
 mod service;
 mod surfaces;
 
@@ -26,13 +27,14 @@ use crate::{
     config::{Config, Problems},
     control,
     discovery::Notice,
-    model::{Condition, ConditionCode, unix_ms},
+    model::{Condition, ConditionCode, LayerState, unix_ms},
     speaker::News,
 };
 use board::{Board, HOUSE};
 use clerk::Clerk;
 use house::House;
 use pairing::Pairings;
+use presence::{Part, Report};
 use service::Service;
 use surfaces::Surfaces;
 
@@ -70,6 +72,7 @@ pub async fn run(
     let store = keep(&config, &mut board)?;
     let (news, mut told) = mpsc::channel(64);
     let (notices, mut noticed) = mpsc::channel(64);
+    let (reports, mut found) = mpsc::channel(64);
     let (remarks, mut remarked) = mpsc::channel(8);
     let (pairings, mut paired) = mpsc::channel(16);
     let (bus, mut desk) = bus::open();
@@ -79,6 +82,7 @@ pub async fn run(
         store,
         news,
         notices,
+        reports,
         Pairings::new(pairings),
     );
     house.open().await;
@@ -109,13 +113,16 @@ pub async fn run(
             Some(remark) = remarked.recv() => remark_board(remark, &mut board),
             Some((place, news)) = told.recv() => news_board(&place, news, &mut house, &mut board),
             Some((place, now)) = paired.recv() => board.pairing(&place, now, unix_ms()),
-            () = tick(&mut watchdog) => service.alive(),
+            Some(report) = found.recv() => report_board(report, &house, &mut board),
+            () = tick(&mut watchdog) => if house.is_fit() {
+                service.alive();
+            },
         }
     }
     info!("stopping");
     service.stopping();
     // Nobody listens any more, so nobody may wait for being heard, or for an answer.
-    drop((told, noticed, remarked, paired, desk, clerk));
+    drop((told, noticed, remarked, paired, found, desk, clerk));
     surfaces.close().await;
     house.close().await;
     Ok(())
@@ -195,6 +202,35 @@ fn remark_board(remark: control::Notice, board: &mut Board) {
     }
 }
 
+fn report_board(report: Report, house: &House, board: &mut Board) {
+    match report {
+        Report::Found {
+            place,
+            part,
+            state,
+            why,
+        } => board.presence(&place, |presence| {
+            let layer = match part {
+                Part::Announcement => &mut presence.announced,
+                Part::Endpoint => &mut presence.endpoint,
+            };
+            layer.is(state, why.as_deref(), unix_ms());
+        }),
+        Report::Raised(place, condition) => board.raise(&place, condition, unix_ms()),
+        Report::Cleared(place, code) => board.clear(&place, code),
+        Report::Clock(Some(condition)) => board.raise(HOUSE, condition, unix_ms()),
+        Report::Clock(None) => board.clear(HOUSE, ConditionCode::ClockWrong),
+        Report::Changed => house.surroundings_changed(),
+    }
+}
+
+fn state(is_fine: bool) -> LayerState {
+    match is_fine {
+        true => LayerState::Ok,
+        false => LayerState::Failed,
+    }
+}
+
 fn news_board(place: &str, news: News, house: &mut House, board: &mut Board) {
     match news {
         News::Raised(condition) => {
@@ -211,7 +247,13 @@ fn news_board(place: &str, news: News, house: &mut House, board: &mut Board) {
             board.clear(place, code);
         }
         News::ActiveUser(user) => house.set_active_user(place, user),
-        News::Seat(phase, account) => board.seat(place, phase, account),
+        News::Seat(phase, account) => board.seat(place, phase, account, unix_ms()),
+        News::Pulse { engine, session } => board.presence(place, |presence| {
+            presence.engine.is(state(engine), None, unix_ms());
+            if let Some(session) = session {
+                presence.session.is(state(session), None, unix_ms());
+            }
+        }),
         News::Playback(playback) => board.playback(place, *playback),
     }
 }

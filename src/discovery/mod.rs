@@ -12,6 +12,7 @@ pub mod blob;
 pub mod endpoint;
 pub mod interfaces;
 pub mod names;
+pub mod probe;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -20,7 +21,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use advert::{Advert, Heard, Service};
 use endpoint::{Endpoint, Gate, Limits, Shared};
-use interfaces::{Selection, Watch};
+use interfaces::{Selection, Wanted, Watch};
 use names::Clash;
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
@@ -110,6 +111,42 @@ pub enum Notice {
     Cleared(ConditionCode),
 }
 
+/// One speaker as phones are to find it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    pub device: DeviceId,
+    /// Every label of its announcement.
+    pub instance: probe::dns::Name,
+    pub port: u16,
+    /// What phones are told.
+    pub addresses: Vec<IpAddr>,
+    /// Where it listens: the same, unless `network.advertise` says something else.
+    pub listens_on: Vec<IpAddr>,
+}
+
+/// What is on the network now, for whoever looks from outside whether it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OnAir {
+    /// Without one, there is nothing to be seen on.
+    pub interfaces: Vec<Wanted>,
+    /// Without those that could not be announced yet; that is a condition of its own.
+    pub speakers: Vec<Published>,
+}
+
+/// What may be done for a speaker that is not found, the cheapest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Repair {
+    /// Say everything again.
+    Announce,
+    /// Close and open the endpoints.
+    Listen,
+    /// Another responder with sockets of its own takes the place of this one.
+    Renew,
+}
+
+/// Repairs that may wait; one of each kind is all that makes sense.
+const REPAIRS: usize = 4;
+
 /// The speakers on the network.
 pub struct Discovery {
     network: Network,
@@ -128,6 +165,8 @@ pub struct Discovery {
     retry_at: Option<Instant>,
     look_at: Option<Instant>,
     look_away_at: Option<Instant>,
+    on_air: watch::Sender<OnAir>,
+    repairs: (mpsc::Sender<Repair>, mpsc::Receiver<Repair>),
 }
 
 impl Discovery {
@@ -162,9 +201,21 @@ impl Discovery {
             retry_at: None,
             look_at: None,
             look_away_at: None,
+            on_air: watch::Sender::default(),
+            repairs: mpsc::channel(REPAIRS),
         };
         discovery.refresh().await;
         discovery
+    }
+
+    /// What is on the network, as it changes.
+    pub fn on_air(&self) -> watch::Receiver<OnAir> {
+        self.on_air.subscribe()
+    }
+
+    /// Where repairs are ordered.
+    pub fn repairs(&self) -> mpsc::Sender<Repair> {
+        self.repairs.0.clone()
     }
 
     /// Serves until `stop` fires; then says goodbye before the endpoints close, so that no phone
@@ -184,6 +235,7 @@ impl Discovery {
                 heard = heard(self.advert.as_mut()) => self.on_heard(heard),
                 () = at(due) => self.on_time().await,
                 () = self.told.flush() => {}
+                Some(repair) = self.repairs.1.recv() => self.repair(repair).await,
             }
         }
         if let Some(advert) = self.advert.take() {
@@ -226,6 +278,62 @@ impl Discovery {
         self.told.unbound = not_bound(&unbound);
         self.announce(selection, services).await;
         self.told.not_announced();
+        self.show();
+    }
+
+    async fn repair(&mut self, repair: Repair) {
+        tracing::info!("repairing the announcement: {}", repair.words());
+        match repair {
+            Repair::Announce => {
+                if let Some(advert) = &self.advert {
+                    let _ = advert.repeat();
+                }
+            }
+            Repair::Listen => {
+                for endpoint in &mut self.endpoints {
+                    endpoint.hang_up().await;
+                }
+                self.refresh().await;
+            }
+            Repair::Renew => {
+                if let Some(old) = self.advert.take() {
+                    old.replace().await;
+                }
+                self.refresh().await;
+            }
+        }
+    }
+
+    /// Tells whoever looks from outside what there is to be seen.
+    fn show(&self) {
+        let (selection, services) = &self.announced;
+        let announced = services.iter().filter(|_| self.advert.is_some());
+        let published = announced.map(|service| {
+            let Identity { device, name, .. } = &service.identity;
+            let instance = names::instance(name, device);
+            let own = self.endpoints.iter();
+            let own = own.filter(|endpoint| endpoint.identity().device == *device);
+            let addresses = selection.addresses();
+            Published {
+                device: device.clone(),
+                instance: probe::dns::Name::of(&[&instance, "_spotify-connect", "_tcp", "local"]),
+                port: service.port,
+                addresses: service.addresses.clone(),
+                listens_on: own
+                    .flat_map(|endpoint| addresses.iter().filter(|ip| endpoint.listens_on(**ip)))
+                    .copied()
+                    .collect(),
+            }
+        });
+        let now = OnAir {
+            interfaces: selection.wanted.clone(),
+            speakers: published.collect(),
+        };
+        self.on_air.send_if_modified(|known| {
+            let news = *known != now;
+            *known = now;
+            news
+        });
     }
 
     /// Replaces the announcement, unless it says the same already.
@@ -311,6 +419,7 @@ impl Discovery {
         }
         self.retry_at = Some(Instant::now() + self.patience);
         self.patience = (self.patience * 2).min(RETRY_AT_LEAST);
+        self.show();
     }
 
     fn on_heard(&mut self, heard: Heard) {
@@ -360,6 +469,16 @@ impl Discovery {
         });
         let condition = clash.map(name_taken);
         self.told.condition(ConditionCode::NameTaken, condition);
+    }
+}
+
+impl Repair {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Announce => "said again",
+            Self::Listen => "the endpoints are opened anew",
+            Self::Renew => "another responder takes over",
+        }
     }
 }
 

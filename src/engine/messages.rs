@@ -38,6 +38,11 @@ pub enum Command {
     Check {
         id: u64,
     },
+    /// The addresses of this machine are others now: links may be dead without knowing it. Answered
+    /// like `Check`.
+    NetworkChanged {
+        id: u64,
+    },
     /// Take playback up again after a loss, as the only active device.
     Restore(Box<Playback>),
     Play,

@@ -151,9 +151,13 @@ impl Stage<'_> {
     }
 
     async fn command(&mut self, command: Command) -> Vec<News> {
-        if let Command::Check { id } = command {
+        if let Command::Check { id } | Command::NetworkChanged { id } = command {
             let alive = !self.interrupted && session::is_alive(&self.sessions.session()).await;
             self.reporter.report(&Event::Checked { id, alive });
+            if !alive && matches!(command, Command::NetworkChanged { .. }) {
+                // A link that leads nowhere says so after a minute; nobody waits for that.
+                self.interrupt("the link to the access point leads nowhere");
+            }
             return vec![];
         }
         if matches!(command, Command::Restore(_)) {

@@ -24,6 +24,12 @@ pub enum ConditionCode {
     NoNetwork,
     /// Our announcement or our endpoint cannot be published.
     NotAnnounced,
+    /// The speaker is announced, and a question for it on this machine is not answered.
+    AnnouncementUnheard,
+    /// What phones hand accounts over to does not answer.
+    EndpointDead,
+    /// The clock of the machine stands before this siskin was made.
+    ClockWrong,
     /// Another device on the network has our name.
     NameTaken,
     /// No usable certificate authority on this machine.
@@ -93,6 +99,9 @@ impl ConditionCode {
         match self {
             Self::NoNetwork => "no_network",
             Self::NotAnnounced => "not_announced",
+            Self::AnnouncementUnheard => "announcement_unheard",
+            Self::EndpointDead => "endpoint_dead",
+            Self::ClockWrong => "clock_wrong",
             Self::NameTaken => "name_taken",
             Self::NoCertificates => "no_certificates",
             Self::SpotifyUnreachable => "spotify_unreachable",

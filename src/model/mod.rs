@@ -8,6 +8,7 @@ mod login;
 mod moment;
 mod pairing;
 mod playback;
+mod presence;
 mod state;
 mod volume;
 
@@ -19,5 +20,6 @@ pub use login::{Login, Refusal, Secret, masked};
 pub use moment::{local_date, local_minute, unix_ms};
 pub use pairing::{Pairing, Way};
 pub use playback::{MAX_TOLD, Place, PlayState, Playback, Repeat, Track};
+pub use presence::{Layer, LayerState, Presence};
 pub use state::{House, Phase, SpeakerState};
 pub use volume::{Percent, Volume};

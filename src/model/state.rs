@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Conditions, Pairing, Playback};
+use super::{Account, Conditions, Pairing, Playback, Presence};
 
 /// Everything that can be said about the daemon and its speakers at one moment. Holds no secret.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct SpeakerState {
     pub pairing: Option<Pairing>,
     /// Where phones are told to find it; empty while it is not announced.
     pub addresses: Vec<SocketAddr>,
+    /// Whether a phone could pick it now.
+    #[serde(default)]
+    pub presence: Presence,
 }
 
 /// Where a speaker stands with Spotify.

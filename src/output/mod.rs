@@ -38,6 +38,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
+pub use card::Examined;
 pub use clock::{Clock, Played};
 pub use inlet::{Inlet, Look};
 pub use report::{Opened, Report};
@@ -69,6 +70,12 @@ pub struct DeviceLine {
 /// The cards and other ALSA devices that `device =` can name. Opens none of them.
 pub fn devices() -> Vec<DeviceLine> {
     card::devices()
+}
+
+/// Opens a card, looks at its mixer, and closes it again; `tone` is heard for a second. For whoever
+/// asks why there is no sound, never while something plays on it. Blocks.
+pub fn examine(device: Option<&str>, tone: bool) -> Examined {
+    card::examine(device, tone)
 }
 
 /// The output of one engine.

@@ -11,6 +11,7 @@ mod keep;
 mod knock_tests;
 mod phase;
 mod policy;
+mod pulse;
 mod shown;
 mod spare;
 #[cfg(test)]
@@ -32,7 +33,7 @@ use crate::{
     config,
     engine::{
         Engine, Heard,
-        messages::{Command, PROTOCOL, Start},
+        messages::{Command, Event, PROTOCOL, Start},
     },
     model::{
         Account, CameBy, Condition, ConditionCode, DeviceId, Login, Phase, Playback, Volume,
@@ -41,6 +42,7 @@ use crate::{
 };
 use phase::{Action, Answer, Arrival, Input, Now, Seat, Seats, Ticket, Timer};
 use policy::Who;
+use pulse::Pulse;
 use spare::Spares;
 
 /// A level is kept on disk when nobody has changed it for this long.
@@ -78,6 +80,9 @@ pub enum Knock {
         user: Option<String>,
         answer: oneshot::Sender<Result<(), String>>,
     },
+    /// The addresses of the machine, or its clock, are others now: what waits is tried at once, and
+    /// what stands proves that it does.
+    Surroundings,
 }
 
 /// Somebody who waits to hear what became of his wish.
@@ -95,6 +100,11 @@ pub enum News {
     /// Where the speaker stands, and whom it belongs to.
     Seat(Phase, Option<Account>),
     Playback(Box<Playback>),
+    /// Whether the engine answers, and whether its session does (`None`: not asked).
+    Pulse {
+        engine: bool,
+        session: Option<bool>,
+    },
 }
 
 /// Everything an engine of this speaker is told at its start.
@@ -141,6 +151,7 @@ pub struct Speaker {
     /// Since when a visitor has been idle, and when to think of him next.
     visitor_idle_since: Option<Instant>,
     look_at_visitor: Option<Instant>,
+    pulse: Pulse,
 }
 
 impl Speaker {
@@ -172,6 +183,7 @@ impl Speaker {
             shown: None,
             visitor_idle_since: None,
             look_at_visitor: None,
+            pulse: Pulse::default(),
         }
     }
 
@@ -203,6 +215,7 @@ impl Speaker {
                 () = at(self.spares.until()) => self.spares.dismiss(),
                 () = at(self.keep_level_at) => self.keep_level().await,
                 () = at(self.look_at_visitor) => self.look_after_visitor().await,
+                () = at(self.pulse.due()) => self.feel_pulse().await,
             }
         }
         self.close().await;
@@ -230,6 +243,9 @@ impl Speaker {
             return;
         };
         let input = match heard {
+            Heard::Event(Event::Checked { id, alive }) if pulse::is_beat(id) => {
+                return self.beat(seat, id, alive).await;
+            }
             Heard::Event(event) => Input::Engine { seat, event },
             Heard::Ended { how } => {
                 self.engines.remove(&seat);
@@ -287,6 +303,7 @@ impl Speaker {
                 }
                 self.step(Input::Forget { ticket, user }).await;
             }
+            Knock::Surroundings => self.surroundings_changed().await,
         }
     }
 
@@ -369,6 +386,11 @@ impl Speaker {
             self.carry_out(action).await;
         }
         self.mind_visitor();
+        let seat = match self.seats.resident() {
+            phase::Resident::Seated { seat, .. } => Some(*seat),
+            _ => None,
+        };
+        self.pulse.sits(seat, Instant::now());
         // Last, so that nobody reads that something is lost before the reason.
         self.show_seat().await;
     }

@@ -45,11 +45,13 @@ const ROOMS: &[(&str, &[&str])] = &[
             "control",
         ],
     ),
-    // librespot to be the engine, output to list the cards, accounts for when no daemon runs.
+    // librespot to be the engine, output to list the cards, accounts for when no daemon runs,
+    // discovery to look at the network as a phone does.
     (
         "cli",
         &[
             "daemon",
+            "discovery",
             "librespot",
             "output",
             "accounts",
@@ -65,6 +67,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("librespot_", &["librespot", "discovery/blob"]),
     ("mdns_sd", &["discovery/advert"]),
     ("rtnetlink", &["discovery"]),
+    ("socket2", &["discovery/probe"]),
     ("rodio", &["output"]),
     ("cpal", &["output"]),
     ("alsa", &["output"]),

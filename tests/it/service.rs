@@ -64,11 +64,11 @@ fn the_unit_is_exposed_to_two_points_at_most() {
 
 /// What a service manager was told, in order.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<Vec<String>>>);
+pub struct Told(Arc<Mutex<Vec<String>>>);
 
 impl Told {
     /// Listens at `path` in place of systemd.
-    fn at(path: &Path) -> Self {
+    pub fn at(path: &Path) -> Self {
         let told = Self::default();
         let (socket, into) = (UnixDatagram::bind(path).expect("a socket"), told.clone());
         tokio::spawn(async move {
@@ -88,7 +88,7 @@ impl Told {
         self.0.lock().expect("alone").clone()
     }
 
-    fn count(&self, words: &str) -> usize {
+    pub fn count(&self, words: &str) -> usize {
         self.all()
             .iter()
             .filter(|line| line.contains(words))

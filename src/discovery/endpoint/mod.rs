@@ -186,6 +186,16 @@ impl Endpoint {
         }
     }
 
+    /// Ends every listener and its connections now; the next [`Endpoint::listen_on`] opens them anew,
+    /// at the same port.
+    pub async fn hang_up(&mut self) {
+        for (_, held) in self.listening.drain() {
+            held.task.abort();
+            // The port must be free when it is bound again.
+            let _ = held.task.await;
+        }
+    }
+
     /// Closes every listener and connection, within half a second.
     pub async fn close(mut self) {
         let mut tasks = JoinSet::new();

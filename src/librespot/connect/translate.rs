@@ -277,6 +277,7 @@ pub fn order(command: messages::Command) -> Option<Order> {
         Said::Start(_)
         | Said::Warm(_)
         | Said::Check { .. }
+        | Said::NetworkChanged { .. }
         | Said::Pair(_)
         | Said::Pasted { .. } => return None,
     })

@@ -4,6 +4,7 @@
 //! touches ALSA, so a device that hangs cannot hang the player.
 
 mod device;
+mod examine;
 mod quiet;
 mod trouble;
 
@@ -15,6 +16,8 @@ use std::{
 
 use device::Live;
 pub(super) use device::devices;
+pub use examine::Examined;
+pub(super) use examine::examine;
 use trouble::Trouble;
 
 use super::{

@@ -265,6 +265,17 @@ impl Seats {
         &self.resident
     }
 
+    /// Whether the engine that sits is making another session by itself.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(
+            self.resident,
+            Resident::Seated {
+                interrupted: true,
+                ..
+            }
+        )
+    }
+
     /// What `user` is to this speaker; `remembered` says whether the house knows him.
     pub fn who(&self, user: &str, remembered: bool) -> Who {
         let owner = self.owner.as_ref().or(self.resident.login());

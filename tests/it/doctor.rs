@@ -1,0 +1,188 @@
+//! `siskin doctor`: what it finds, beside a daemon and without one.
+
+use std::{fs, net::Ipv4Addr};
+
+use serde_json::Value;
+use socket2::{Domain, Socket, Type};
+use tokio::process::Command;
+
+use crate::{
+    lan::NULL,
+    world::{World, binary, scenario},
+};
+
+/// Its findings by code, with their severity; its facts; and its exit code.
+struct Found {
+    value: Value,
+    code: Option<i32>,
+}
+
+impl Found {
+    fn severity(&self, code: &str) -> Option<&str> {
+        let all = self.value["findings"].as_array()?;
+        let one = all.iter().find(|one| one["code"] == code)?;
+        for part in ["what", "why", "cure"] {
+            assert!(
+                one[part].as_str().is_some_and(|text| !text.is_empty()),
+                "{one}"
+            );
+        }
+        one["severity"].as_str()
+    }
+
+    fn has_fact(&self, words: &str) -> bool {
+        let facts = self.value["facts"].as_array().expect("facts");
+        facts
+            .iter()
+            .any(|fact| fact.as_str().is_some_and(|text| text.contains(words)))
+    }
+}
+
+async fn doctor(world: &World, certificates: Option<&str>) -> Found {
+    let mut command = Command::new(binary());
+    command
+        .args(["doctor", "--json", "--config"])
+        .arg(world.dir().join("config.toml"))
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", world.dir())
+        .envs(world.sim.env());
+    if let Some(file) = certificates {
+        command.env("SSL_CERT_FILE", file);
+    }
+    let done = command.output().await.expect("siskin runs");
+    let value = serde_json::from_slice(&done.stdout).unwrap_or_else(|error| {
+        panic!("{error}: {}", String::from_utf8_lossy(&done.stdout));
+    });
+    Found {
+        value,
+        code: done.status.code(),
+    }
+}
+
+fn configured(world: &World, settings: &str) {
+    fs::write(world.dir().join("config.toml"), settings).expect("written");
+}
+
+#[test]
+fn beside_a_healthy_daemon_it_finds_nothing_wrong_and_says_what_is_so() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        world.sign_in("kim").await;
+        let found = doctor(&world, None).await;
+        assert_eq!(found.value["healthy"], true, "{:#}", found.value);
+        assert_eq!(found.code, Some(0));
+        for fact in [
+            "used: lo (127.0.0.1, 10.77.0.1)",
+            "lo: “Kitchen",
+            "is announced by this machine",
+            "the speaker Kitchen runs, announced at",
+            "login5.spotify.com is reached, and proves who it is",
+        ] {
+            assert!(found.has_fact(fact), "{fact}: {:#}", found.value);
+        }
+        assert_eq!(found.severity("output_null"), Some("notice"));
+        assert_eq!(found.severity("port_5353_shared"), None, "it is siskin");
+        daemon.stop().await;
+    });
+}
+
+#[test]
+fn without_a_daemon_that_is_what_is_wrong() {
+    scenario(async |world| {
+        configured(&world, &world.settings(NULL));
+        let found = doctor(&world, None).await;
+        assert_eq!(found.severity("no_daemon"), Some("trouble"));
+        assert_eq!(found.code, Some(1));
+        assert!(found.has_fact("used: lo"), "{:#}", found.value);
+    });
+}
+
+#[test]
+fn a_broken_configuration_is_told_with_its_place_and_the_rest_is_looked_at_anyway() {
+    scenario(async |world| {
+        configured(&world, &world.settings("volume = 3\n"));
+        let found = doctor(&world, None).await;
+        assert_eq!(found.severity("config_invalid"), Some("trouble"));
+        let text = found.value.to_string();
+        assert!(text.contains("config.toml:3"), "{text}");
+        assert_eq!(found.severity("no_daemon"), Some("trouble"));
+        assert_eq!(found.code, Some(1));
+    });
+}
+
+#[test]
+fn a_card_that_is_not_there_a_proxy_that_is_gone_and_no_certificates_are_found() {
+    scenario(async |world| {
+        let output = "[output]\ndevice = \"hw:CARD=NoSuchCard,DEV=0\"\n";
+        let settings = world.settings(output);
+        configured(&world, &settings);
+        let found = doctor(&world, Some("/dev/null")).await;
+        assert_eq!(
+            found.severity("output_lost"),
+            Some("trouble"),
+            "{:#}",
+            found.value
+        );
+        assert_eq!(found.severity("no_certificates"), Some("trouble"));
+        assert_eq!(
+            found.severity("tls_failed"),
+            Some("trouble"),
+            "{:#}",
+            found.value
+        );
+        let gone = settings.replace(&world.sim.proxy_url(), "http://127.0.0.1:9");
+        configured(&world, &gone);
+        assert_eq!(
+            doctor(&world, None).await.severity("proxy_failed"),
+            Some("trouble")
+        );
+        // Without a proxy, a machine without a name server.
+        let proxy = format!("proxy = \"{}\"\n", world.sim.proxy_url());
+        configured(&world, &settings.replace(&proxy, ""));
+        assert_eq!(
+            doctor(&world, None).await.severity("dns_failed"),
+            Some("trouble")
+        );
+    });
+}
+
+#[test]
+fn whoever_shares_the_port_of_mdns_is_named() {
+    scenario(async |world| {
+        let other = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
+        other.set_reuse_address(true).expect("shared");
+        other.set_reuse_port(true).expect("shared");
+        let at = std::net::SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5353));
+        other.bind(&at.into()).expect("bound");
+        let _daemon = world.start(&world.settings(NULL));
+        world.find().await;
+        let found = doctor(&world, None).await;
+        assert_eq!(
+            found.severity("port_5353_shared"),
+            Some("notice"),
+            "{:#}",
+            found.value
+        );
+        // This program itself.
+        let own = fs::read_to_string("/proc/self/comm").expect("a name");
+        let text = found.value.to_string();
+        assert!(
+            text.contains(&format!("\"why\":\"{}\"", own.trim())),
+            "{text}"
+        );
+        assert_eq!(found.code, Some(0), "{:#}", found.value);
+    });
+}
+
+#[test]
+fn a_guest_who_was_refused_is_told_in_the_daemons_own_words() {
+    scenario(async |world| {
+        let _daemon = world.start(&world.settings(NULL));
+        let found = world.find().await;
+        assert_eq!(world.hand_over(&found, "fred").await, 202);
+        let found = doctor(&world, None).await;
+        assert_eq!(found.severity("guest_refused"), Some("notice"));
+        assert_eq!(found.code, Some(0), "{:#}", found.value);
+    });
+}
