@@ -14,14 +14,14 @@ use tokio::{
 use tracing::{debug, info};
 
 use super::{
-    connect::{Desk, News, translate},
+    connect::{Desk, News},
     loader::{Loader, Outcome},
     session::Failure,
     telltale::Tell,
     wire::Reporter,
 };
 use crate::{
-    connect::{Heard, Input},
+    connect::{Heard, Input, Order},
     engine::messages::{Command, Event},
     model::{ConditionCode, Playback, Volume},
     output::Report,
@@ -114,17 +114,18 @@ impl Stage<'_> {
     }
 
     async fn command(&mut self, command: Command) -> Vec<News> {
-        if let Command::Check { id } = command {
-            let alive = self.alive().await;
-            self.reporter.report(&Event::Checked { id, alive });
-            return vec![];
-        }
-        if matches!(command, Command::Restore(_)) {
-            info!("taking playback up where it broke off");
-        }
-        match translate::order(command) {
-            Some(order) => self.desk.input(Input::Order(order)),
-            None => vec![],
+        match command {
+            Command::Check { id } => {
+                let alive = self.alive().await;
+                self.reporter.report(&Event::Checked { id, alive });
+                vec![]
+            }
+            Command::Restore(then) => {
+                info!("taking playback up where it broke off");
+                self.desk.input(Input::Order(Order::Restore(then)))
+            }
+            Command::Order { id, order } => self.desk.order(id, order),
+            Command::Start(_) | Command::Pair(_) | Command::Pasted { .. } | Command::Stop => vec![],
         }
     }
 
@@ -200,6 +201,7 @@ impl Stage<'_> {
                 }
                 News::Raised(condition) => self.reporter.report(&Event::Raised { condition }),
                 News::Cleared(code) => self.cleared(code),
+                News::Done { id, result } => self.reporter.report(&Event::Done { id, result }),
                 News::Listed => {}
                 News::LoggedOut => self.reporter.report(&Event::LoggedOut),
                 News::DealerLost => return Err(Failure::Lost("the dealer is gone".into())),
