@@ -213,6 +213,8 @@ fn news_board(place: &str, news: News, house: &mut House, board: &mut Board) {
         News::ActiveUser(user) => house.set_active_user(place, user),
         News::Seat(phase, account) => board.seat(place, phase, account),
         News::Playback(playback) => board.playback(place, *playback),
+        // The state is published before anybody who waits gets to run.
+        News::Done { answer, result } => drop(answer.send(result)),
     }
 }
 

@@ -4,6 +4,7 @@
 //! timers and (in [`keep`]) what is remembered. It knows nothing of discovery or of control surfaces:
 //! wishes come as [`Knock`]s, and what happens goes out as [`News`].
 
+mod asked;
 #[cfg(test)]
 mod household_tests;
 mod keep;
@@ -31,13 +32,15 @@ use crate::{
     config,
     engine::{
         Engine, Heard,
-        messages::{Command, PROTOCOL, Start},
+        messages::{Command, Event, PROTOCOL, Start},
     },
     model::{
-        Account, CameBy, Condition, ConditionCode, DeviceId, Login, Phase, Playback, Volume,
-        local_minute, unix_ms,
+        Account, CameBy, Condition, ConditionCode, DeviceId, Login, Phase, Playback, Transport, Unmet,
+        Volume,        local_minute, unix_ms,
     },
 };
+use asked::Asked;
+pub use asked::Waits;
 use phase::{Action, Answer, Arrival, Input, Now, Seat, Seats, Ticket, Timer};
 use policy::Who;
 
@@ -70,6 +73,8 @@ pub enum Knock {
         user: String,
         answer: oneshot::Sender<Result<(), String>>,
     },
+    /// Something is to play, or to play otherwise.
+    Wish { order: Transport, answer: Waits },
     /// An account (all, when `None`) leaves this speaker and is removed from the machine. Every
     /// speaker of the house is to be told.
     Forget {
@@ -93,6 +98,11 @@ pub enum News {
     /// Where the speaker stands, and whom it belongs to.
     Seat(Phase, Option<Account>),
     Playback(Box<Playback>),
+    /// What became of a wish; to be passed on once everything told before is known.
+    Done {
+        answer: Waits,
+        result: Result<(), Unmet>,
+    },
 }
 
 /// Everything an engine of this speaker is told at its start.
@@ -122,6 +132,7 @@ pub struct Speaker {
     engines: HashMap<Seat, Engine>,
     answers: HashMap<Ticket, Waiting>,
     last_ticket: Ticket,
+    asked: Asked,
     timers: JoinSet<Timer>,
     /// Engines on their way out.
     leaving: JoinSet<()>,
@@ -156,6 +167,7 @@ impl Speaker {
             engines: HashMap::new(),
             answers: HashMap::new(),
             last_ticket: 0,
+            asked: Asked::default(),
             timers: JoinSet::new(),
             leaving: JoinSet::new(),
             ear,
@@ -206,9 +218,11 @@ impl Speaker {
 
     async fn heard(&mut self, seat: Seat, heard: Heard) {
         let input = match heard {
+            Heard::Event(Event::Done { id, result }) => return self.done(seat, id, result).await,
             Heard::Event(event) => Input::Engine { seat, event },
             Heard::Ended { how } => {
                 self.engines.remove(&seat);
+                self.nothing_done(seat).await;
                 Input::Ended { seat, how }
             }
         };
@@ -255,6 +269,7 @@ impl Speaker {
                     Err(why) => self.answer(ticket, Err(why)),
                 }
             }
+            Knock::Wish { order, answer } => self.wish(order, answer).await,
             Knock::Forget { user, answer } => {
                 let removed = self.forget(user.clone()).await;
                 self.answers.insert(ticket, Waiting::ForWords(answer));
