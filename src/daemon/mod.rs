@@ -10,6 +10,7 @@ pub mod pairing;
 pub mod places;
 mod service;
 mod surfaces;
+pub mod token;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -154,13 +155,13 @@ fn refuse(problems: &Problems, board: &mut Board) {
     board.raise(HOUSE, condition, unix_ms());
 }
 
-async fn take_over(config: Config, moved: bool, house: &mut House, board: &mut Board) {
+async fn take_over(config: Config, moved: Vec<ConditionCode>, house: &mut House, board: &mut Board) {
     house.change(config).await;
     board.introduce(house.speakers());
     board.clear(HOUSE, ConditionCode::ConfigRejected);
-    if moved {
+    for code in moved {
         // Whatever stands at the new place has said, or will say, so itself.
-        board.clear(HOUSE, ConditionCode::NoSocket);
+        board.clear(HOUSE, code);
     }
     info!("the configuration is taken over");
 }
