@@ -257,7 +257,9 @@ fn seek(text: &str) -> Result<Value, Failure> {
         if at > 2 || at > 0 && value > 59 || part.starts_with('+') {
             return Err(wrong());
         }
-        let sum = seconds.checked_mul(60).and_then(|sum| sum.checked_add(value));
+        let sum = seconds
+            .checked_mul(60)
+            .and_then(|sum| sum.checked_add(value));
         seconds = sum.filter(|sum| *sum < 1_000_000).ok_or_else(wrong)?;
     }
     Ok(match sign {
@@ -343,10 +345,23 @@ mod tests {
     fn places_volumes_and_times_are_read_as_people_write_them() {
         assert_eq!(seek("90").ok(), Some(json!({"position_ms": 90_000})));
         assert_eq!(seek("1:30").ok(), Some(json!({"position_ms": 90_000})));
-        assert_eq!(seek("1:00:01").ok(), Some(json!({"position_ms": 3_601_000})));
+        assert_eq!(
+            seek("1:00:01").ok(),
+            Some(json!({"position_ms": 3_601_000}))
+        );
         assert_eq!(seek("-15").ok(), Some(json!({"by_ms": -15_000})));
         assert_eq!(seek("+1:00").ok(), Some(json!({"by_ms": 60_000})));
-        for wrong in ["", "x", "1:60", "1:2:3:4", "--5", "+-5", "1e9", "99999999999", "1:"] {
+        for wrong in [
+            "",
+            "x",
+            "1:60",
+            "1:2:3:4",
+            "--5",
+            "+-5",
+            "1e9",
+            "99999999999",
+            "1:",
+        ] {
             assert!(seek(wrong).is_err(), "{wrong:?}");
         }
         assert_eq!(volume("40%").ok(), Some(json!({"percent": 40})));

@@ -109,5 +109,8 @@ fn say(text: &str) -> bool {
 
 fn ended() -> Failure {
     let what = "siskin has ended".to_owned();
-    (what, "start it with: siskin run, or: systemctl start siskin".to_owned())
+    (
+        what,
+        "start it with: siskin run, or: systemctl start siskin".to_owned(),
+    )
 }

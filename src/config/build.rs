@@ -10,7 +10,9 @@ use super::{
     layers::Layers,
     problem::Problem,
     schema::{self, Scope},
-    settings::{Audio, Config, Http, Network, Output, Pairing, SampleFormat, Speaker, VolumeSettings},
+    settings::{
+        Audio, Config, Http, Network, Output, Pairing, SampleFormat, Speaker, VolumeSettings,
+    },
     value::{Fault, Origin, Raw, Value},
 };
 

@@ -295,7 +295,10 @@ pub(super) fn host_names(given: &Value) -> Result<Vec<String>, Fault> {
         if (1..=253).contains(&text.len()) && text.chars().all(plain) {
             Ok(text.to_owned())
         } else {
-            Err(Fault::new(format!("names {text:?}, which is no host"), help))
+            Err(Fault::new(
+                format!("names {text:?}, which is no host"),
+                help,
+            ))
         }
     })
 }
@@ -308,7 +311,10 @@ pub(super) fn origins(given: &Value) -> Result<Vec<String>, Fault> {
         if origin.as_deref() == Some(text) && text.starts_with("http") {
             Ok(text.to_owned())
         } else {
-            Err(Fault::new(format!("names {text:?}, which is no origin"), help))
+            Err(Fault::new(
+                format!("names {text:?}, which is no origin"),
+                help,
+            ))
         }
     })
 }

@@ -326,8 +326,7 @@ impl Connect {
 
     fn settle(&mut self, is_it: impl Fn(Wants) -> bool, result: Result<(), String>) {
         let obstacle = Obstacle::Unplayable;
-        self.replies
-            .settle(is_it, &result, obstacle, &mut self.out);
+        self.replies.settle(is_it, &result, obstacle, &mut self.out);
     }
 
     /// Becomes the active device.

@@ -134,11 +134,7 @@ impl Replies {
 }
 
 /// The answer in the words of whoever waits for it.
-pub fn reply(
-    (by, ticket): (By, Ticket),
-    result: Result<(), String>,
-    obstacle: Obstacle,
-) -> Action {
+pub fn reply((by, ticket): (By, Ticket), result: Result<(), String>, obstacle: Obstacle) -> Action {
     match by {
         By::App => Action::Reply { ticket, result },
         By::House => Action::Done {

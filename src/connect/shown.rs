@@ -5,7 +5,9 @@ use super::{
     context::BARE_LIST,
     lineup::{Item, Slot},
 };
-use crate::model::{MAX_NEIGHBOURS, MAX_TOLD, Neighbour, Place, PlayState, Playback, Repeat, Source, Track, Volume};
+use crate::model::{
+    MAX_NEIGHBOURS, MAX_TOLD, Neighbour, Place, PlayState, Playback, Repeat, Source, Track, Volume,
+};
 
 /// Tracks before the current one that the phone is shown; more overload its web player
 /// *(seen in librespot-connect)*.

@@ -155,7 +155,12 @@ fn refuse(problems: &Problems, board: &mut Board) {
     board.raise(HOUSE, condition, unix_ms());
 }
 
-async fn take_over(config: Config, moved: Vec<ConditionCode>, house: &mut House, board: &mut Board) {
+async fn take_over(
+    config: Config,
+    moved: Vec<ConditionCode>,
+    house: &mut House,
+    board: &mut Board,
+) {
     house.change(config).await;
     board.introduce(house.speakers());
     board.clear(HOUSE, ConditionCode::ConfigRejected);

@@ -35,11 +35,15 @@ pub enum LinkKind {
 pub enum LinkError {
     #[error("this is neither a Spotify URI nor a link to open.spotify.com")]
     NotSpotify,
-    #[error("nothing of this kind can be played: it takes a track, album, artist, playlist, show, episode or collection")]
+    #[error(
+        "nothing of this kind can be played: it takes a track, album, artist, playlist, show, episode or collection"
+    )]
     Kind,
     #[error("a Spotify id has 22 letters and digits")]
     Id,
-    #[error("short links do not say what they stand for: open it in a browser and copy the address that it leads to")]
+    #[error(
+        "short links do not say what they stand for: open it in a browser and copy the address that it leads to"
+    )]
     Short,
 }
 
@@ -55,7 +59,10 @@ impl Link {
         }
         let parts: Vec<&str> = match text.strip_prefix("spotify:") {
             Some(rest) => plain(rest).split(':').collect(),
-            None => path(text)?.split('/').filter(|part| !part.is_empty()).collect(),
+            None => path(text)?
+                .split('/')
+                .filter(|part| !part.is_empty())
+                .collect(),
         };
         Self::of(&parts)
     }
@@ -204,7 +211,10 @@ mod tests {
         let no = |text: &str| Link::parse(text).expect_err(text);
         assert_eq!(no(""), LinkError::NotSpotify);
         assert_eq!(no("Staircase"), LinkError::NotSpotify);
-        assert_eq!(no(&format!("https://evil.example/track/{ID}")), LinkError::NotSpotify);
+        assert_eq!(
+            no(&format!("https://evil.example/track/{ID}")),
+            LinkError::NotSpotify
+        );
         assert_eq!(no("https://spotify.link/abc"), LinkError::Short);
         assert_eq!(no("spotify:user:kim"), LinkError::Kind);
         assert_eq!(no(&format!("spotify:genre:{ID}")), LinkError::Kind);

@@ -19,7 +19,9 @@ pub use link::{Link, LinkError, LinkKind};
 pub use login::{Login, Refusal, Secret, masked};
 pub use moment::{local_date, local_minute, unix_ms};
 pub use pairing::{Pairing, Way};
-pub use playback::{MAX_NEIGHBOURS, MAX_TOLD, Neighbour, Place, PlayState, Playback, Repeat, Source, Track};
+pub use playback::{
+    MAX_NEIGHBOURS, MAX_TOLD, Neighbour, Place, PlayState, Playback, Repeat, Source, Track,
+};
 pub use state::{House, Phase, SpeakerState};
 pub use transport::{Load, Obstacle, SleepTimer, Transport, Unmet};
 pub use volume::{Percent, Volume};

@@ -29,12 +29,16 @@ pub(super) struct Asked {
 impl Speaker {
     /// Hands a wish to the engine.
     pub(super) async fn wish(&mut self, order: Transport, answer: Waits) {
-        self.asked.waiting.retain(|_, (_, waits)| !waits.is_closed());
+        self.asked
+            .waiting
+            .retain(|_, (_, waits)| !waits.is_closed());
         let seat = match self.seats.resident() {
             Resident::Seated { seat, .. } => *seat,
             Resident::Nobody | Resident::Refused => {
                 let why = "nobody is signed in on this speaker";
-                return self.answer_wish(answer, Err(Unmet::new(Obstacle::Nobody, why))).await;
+                return self
+                    .answer_wish(answer, Err(Unmet::new(Obstacle::Nobody, why)))
+                    .await;
             }
             Resident::SigningIn { .. } | Resident::Waiting { .. } => {
                 let why = "the speaker is not connected with Spotify yet";
@@ -55,7 +59,8 @@ impl Speaker {
             self.asked.waiting.insert(id, (seat, answer));
         } else {
             let why = "the speaker has too much to do";
-            self.answer_wish(answer, Err(Unmet::new(Obstacle::NoSession, why))).await;
+            self.answer_wish(answer, Err(Unmet::new(Obstacle::NoSession, why)))
+                .await;
         }
     }
 
@@ -75,7 +80,8 @@ impl Speaker {
         let gone: Vec<_> = gone.collect();
         for (_, (_, answer)) in gone {
             let why = "the session with Spotify was lost meanwhile";
-            self.answer_wish(answer, Err(Unmet::new(Obstacle::NoSession, why))).await;
+            self.answer_wish(answer, Err(Unmet::new(Obstacle::NoSession, why)))
+                .await;
         }
     }
 

@@ -35,8 +35,8 @@ use crate::{
         messages::{Command, Event, PROTOCOL, Start},
     },
     model::{
-        Account, CameBy, Condition, ConditionCode, DeviceId, Login, Phase, Playback, Transport, Unmet,
-        Volume,        local_minute, unix_ms,
+        Account, CameBy, Condition, ConditionCode, DeviceId, Login, Phase, Playback, Transport,
+        Unmet, Volume, local_minute, unix_ms,
     },
 };
 use asked::Asked;

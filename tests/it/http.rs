@@ -38,15 +38,23 @@ async fn token(world: &World) -> String {
 
 /// Sends these bytes; the status, and the body as JSON.
 async fn send(port: u16, bytes: &[u8]) -> (u16, Value) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("somebody listens");
+    let mut stream = TcpStream::connect(("127.0.0.1", port))
+        .await
+        .expect("somebody listens");
     let _ = stream.write_all(bytes).await;
     let mut answer = Vec::new();
     let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
     assert!(read.is_ok(), "the connection is still open");
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    (status.unwrap_or(0), serde_json::from_str(body).unwrap_or(Value::Null))
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    (
+        status.unwrap_or(0),
+        serde_json::from_str(body).unwrap_or(Value::Null),
+    )
 }
 
 async fn get(port: u16, route: &str, headers: &str) -> (u16, Value) {
@@ -81,17 +89,45 @@ fn it_takes_the_token_a_host_of_ours_and_no_page_of_strangers() {
             (status, format!("Host: 10.0.0.1\r\n{known}"), 421),
             (status, known.clone(), 400),
             (status, "Host: localhost\r\n".into(), 401),
-            (status, "Host: localhost\r\nAuthorization: Bearer x\r\n".into(), 401),
-            (status, format!("Host: localhost\r\nOrigin: https://evil.example\r\n{known}"), 403),
-            (status, format!("Host: localhost\r\nOrigin: null\r\n{known}"), 403),
-            (status, format!("Host: localhost\r\nOrigin: http://localhost\r\n{known}"), 200),
+            (
+                status,
+                "Host: localhost\r\nAuthorization: Bearer x\r\n".into(),
+                401,
+            ),
+            (
+                status,
+                format!("Host: localhost\r\nOrigin: https://evil.example\r\n{known}"),
+                403,
+            ),
+            (
+                status,
+                format!("Host: localhost\r\nOrigin: null\r\n{known}"),
+                403,
+            ),
+            (
+                status,
+                format!("Host: localhost\r\nOrigin: http://localhost\r\n{known}"),
+                200,
+            ),
             ("/healthz", "Host: localhost\r\n".into(), 200),
             ("/healthz", "Host: evil.example\r\n".into(), 421),
             ("/readyz", "Host: localhost\r\n".into(), 200),
             ("/nothing", "Host: localhost\r\n".into(), 401),
-            ("/api/v1/../../etc/passwd", format!("Host: localhost\r\n{known}"), 404),
-            ("/api/v1/speakers/%2e%2e%2fmain", format!("Host: localhost\r\n{known}"), 404),
-            ("/api/v1/speakers/%ff", format!("Host: localhost\r\n{known}"), 400),
+            (
+                "/api/v1/../../etc/passwd",
+                format!("Host: localhost\r\n{known}"),
+                404,
+            ),
+            (
+                "/api/v1/speakers/%2e%2e%2fmain",
+                format!("Host: localhost\r\n{known}"),
+                404,
+            ),
+            (
+                "/api/v1/speakers/%ff",
+                format!("Host: localhost\r\n{known}"),
+                400,
+            ),
         ] {
             let (status, body) = get(port, route, &headers).await;
             assert_eq!(status, expected, "{route} {headers:?} {body}");
@@ -102,10 +138,14 @@ fn it_takes_the_token_a_host_of_ours_and_no_page_of_strangers() {
              {known}Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{{}}"
         );
         assert_eq!(send(port, form.as_bytes()).await.0, 415);
-        assert!(daemon.log().iter().all(|line| !line.contains(&token)), "no token in the log");
+        assert!(
+            daemon.log().iter().all(|line| !line.contains(&token)),
+            "no token in the log"
+        );
         // It stays the same over a restart.
         daemon.stop().await;
-        let again = world.start(&fs::read_to_string(world.dir().join("config.toml")).expect("there"));
+        let again =
+            world.start(&fs::read_to_string(world.dir().join("config.toml")).expect("there"));
         status_says(&world, "Kitchen").await;
         let (status, _) = get(port, status, &format!("Host: localhost\r\n{known}")).await;
         assert_eq!(status, 200);
@@ -138,23 +178,47 @@ fn whatever_is_sent_is_answered_with_a_no_and_changes_nothing() {
         let token = token(&world).await;
         let before = app.state();
         let values = [
-            "", "{", "[]", "null", "7", "\"x\"", "{\"uri\": 7}", "{\"uri\": \"\\u0000\"}",
-            "{\"position_ms\": 1e400}", "{\"position_ms\": -9223372036854775808}",
-            "{\"on\": \"yes\"}", "{\"mode\": null}", "{\"percent\": 256}", "{\"a\": {\"a\": {}}}",
+            "",
+            "{",
+            "[]",
+            "null",
+            "7",
+            "\"x\"",
+            "{\"uri\": 7}",
+            "{\"uri\": \"\\u0000\"}",
+            "{\"position_ms\": 1e400}",
+            "{\"position_ms\": -9223372036854775808}",
+            "{\"on\": \"yes\"}",
+            "{\"mode\": null}",
+            "{\"percent\": 256}",
+            "{\"a\": {\"a\": {}}}",
             "{\"on\": true, \"on\": false, \"x\": 1}",
         ];
         let routes = ["seek", "volume", "shuffle", "repeat", "queue", "nothing"];
         for route in routes {
-            for body in values.iter().map(|text| text.as_bytes()).chain([b"\xff\xfe{".as_slice()]) {
+            for body in values
+                .iter()
+                .map(|text| text.as_bytes())
+                .chain([b"\xff\xfe{".as_slice()])
+            {
                 let route = format!("/api/v1/speakers/main/{route}");
                 let (status, answer) = post(port, &route, &token, body).await;
                 let shown = String::from_utf8_lossy(body);
-                assert!((400..500).contains(&status), "{status} {route} {shown}: {answer}");
-                assert!(answer["error"]["code"].is_string(), "{route} {shown}: {answer}");
+                assert!(
+                    (400..500).contains(&status),
+                    "{status} {route} {shown}: {answer}"
+                );
+                assert!(
+                    answer["error"]["code"].is_string(),
+                    "{route} {shown}: {answer}"
+                );
             }
         }
         let after = app.state();
-        assert_eq!((after.track_uri, after.shuffle), (before.track_uri, before.shuffle));
+        assert_eq!(
+            (after.track_uri, after.shuffle),
+            (before.track_uri, before.shuffle)
+        );
         assert!(after.playing);
     });
 }
@@ -183,7 +247,9 @@ async fn event(
         }
         assert!(Instant::now() < until, "no {kind} like that: {text}");
         let mut more = [0; 4096];
-        let read = timeout(PATIENCE, stream.read(&mut more)).await.expect("something");
+        let read = timeout(PATIENCE, stream.read(&mut more))
+            .await
+            .expect("something");
         let read = read.expect("readable");
         assert!(read > 0, "the events ended: {text}");
         // Lines about chunks stand between; no event of ours is cut by one.
@@ -196,7 +262,9 @@ async fn event(
 fn unchunked(piece: &str) -> String {
     let lines = piece.split('\u{1}');
     let size = |line: &&str| !(line.len() <= 6 && u32::from_str_radix(line, 16).is_ok());
-    lines.filter(|line| size(line) && !line.is_empty()).collect()
+    lines
+        .filter(|line| size(line) && !line.is_empty())
+        .collect()
 }
 
 #[test]
@@ -204,7 +272,9 @@ fn events_are_a_snapshot_and_then_what_changes() {
     scenario(async |world| {
         let (daemon, _) = listening(&world).await;
         let app = plays(&world, "kim", "Staircase").await;
-        let mut stream = UnixStream::connect(socket(&world)).await.expect("it listens");
+        let mut stream = UnixStream::connect(socket(&world))
+            .await
+            .expect("it listens");
         let request = b"GET /api/v1/events HTTP/1.1\r\nHost: siskin\r\n\r\n";
         stream.write_all(request).await.expect("taken");
         let mut text = String::new();
@@ -213,7 +283,12 @@ fn events_are_a_snapshot_and_then_what_changes() {
         app.pause().await.expect("an answer");
         let paused = |speaker: &Value| speaker["playback"]["state"] == "paused";
         let (id, _) = event(&mut stream, &mut text, "speaker", paused).await;
-        let asked = ask(&world, "POST", "/api/v1/speakers/main/volume", Some(json!({"percent": 7})));
+        let asked = ask(
+            &world,
+            "POST",
+            "/api/v1/speakers/main/volume",
+            Some(json!({"percent": 7})),
+        );
         assert_eq!(asked.await.status, 200);
         let soft = |speaker: &Value| speaker["volume_percent"] == 7;
         let (newer, _) = event(&mut stream, &mut text, "speaker", soft).await;
@@ -221,17 +296,26 @@ fn events_are_a_snapshot_and_then_what_changes() {
         drop(stream);
 
         // Whoever knows the state is not told it again; whoever knows an older one is.
-        for (last, word) in [(newer.as_str(), "retry: "), (id.as_str(), "event: snapshot")] {
-            let mut stream = UnixStream::connect(socket(&world)).await.expect("it listens");
+        for (last, word) in [
+            (newer.as_str(), "retry: "),
+            (id.as_str(), "event: snapshot"),
+        ] {
+            let mut stream = UnixStream::connect(socket(&world))
+                .await
+                .expect("it listens");
             let request = format!(
                 "GET /api/v1/events HTTP/1.1\r\nHost: siskin\r\nLast-Event-ID: {last}\r\n\r\n"
             );
             stream.write_all(request.as_bytes()).await.expect("taken");
             let mut first = vec![0; 65_536];
-            let read = timeout(PATIENCE, stream.read(&mut first)).await.expect("something");
+            let read = timeout(PATIENCE, stream.read(&mut first))
+                .await
+                .expect("something");
             let mut told = String::from_utf8_lossy(&first[..read.expect("readable")]).into_owned();
             if !told.contains("retry: ") {
-                let read = timeout(PATIENCE, stream.read(&mut first)).await.expect("more");
+                let read = timeout(PATIENCE, stream.read(&mut first))
+                    .await
+                    .expect("more");
                 told += &String::from_utf8_lossy(&first[..read.expect("readable")]);
             }
             assert!(told.contains(word), "{last}: {told}");
@@ -280,6 +364,8 @@ fn the_command_line_follows_what_happens() {
             let file = fs::File::create(&out).expect("a file");
             std::process::Command::new(crate::world::binary())
                 .args(words)
+                .env_clear()
+                .env("HOME", world.dir())
                 .arg("--config")
                 .arg(world.dir().join("config.toml"))
                 .stdout(file)

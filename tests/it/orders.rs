@@ -20,12 +20,21 @@ async fn order(world: &World, what: &str, body: Value) -> Answer {
 /// One that must be obeyed.
 async fn obeyed(world: &World, what: &str, body: Value) {
     let answer = order(world, what, body.clone()).await;
-    assert_eq!((answer.status, &answer.json), (200, &json!({"done": true})), "{what} {body}");
+    assert_eq!(
+        (answer.status, &answer.json),
+        (200, &json!({"done": true})),
+        "{what} {body}"
+    );
 }
 
 async fn refused(world: &World, what: &str, body: Value, status: u16, code: &str) {
     let answer = order(world, what, body.clone()).await;
-    assert_eq!((answer.status, answer.code()), (status, code), "{what} {body}: {:?}", answer.json);
+    assert_eq!(
+        (answer.status, answer.code()),
+        (status, code),
+        "{what} {body}: {:?}",
+        answer.json
+    );
 }
 
 /// The speaker's playback, as it is told right now.
@@ -39,7 +48,7 @@ fn each_order_has_its_effect_and_the_state_shows_it_at_once() {
     scenario(async |world| {
         let fifo = fifo();
         let _daemon = world.start_on(&fifo);
-        let app = plays(&world, "kim", "Staircase").await;
+        let app = plays(&world, "kim", "Dozen").await;
         hears(&fifo, 44_100).await;
         let first = app.state().track_uri;
 
@@ -55,15 +64,22 @@ fn each_order_has_its_effect_and_the_state_shows_it_at_once() {
         hears(&fifo, heard + 22_050).await;
 
         obeyed(&world, "seek", json!({"position_ms": 3_000})).await;
-        let position = playback(&world).await["position_ms"].as_u64().expect("a place");
+        let position = playback(&world).await["position_ms"]
+            .as_u64()
+            .expect("a place");
         assert!((2_900..4_500).contains(&position), "{position}");
         obeyed(&world, "seek", json!({"by_ms": -60_000})).await;
-        let position = playback(&world).await["position_ms"].as_u64().expect("a place");
+        let position = playback(&world).await["position_ms"]
+            .as_u64()
+            .expect("a place");
         assert!(position < 1_500, "{position}");
 
         obeyed(&world, "next", json!({})).await;
         let second = shows(&app, "another track", |state| state.track_uri != first).await;
-        assert_eq!(playback(&world).await["track"]["uri"], second.track_uri.as_str());
+        assert_eq!(
+            playback(&world).await["track"]["uri"],
+            second.track_uri.as_str()
+        );
         obeyed(&world, "previous", json!({})).await;
         shows(&app, "the first track", |state| state.track_uri == first).await;
 
@@ -93,7 +109,10 @@ fn each_order_has_its_effect_and_the_state_shows_it_at_once() {
         assert_eq!(playback(&world).await["active"], false);
         shows(&app, "no active device", |state| state.active.is_none()).await;
         let told = ask(&world, "GET", "/api/v1/status", None).await;
-        assert!(!told.json.to_string().contains("stream_taken"), "nobody took it");
+        assert!(
+            !told.json.to_string().contains("stream_taken"),
+            "nobody took it"
+        );
     });
 }
 
@@ -133,29 +152,51 @@ fn an_idle_speaker_loads_what_it_is_told_and_queues_after_that() {
         status_says(&world, "ready").await;
         refused(&world, "pause", json!({}), 409, "not_active").await;
         refused(&world, "next", json!({}), 409, "not_active").await;
-        let album = world.sim.catalogue().titled("Staircase");
+        let album = world.sim.catalogue().titled("Dozen");
         let uri = album.uri();
         let id = uri.rsplit(':').next().expect("an id").to_owned();
         let link = format!("https://open.spotify.com/intl-de/album/{id}?si=x");
         obeyed(&world, "play", json!({"uri": link, "index": 1})).await;
         let told = playback(&world).await;
-        assert_eq!((&told["active"], &told["context"]), (&json!(true), &json!(uri)));
+        assert_eq!(
+            (&told["active"], &told["context"]),
+            (&json!(true), &json!(uri))
+        );
         let state = shows(&app, "music", |state| state.playing).await;
         assert_eq!(state.context_uri, uri);
         hears(&fifo, 22_050).await;
 
-        let queued = state.previous.first().cloned().unwrap_or(state.track_uri.clone());
+        let queued = state
+            .previous
+            .first()
+            .cloned()
+            .unwrap_or(state.track_uri.clone());
         obeyed(&world, "queue", json!({"uri": queued})).await;
         shows(&app, "the queue", |state| state.queued == [queued.clone()]).await;
         let queue = ask(&world, "GET", "/api/v1/speakers/main/queue", None).await;
-        assert_eq!(queue.json["next"][0], json!({"uri": queued, "source": "queue"}));
+        assert_eq!(
+            queue.json["next"][0],
+            json!({"uri": queued, "source": "queue"})
+        );
         assert_eq!(queue.json["current"]["uri"], state.track_uri.as_str());
-        assert!(queue.json["previous"].as_array().is_some_and(|all| !all.is_empty()));
+        assert!(
+            queue.json["previous"]
+                .as_array()
+                .is_some_and(|all| !all.is_empty())
+        );
 
         // One track alone, and held.
-        obeyed(&world, "play", json!({"uri": state.track_uri, "paused": true, "position_ms": 1_000})).await;
+        obeyed(
+            &world,
+            "play",
+            json!({"uri": state.track_uri, "paused": true, "position_ms": 1_000}),
+        )
+        .await;
         let told = playback(&world).await;
-        assert_eq!((&told["state"], &told["track"]["uri"]), (&json!("paused"), &json!(state.track_uri)));
+        assert_eq!(
+            (&told["state"], &told["track"]["uri"]),
+            (&json!("paused"), &json!(state.track_uri))
+        );
     });
 }
 
@@ -163,7 +204,7 @@ fn an_idle_speaker_loads_what_it_is_told_and_queues_after_that() {
 fn playback_is_pulled_from_another_device_and_given_back() {
     scenario(async |world| {
         let _daemon = world.start(&world.settings(NULL));
-        let app = plays(&world, "kim", "Staircase").await;
+        let app = plays(&world, "kim", "Dozen").await;
         app.transfer_away().await.expect("an answer");
         status_says(&world, "ready").await;
         refused(&world, "pause", json!({}), 409, "not_active").await;
@@ -171,7 +212,10 @@ fn playback_is_pulled_from_another_device_and_given_back() {
         obeyed(&world, "pull", json!({})).await;
         assert_eq!(playback(&world).await["active"], true);
         shows(&app, "the speaker", |state| {
-            state.active.as_ref().is_some_and(|device| device.name == "Kitchen")
+            state
+                .active
+                .as_ref()
+                .is_some_and(|device| device.name == "Kitchen")
         })
         .await;
     });
@@ -182,9 +226,10 @@ fn wrong_orders_are_told_why_and_change_nothing() {
     scenario(async |world| {
         let fifo = fifo();
         let daemon = world.start_on(&fifo);
+        status_says(&world, "Kitchen").await;
         refused(&world, "play", json!({}), 409, "nobody_signed_in").await;
         let app = world.sign_in("kim").await;
-        play(&world, &app, "Staircase").await;
+        play(&world, &app, "Dozen").await;
         hears(&fifo, 22_050).await;
         let track = playback(&world).await["track"]["uri"].clone();
         let wrong = [
@@ -201,7 +246,10 @@ fn wrong_orders_are_told_why_and_change_nothing() {
             ("pause", json!({"now": true})),
             ("pause", json!([])),
             ("play", json!({"uri": "Staircase"})),
-            ("play", json!({"uri": "https://evil.example/album/0000000000000000000001"})),
+            (
+                "play",
+                json!({"uri": "https://evil.example/album/0000000000000000000001"}),
+            ),
             ("play", json!({"uri": "spotify:track:../../x"})),
             ("play", json!({"index": 3})),
             ("queue", json!({"uri": app.state().context_uri})),
@@ -215,7 +263,10 @@ fn wrong_orders_are_told_why_and_change_nothing() {
         let answer = ask(&world, "POST", route, Some(json!({}))).await;
         assert_eq!((answer.status, answer.code()), (404, "unknown_speaker"));
         let told = playback(&world).await;
-        assert_eq!((&told["track"]["uri"], &told["state"]), (&track, &json!("playing")));
+        assert_eq!(
+            (&told["track"]["uri"], &told["state"]),
+            (&track, &json!("playing"))
+        );
         let heard = fifo.capture().len();
         hears(&fifo, heard + 22_050).await;
         // Without an engine there is nobody to carry it out.
@@ -237,7 +288,7 @@ fn the_command_line_is_a_remote_control() {
             assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{words:?}");
             said.out
         };
-        let album = world.sim.catalogue().titled("Staircase").uri();
+        let album = world.sim.catalogue().titled("Dozen").uri();
         say(&format!("play {album} --from 2")).await;
         let state = shows(&app, "music", |state| state.playing).await;
         say("volume 40").await;
@@ -249,7 +300,10 @@ fn the_command_line_is_a_remote_control() {
         say("repeat context").await;
         shows(&app, "repeat", |state| state.repeat_context).await;
         let listed = say("queue").await;
-        assert!(listed.contains(&format!("> {}", state.track_uri)), "{listed}");
+        assert!(
+            listed.contains(&format!("> {}", state.track_uri)),
+            "{listed}"
+        );
         say(&format!("queue add {}", state.track_uri)).await;
         assert!(say("queue").await.contains("(queued)"));
         say("pause").await;
@@ -266,7 +320,7 @@ fn the_command_line_is_a_remote_control() {
         for (words, code) in [
             (&["volume", "loud"][..], 64),
             (&["seek", "x"], 64),
-            (&["play", "Staircase"], 64),
+            (&["play", "Dozen"], 64),
             (&["pause", "--speaker", "attic"], 1),
             (&["pause"], 1),
         ] {

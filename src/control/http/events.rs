@@ -145,7 +145,11 @@ fn news(known: Option<&House>, new: &House, id: &str) -> String {
         return event("snapshot", id, new);
     };
     let same = known.speakers.len() == new.speakers.len()
-        && known.speakers.iter().zip(&new.speakers).all(|(a, b)| a.id == b.id);
+        && known
+            .speakers
+            .iter()
+            .zip(&new.speakers)
+            .all(|(a, b)| a.id == b.id);
     if !same {
         return event("snapshot", id, new);
     }
@@ -190,9 +194,16 @@ mod tests {
     fn only_what_changed_is_told_and_all_of_it_when_speakers_come_or_go() {
         let (before, after) = (house(Phase::Nobody), house(Phase::Online));
         let text = news(Some(&before), &after, "1-2");
-        assert!(text.starts_with("event: speaker\nid: 1-2\ndata: {\"id\":\"y\""), "{text}");
+        assert!(
+            text.starts_with("event: speaker\nid: 1-2\ndata: {\"id\":\"y\""),
+            "{text}"
+        );
         assert_eq!(text.matches("event:").count(), 1);
-        assert_eq!(text.lines().count(), 4, "a name cannot begin a line: {text}");
+        assert_eq!(
+            text.lines().count(),
+            4,
+            "a name cannot begin a line: {text}"
+        );
         assert_eq!(news(Some(&after), &after, "1-2"), "");
         let fewer = House::default();
         assert!(news(Some(&after), &fewer, "1-3").starts_with("event: snapshot\n"));

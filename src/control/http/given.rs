@@ -58,7 +58,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Given<T> {
         }
         let bytes = read(body).await?;
         // A route that can do without words may be asked without them.
-        let bytes = if bytes.is_empty() { b"{}".as_slice() } else { &bytes };
+        let bytes = if bytes.is_empty() {
+            b"{}".as_slice()
+        } else {
+            &bytes
+        };
         serde_json::from_slice(bytes).map(Self).map_err(|error| {
             let (status, code) = if error.is_data() {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid")

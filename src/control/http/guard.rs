@@ -211,7 +211,10 @@ pub async fn check(
     };
     let mut response = if request.method() == Method::OPTIONS {
         let allowed = [
-            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE"),
+            (
+                header::ACCESS_CONTROL_ALLOW_METHODS,
+                "GET, POST, PATCH, DELETE",
+            ),
             (
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
                 "authorization, content-type, last-event-id",
@@ -270,7 +273,11 @@ mod tests {
             ("user@localhost/", 400),
             ("", 400),
         ] {
-            assert_eq!(judged(&guard, "/healthz", &[("host", host)]), status, "{host}");
+            assert_eq!(
+                judged(&guard, "/healthz", &[("host", host)]),
+                status,
+                "{host}"
+            );
         }
         assert_eq!(judged(&guard, "/healthz", &[]), 400);
         let two = [("host", "localhost"), ("host", "evil.example")];
@@ -304,13 +311,24 @@ mod tests {
         };
         assert_eq!(ask("Bearer hush"), 200);
         assert_eq!(ask("bearer hush"), 200);
-        for wrong in ["Bearer hus", "Bearer hush ", "Bearer hush1", "Basic hush", "Bearer", ""] {
+        for wrong in [
+            "Bearer hus",
+            "Bearer hush ",
+            "Bearer hush1",
+            "Basic hush",
+            "Bearer",
+            "",
+        ] {
             assert_eq!(ask(wrong), 401, "{wrong:?}");
         }
         let guesses = (0..40).map(|_| ask("Bearer x"));
         assert!(guesses.into_iter().any(|status| status == 429));
         let none = Guard::new(Secret::new(Vec::new()), &[], &[]);
         let headers = [("host", "localhost"), ("authorization", "Bearer ")];
-        assert_eq!(judged(&none, "/api/v1/status", &headers), 401, "no token opens nothing");
+        assert_eq!(
+            judged(&none, "/api/v1/status", &headers),
+            401,
+            "no token opens nothing"
+        );
     }
 }

@@ -245,7 +245,8 @@ async fn health() -> Json<Health> {
 async fn ready(State(bus): State<Bus>) -> (StatusCode, Json<Health>) {
     let house = bus.now();
     let mut speakers = house.speakers.iter();
-    let ok = speakers.any(|speaker| speaker.phase == Phase::Online || !speaker.addresses.is_empty());
+    let ok =
+        speakers.any(|speaker| speaker.phase == Phase::Online || !speaker.addresses.is_empty());
     let status = match ok {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,

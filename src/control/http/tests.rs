@@ -11,8 +11,8 @@ use tokio::{
 
 use super::*;
 use crate::{
-    model::ConditionCode,
     bus::{self, Answer, Desk, Order, Reason},
+    model::ConditionCode,
     model::{Account, CameBy, Pairing, Secret, Way},
 };
 
@@ -33,7 +33,13 @@ impl Rig {
         let dir = tempfile::tempdir().expect("a folder");
         let (bus, desk) = bus::open();
         let (tell, notices) = mpsc::channel(8);
-        let http = Http::start_at(PACE, Place::Socket(dir.path().join("sock")), routes(bus), tell).await;
+        let http = Http::start_at(
+            PACE,
+            Place::Socket(dir.path().join("sock")),
+            routes(bus),
+            tell,
+        )
+        .await;
         let http = Some(http);
         Self {
             http,

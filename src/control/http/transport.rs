@@ -101,7 +101,10 @@ pub async fn play(State(bus): State<Bus>, Named(id): Named, Given(play): Given<P
     let wish = match play.uri {
         Some(link) => {
             if play.track.as_ref().is_some_and(|track| !track.is_single()) {
-                return Err(invalid("track is no track or episode", "name one of what uri holds"));
+                return Err(invalid(
+                    "track is no track or episode",
+                    "name one of what uri holds",
+                ));
             }
             Transport::Load(Box::new(Load {
                 link,
@@ -114,7 +117,10 @@ pub async fn play(State(bus): State<Bus>, Named(id): Named, Given(play): Given<P
         }
         None if bare => Transport::Play,
         None => {
-            return Err(invalid("uri is missing", "say what to play, or send {} to go on"));
+            return Err(invalid(
+                "uri is missing",
+                "say what to play, or send {} to go on",
+            ));
         }
     };
     wished(&bus, id, wish).await
@@ -216,7 +222,10 @@ pub async fn sleep(
         (None, None | Some(false)) => SleepTimer::Off,
         _ => {
             let what = "it takes after_s (1 to 86400) or end_of_track";
-            return Err(invalid(what, "send one of both, or {} to take the timer back"));
+            return Err(invalid(
+                what,
+                "send one of both, or {} to take the timer back",
+            ));
         }
     };
     wished(&bus, id, Transport::Sleep(timer)).await
