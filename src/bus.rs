@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::model::{Account, House, Pairing, Secret, Way};
+use crate::model::{Account, House, Obstacle, Pairing, Secret, Transport, Unmet, Way, unix_ms};
 
 /// Orders that may wait for the daemon; more wait at their senders, within their limits.
 const WAITING: usize = 16;
@@ -40,6 +40,8 @@ pub enum Order {
     Paste { speaker: String, address: Secret },
     /// Ends a sign-in that is under way.
     CancelPairing { speaker: String },
+    /// Something is to play, or to play otherwise.
+    Transport { speaker: String, wish: Transport },
 }
 
 /// What an order came to.
@@ -68,6 +70,12 @@ pub enum Reason {
     UnknownAccount,
     /// No sign-in by a code or a browser was asked for.
     NoPairing,
+    /// The listener plays on another device, or on none.
+    NotActive,
+    /// Nobody is signed in on the speaker.
+    NobodySignedIn,
+    /// It cannot be played here, or there is no such thing.
+    Unplayable,
     /// Understood, but there is no such value.
     Invalid,
     /// The wish goes against what is so, or is done, at the moment.
@@ -89,6 +97,8 @@ impl Order {
             // A sign-in beside whoever plays is decided within 9 s.
             Self::UseAccount { .. } => Duration::from_secs(20),
             Self::ForgetAccount { .. } => Duration::from_secs(10),
+            // The engine's own limit is 2.5 s.
+            Self::Transport { .. } => Duration::from_secs(3),
             Self::Accounts
             | Self::RenameAccount { .. }
             | Self::Pair { .. }
@@ -124,6 +134,34 @@ impl Unable {
         )
     }
 
+    /// A speaker's own words, and what can be done about them.
+    pub fn unmet(unmet: Unmet) -> Self {
+        let (code, help) = match unmet.code {
+            Obstacle::NotActive => (
+                Reason::NotActive,
+                "pull playback here first, or load something",
+            ),
+            Obstacle::Conflict => (Reason::Conflict, "load something, or look at the state"),
+            Obstacle::Unplayable => (
+                Reason::Unplayable,
+                "see whether it plays in the Spotify app with this account",
+            ),
+            Obstacle::Nobody => (
+                Reason::NobodySignedIn,
+                "pick the speaker in the Spotify app, or use siskin pair",
+            ),
+            Obstacle::NoSession => (
+                Reason::Unavailable,
+                "siskin status tells why; it is mended by itself where that can be",
+            ),
+            Obstacle::TooLate => (
+                Reason::TimedOut,
+                "look at the state: it may take effect yet",
+            ),
+        };
+        Self::new(code, unmet.why, help)
+    }
+
     fn stopping() -> Self {
         let help = "ask again when the daemon runs";
         Self::new(Reason::Unavailable, "siskin is stopping", help)
@@ -139,6 +177,8 @@ impl fmt::Display for Unable {
 /// A surface's end.
 #[derive(Debug, Clone)]
 pub struct Bus {
+    /// Unix time in ms.
+    born_ms: i64,
     house: watch::Receiver<Arc<House>>,
     orders: mpsc::Sender<Asked>,
 }
@@ -166,13 +206,29 @@ pub fn open() -> (Bus, Desk) {
         house: publish,
         asked,
     };
-    (Bus { house, orders }, desk)
+    let born_ms = unix_ms();
+    let bus = Bus {
+        born_ms,
+        house,
+        orders,
+    };
+    (bus, desk)
 }
 
 impl Bus {
     /// The state as it is now.
     pub fn now(&self) -> Arc<House> {
         self.house.borrow().clone()
+    }
+
+    /// The same; [`Bus::changed`] waits for what is newer.
+    pub fn seen(&mut self) -> Arc<House> {
+        self.house.borrow_and_update().clone()
+    }
+
+    /// When this daemon began, in Unix ms: versions of the state are told apart by it.
+    pub fn born_ms(&self) -> i64 {
+        self.born_ms
     }
 
     /// Waits for a state that this handle has not seen here. `None`: the daemon stops.

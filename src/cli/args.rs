@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::remote::Remote;
 use crate::config::{Flag, Request};
 
 /// Ours, and that of the librespot crates; a test holds the latter to `Cargo.toml`.
@@ -20,7 +21,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (librespot 0.8.0)");
     subcommand_required = true,
     disable_help_subcommand = true,
     max_term_width = 80,
-    after_help = "Start with: siskin run. It needs no configuration."
+    after_help = "Remote control: play, pause, toggle, stop, next, prev, seek, volume, mute,\nshuffle, repeat, queue, pull, sleep. For programs: events, token.\nStart with: siskin run. It needs no configuration."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -39,6 +40,9 @@ pub enum Command {
         /// Print the state as JSON
         #[arg(long)]
         json: bool,
+        /// Follow what happens, in one line
+        #[arg(long, conflicts_with = "json")]
+        watch: bool,
         #[command(flatten)]
         door: Door,
     },
@@ -70,6 +74,20 @@ pub enum Command {
     Accounts {
         #[command(subcommand)]
         what: Option<Accounts>,
+        #[command(flatten)]
+        door: Door,
+    },
+    #[command(flatten)]
+    Remote(Remote),
+    /// Print what happens, as lines of JSON
+    #[command(hide = true)]
+    Events {
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Print the token that programs need to ask over TCP
+    #[command(hide = true)]
+    Token {
         #[command(flatten)]
         door: Door,
     },

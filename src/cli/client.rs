@@ -17,7 +17,7 @@ pub use hyper::Method;
 use hyper::{Request, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tokio::{net::UnixStream, time::timeout};
+use tokio::{net::UnixStream, task::JoinSet, time::timeout};
 use url::Url;
 
 /// For a question and its answer; the daemon's own limit is 5 s.
@@ -155,6 +155,81 @@ impl Client {
         match serde_json::from_slice(&answer) {
             Ok(Wrapped { error }) => Err(ClientError::Refused(error)),
             Err(why) => Err(ClientError::strange(why)),
+        }
+    }
+}
+
+/// What a daemon tells of its own accord.
+pub struct Events {
+    body: hyper::body::Incoming,
+    text: Vec<u8>,
+    /// Ends with us.
+    _connection: JoinSet<()>,
+}
+
+impl Client {
+    /// Begins to listen to what happens.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn events(&self) -> Result<Events, ClientError> {
+        let request = request(Method::GET, &["events"], None::<&()>)?;
+        let stream = UnixStream::connect(&self.path)
+            .await
+            .map_err(|_| ClientError::NoDaemon {
+                tried: vec![self.path.clone()],
+            })?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(ClientError::strange)?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            // Its end is seen by whoever reads the body.
+            let _ = connection.await;
+        });
+        let answer = timeout(QUESTION, sender.send_request(request)).await;
+        let answer = answer
+            .map_err(|_| ClientError::Late { waited: QUESTION })?
+            .map_err(ClientError::strange)?;
+        if !answer.status().is_success() {
+            return Err(ClientError::strange(answer.status()));
+        }
+        Ok(Events {
+            body: answer.into_body(),
+            text: Vec::new(),
+            _connection: tasks,
+        })
+    }
+}
+
+impl Events {
+    /// The next one: its kind, and what it tells. `None`: the daemon has ended. Cancel safe.
+    ///
+    /// # Errors
+    /// When what comes makes no sense.
+    pub async fn next(&mut self) -> Result<Option<(String, serde_json::Value)>, ClientError> {
+        loop {
+            while let Some(end) = self.text.windows(2).position(|two| two == b"\n\n") {
+                let event: Vec<u8> = self.text.drain(..end + 2).collect();
+                let event = String::from_utf8_lossy(&event).into_owned();
+                let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
+                let (Some(kind), Some(data)) = (field("event: "), field("data: ")) else {
+                    continue;
+                };
+                let data = serde_json::from_str(data).map_err(ClientError::strange)?;
+                return Ok(Some((kind.to_owned(), data)));
+            }
+            if self.text.len() > ANSWER_BYTES {
+                return Err(ClientError::strange("an event without end"));
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => {
+                    if let Some(bytes) = frame.data_ref() {
+                        self.text.extend_from_slice(bytes);
+                    }
+                }
+                Some(Err(_)) | None => return Ok(None),
+            }
         }
     }
 }

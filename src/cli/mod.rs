@@ -13,7 +13,9 @@ mod generate;
 pub mod logging;
 mod pair;
 mod pick;
+mod remote;
 mod status;
+mod watch;
 
 use std::{
     fmt::Display,
@@ -43,8 +45,15 @@ pub fn main() -> ExitCode {
         Command::Run(settings) => run(&settings),
         Command::Status {
             speaker,
+            watch: true,
+            door,
+            ..
+        } => watch::watch(&door, speaker.as_deref()),
+        Command::Status {
+            speaker,
             json,
             door,
+            ..
         } => door::ask(&door, async |client| {
             status::status(&client, speaker.as_deref(), json).await
         }),
@@ -59,6 +68,9 @@ pub fn main() -> ExitCode {
             pair::pair(&door, speaker.as_deref(), way)
         }
         Command::Accounts { what, door } => accounts::run(&door, what),
+        Command::Remote(what) => remote::run(what),
+        Command::Events { door } => watch::events(&door),
+        Command::Token { door } => token(&door),
         Command::Check { explain, settings } => check(&settings, explain),
         Command::Doctor {
             json,
@@ -119,6 +131,23 @@ fn check(settings: &Settings, explain: bool) -> ExitCode {
         text = loaded.explained.to_string();
     }
     print(text.as_bytes())
+}
+
+fn token(door: &args::Door) -> ExitCode {
+    let config = match door::settings(door) {
+        Ok(config) => config,
+        Err(problems) => return misconfigured(&problems),
+    };
+    let mut trouble = String::new();
+    for dir in daemon::places::state_dirs(&config) {
+        match daemon::token::read(&dir) {
+            Ok(token) => return print(&[token.expose(), b"\n"].concat()),
+            Err(why) => trouble = format!("{}: {why}", daemon::token::file(&dir).display()),
+        }
+    }
+    let what = format!("there is no token to read ({trouble})");
+    let help = "it is made when siskin first runs with http.listen; ask as its user, or with sudo";
+    failed(exit::FAILED, &what, help)
 }
 
 fn devices() -> ExitCode {

@@ -103,6 +103,30 @@ fn doing(speaker: &SpeakerState) -> String {
     }
 }
 
+/// What a speaker does, in one line.
+pub fn line(speaker: &SpeakerState, now_ms: i64) -> String {
+    let playback = speaker.playback.as_ref();
+    let track = playback.and_then(|playback| Some((playback, playback.track.as_ref()?)));
+    let Some((playback, track)) = track.filter(|(it, _)| it.state != PlayState::Stopped) else {
+        return format!("{}: {}", speaker.name, doing(speaker));
+    };
+    let position = playback.position_at(now_ms);
+    let mark = match playback.state {
+        PlayState::Playing => ">",
+        PlayState::Loading => "~",
+        _ => "=",
+    };
+    format!(
+        "{mark} [{}] {} / {}  {} - {}  {} %",
+        bar(position, track.duration_ms),
+        time(position),
+        time(track.duration_ms),
+        track.title,
+        track.artists.join(", "),
+        playback.volume.percent().get()
+    )
+}
+
 /// A sign-in that is under way; how one ended is told where it was asked for.
 fn pairing_line(pairing: &Pairing, text: &mut String) -> std::fmt::Result {
     match pairing {

@@ -10,7 +10,9 @@ use super::{
     layers::Layers,
     problem::Problem,
     schema::{self, Scope},
-    settings::{Audio, Config, Network, Output, Pairing, SampleFormat, Speaker, VolumeSettings},
+    settings::{
+        Audio, Config, Http, Network, Output, Pairing, SampleFormat, Speaker, VolumeSettings,
+    },
     value::{Fault, Origin, Raw, Value},
 };
 
@@ -64,6 +66,11 @@ pub(super) fn build(
         client_id: daemon.get("client_id", check::client_id),
     };
     let socket = daemon.get("socket", check::socket);
+    let http = Http {
+        listen: daemon.get("http.listen", check::listen),
+        names: daemon.get("http.names", check::host_names),
+        origins: daemon.get("http.origins", check::origins),
+    };
     let account_key_file = daemon.get("account_key_file", check::path);
     let mut groups = vec![daemon.group];
 
@@ -109,6 +116,7 @@ pub(super) fn build(
         pairing,
         state_dir,
         socket,
+        http,
         account_key_file,
     };
     (config, Explained { groups })

@@ -1,6 +1,9 @@
 //! One function a setting: from a value as given to a value that cannot be wrong.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use ipnet::IpNet;
 use url::Url;
@@ -270,6 +273,50 @@ pub(super) fn socket(given: &Value) -> Result<Socket, Fault> {
             help,
         ))
     }
+}
+
+/// Where TCP is listened on; `None`: nowhere.
+pub(super) fn listen(given: &Value) -> Result<Option<SocketAddr>, Fault> {
+    let text = given.text()?;
+    if text == "none" {
+        return Ok(None);
+    }
+    let parsed = text.parse::<SocketAddr>().ok();
+    parsed.filter(|at| at.port() != 0).map(Some).ok_or_else(|| {
+        let help = r#"use "127.0.0.1:7070", "0.0.0.0:7070" for the whole network, or "none""#;
+        Fault::new(format!("is {given}, which is no address with a port"), help)
+    })
+}
+
+pub(super) fn host_names(given: &Value) -> Result<Vec<String>, Fault> {
+    let help = r#"use names as they stand in addresses, without port: "music.example""#;
+    each(given, |text| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        if (1..=253).contains(&text.len()) && text.chars().all(plain) {
+            Ok(text.to_owned())
+        } else {
+            Err(Fault::new(
+                format!("names {text:?}, which is no host"),
+                help,
+            ))
+        }
+    })
+}
+
+pub(super) fn origins(given: &Value) -> Result<Vec<String>, Fault> {
+    let help = r#"use scheme, host and port, and no more: "https://house.example""#;
+    each(given, |text| {
+        let parsed = Url::parse(text).ok();
+        let origin = parsed.map(|url| url.origin().ascii_serialization());
+        if origin.as_deref() == Some(text) && text.starts_with("http") {
+            Ok(text.to_owned())
+        } else {
+            Err(Fault::new(
+                format!("names {text:?}, which is no origin"),
+                help,
+            ))
+        }
+    })
 }
 
 pub(super) fn interfaces(given: &Value) -> Result<Vec<String>, Fault> {

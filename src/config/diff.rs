@@ -1,6 +1,6 @@
 //! What a reload has to do: the difference between two configurations, as data.
 
-use super::settings::{Config, LogLevel, Network, Pairing, Socket, Speaker, VolumeSettings};
+use super::settings::{Config, Http, LogLevel, Network, Pairing, Socket, Speaker, VolumeSettings};
 
 /// One thing that is different now.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +16,8 @@ pub enum Change {
     StateDir,
     /// Where other programs ask; music knows nothing of it.
     Socket(Socket),
+    /// The same over TCP.
+    Http(Http),
     Added(Box<Speaker>),
     Removed {
         id: String,
@@ -63,7 +65,8 @@ impl Change {
             | Self::Pairing(_)
             | Self::FirstLevel(_)
             | Self::Household(_)
-            | Self::Socket(_) => Effort::AtOnce,
+            | Self::Socket(_)
+            | Self::Http(_) => Effort::AtOnce,
             Self::Announcement(_) | Self::Port { .. } => Effort::Announce,
             // The engine tells Spotify name, kind and volume steps when it signs in.
             Self::Name { .. }
@@ -87,7 +90,8 @@ impl Change {
             | Self::Announcement(_)
             | Self::WayToSpotify(_)
             | Self::StateDir
-            | Self::Socket(_) => None,
+            | Self::Socket(_)
+            | Self::Http(_) => None,
             Self::Removed { id } | Self::Name { id, .. } | Self::Port { id, .. } => Some(id),
             Self::Added(speaker)
             | Self::DeviceType(speaker)
@@ -127,6 +131,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     }
     if old.socket != new.socket {
         changes.push(Change::Socket(new.socket.clone()));
+    }
+    if old.http != new.http {
+        changes.push(Change::Http(new.http.clone()));
     }
     network(&old.network, &new.network, &mut changes);
     for gone in &old.speakers {

@@ -30,8 +30,8 @@ pub use household::{ForAccount, Guests, Household, QuietHours};
 pub use layers::{Flag, Request, Surroundings};
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Audio, Autoplay, Bitrate, Config, Curve, LogLevel, Network, Normalisation, NormalisationMethod,
-    Offer, Output, Pairing, SampleFormat, Socket, Speaker, VolumeSettings,
+    Audio, Autoplay, Bitrate, Config, Curve, Http, LogLevel, Network, Normalisation,
+    NormalisationMethod, Offer, Output, Pairing, SampleFormat, Socket, Speaker, VolumeSettings,
 };
 pub use value::Origin;
 

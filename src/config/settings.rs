@@ -1,6 +1,9 @@
 //! The settings as used: checked, complete, and impossible to get wrong afterwards.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +22,7 @@ pub struct Config {
     /// What the files of accounts are encrypted with; `None`: the systemd credential, if there is one.
     pub account_key_file: Option<PathBuf>,
     pub socket: Socket,
+    pub http: Http,
 }
 
 /// Where other programs ask the daemon.
@@ -31,6 +35,27 @@ pub enum Socket {
     Off,
     /// An absolute path.
     At(PathBuf),
+}
+
+/// Where programs ask the daemon over TCP, with a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// `None`: nowhere.
+    pub listen: Option<SocketAddr>,
+    /// Names of this machine besides its own and its addresses.
+    pub names: Vec<String>,
+    /// Pages of other sites that may ask, as browsers name them: `https://house.example`.
+    pub origins: Vec<String>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: Some((Ipv4Addr::LOCALHOST, 7070).into()),
+            names: Vec::new(),
+            origins: Vec::new(),
+        }
+    }
 }
 
 /// Signing in by a code that is typed elsewhere.

@@ -67,6 +67,7 @@ fn defaults() -> Config {
         pairing: Pairing::default(),
         state_dir: None,
         socket: Socket::Usual,
+        http: Http::default(),
         account_key_file: None,
     }
 }

@@ -1,6 +1,6 @@
 //! What is to be done about it.
 
-use crate::model::{Condition, ConditionCode, Playback, Volume};
+use crate::model::{Condition, ConditionCode, Playback, Unmet, Volume};
 
 use super::{
     input::{LoadId, Ticket},
@@ -64,6 +64,11 @@ pub enum Action {
     Reply {
         ticket: Ticket,
         result: Result<(), String>,
+    },
+    /// The answer to an order of this house.
+    Done {
+        ticket: Ticket,
+        result: Result<(), Unmet>,
     },
     /// The truth about playback has changed.
     Publish(Box<Playback>),

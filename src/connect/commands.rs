@@ -2,13 +2,13 @@
 
 use super::{
     Action, Command, Connect, Entry, Listing, MAX_LOGGED, Phase, PutReason, Sender, Ticket,
-    replies::{Answer, Wants},
+    replies::{Answer, By, Wants},
 };
 
 /// "Previous" begins the track anew from here on, and goes back before.
 const BACK_LIMIT_MS: u32 = 3_000;
 
-const NOT_ACTIVE: &str = "this is not the active device";
+pub(super) const NOT_ACTIVE: &str = "this is not the active device";
 const NOTHING: &str = "there is nothing to play";
 
 impl Connect {
@@ -41,8 +41,9 @@ impl Connect {
             Command::SetQueue { next } => self.change(|connect| connect.lineup.set_queue(next)),
             Command::UpdateContext(listing) => self.update_context(listing),
         };
+        let now = self.now.tick_ms;
         self.replies
-            .take(ticket, answer, self.now.tick_ms, &mut self.out);
+            .take((By::App, ticket), answer, now, &mut self.out);
     }
 
     fn unknown(&mut self, endpoint: String) -> Answer {
@@ -192,7 +193,7 @@ impl Connect {
         }
     }
 
-    fn add_to_queue(&mut self, entry: Entry) -> Answer {
+    pub(super) fn add_to_queue(&mut self, entry: Entry) -> Answer {
         if !self.lineup.enqueue(entry.uri.clone()) {
             return Answer::No(if entry.uri.is_playable() {
                 "the queue is full".to_owned()

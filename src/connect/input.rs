@@ -1,6 +1,6 @@
 //! What can happen to the device.
 
-use crate::model::{Playback, Repeat, Track, Volume};
+use crate::model::{Playback, Repeat, SleepTimer, Track, Volume};
 
 use super::uri::{Entry, Uid, Uri};
 
@@ -69,8 +69,17 @@ pub enum Input {
         id: LoadId,
         position_ms: u32,
     },
-    /// An order from this house rather than from an app.
+    /// An order from this house rather than from an app, that nobody waits for.
     Order(Order),
+    /// The same, to be answered by [`super::Action::Done`] with this ticket, once.
+    Asked {
+        ticket: Ticket,
+        order: Order,
+    },
+    /// Nothing comes of [`super::Action::FetchPlayback`].
+    NotFetched {
+        why: String,
+    },
     /// What the account's own settings say.
     Settings(Settings),
     /// The volume was changed here.
@@ -277,17 +286,30 @@ impl Why {
     }
 }
 
-/// An order from the daemon.
+/// An order from the daemon, as [`crate::model::Transport`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Order {
     Play,
     Pause,
+    Toggle,
+    Stop,
     Next,
     Previous,
     Seek {
         position_ms: u32,
     },
+    SeekBy {
+        ms: i64,
+    },
     SetVolume(Volume),
+    /// Points of a hundred.
+    VolumeBy(i8),
+    /// `None`: the other way round.
+    Mute(Option<bool>),
+    Load(Box<Play>),
+    Enqueue(Uri),
+    Pull,
+    Sleep(SleepTimer),
     Shuffle(bool),
     Repeat(Repeat),
     /// Take up again what played before a loss, as the active device.

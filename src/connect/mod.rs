@@ -41,11 +41,11 @@ pub use lineup::{MAX_QUEUE, Modes, Provider};
 pub use shown::{Shown, ShownTrack};
 pub use uri::{Entry, Uid, Uri};
 
-use crate::model::{Playback, Track, Volume};
+use crate::model::{Obstacle, Playback, Track, Volume};
 use chance::Chance;
 use failures::Failures;
 use lineup::Lineup;
-use replies::{Replies, Wants};
+use replies::{By, Replies, Wants};
 use standing::Standing;
 
 /// Names of unknown commands that were logged already.
@@ -127,6 +127,8 @@ enum Waiting {
 pub struct Connect {
     name: String,
     volume: Volume,
+    /// How loud it was before it was muted here.
+    loud: Option<Volume>,
     settings: Settings,
     sleep: Sleep,
     standing: Standing,
@@ -179,6 +181,7 @@ impl Connect {
         Self {
             name: device.name,
             volume: device.volume,
+            loud: None,
             settings: device.settings,
             sleep: Sleep::Off,
             standing: Standing::new(device.id),
@@ -245,7 +248,9 @@ impl Connect {
             Input::ContextChanged { uri } => self.context_changed(&uri),
             Input::Player(heard) => self.heard(heard),
             Input::Clock { id, position_ms } => self.clock(id, position_ms),
-            Input::Order(order) => self.order(order),
+            Input::Order(order) => self.order(order, None),
+            Input::Asked { ticket, order } => self.order(order, Some(ticket)),
+            Input::NotFetched { why } => self.not_fetched(&why),
             Input::Settings(settings) => {
                 self.settings = settings;
                 self.no_following = None;
@@ -320,7 +325,8 @@ impl Connect {
     }
 
     fn settle(&mut self, is_it: impl Fn(Wants) -> bool, result: Result<(), String>) {
-        self.replies.settle(is_it, &result, &mut self.out);
+        let obstacle = Obstacle::Unplayable;
+        self.replies.settle(is_it, &result, obstacle, &mut self.out);
     }
 
     /// Becomes the active device.
@@ -334,7 +340,9 @@ impl Connect {
     fn retire(&mut self, why: &str) {
         self.standing.deactivate();
         self.silence();
-        self.settle(|_| true, Err(why.to_owned()));
+        let result = Err(why.to_owned());
+        self.replies
+            .settle(|_| true, &result, Obstacle::NotActive, &mut self.out);
         self.lineup = Lineup::new(Chance::new(self.chance.next()));
         self.failures = Failures::default();
         self.resolving = None;
@@ -390,24 +398,30 @@ impl Connect {
             && tick_ms <= self.now.tick_ms
         {
             self.sleep = Sleep::Off;
+            self.touched = true;
             self.pause();
         }
     }
 
     /// Those who have waited long enough are told how things stand.
     fn answer_due(&mut self) {
-        for (ticket, wants) in self.replies.due(self.now.tick_ms) {
+        for (who, wants) in self.replies.due(self.now.tick_ms) {
             let under_way = self.phase != Phase::Idle;
             let result = match wants {
                 // Still on its way. Should it fail after all, the state says so.
                 Wants::Known(_) | Wants::Begun | Wants::Sought | Wants::Playing if under_way => {
-                    Ok(())
+                    // An app takes "not yet" for "no"; this house is told as it is.
+                    match who.0 {
+                        By::App => Ok(()),
+                        By::House => Err("it is still under way".to_owned()),
+                    }
                 }
+                Wants::Pulled => Err("nothing has come from elsewhere yet".to_owned()),
                 Wants::Paused if self.phase != Phase::Playing => Ok(()),
                 Wants::Paused => Err("the player did not pause".to_owned()),
                 _ => Err("there is nothing to play".to_owned()),
             };
-            self.push(Action::Reply { ticket, result });
+            self.push(replies::reply(who, result, Obstacle::TooLate));
         }
     }
 

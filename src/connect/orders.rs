@@ -1,37 +1,91 @@
 //! What this house asks for: buttons, the socket, the daemon after a loss.
 
-use super::{Action, Connect, Order, Phase, replies::Answer};
-use crate::model::Repeat;
+use super::{
+    Action, Connect, Entry, Order, Phase, Sleep, Ticket, Uid, Uri,
+    replies::{Answer, By, Wants},
+};
+use crate::model::{Obstacle, Percent, Repeat, SleepTimer, Unmet, Volume};
+
+/// As loud as this is somebody who was mute from the beginning.
+const UNMUTED: Percent = Percent::clamped(30);
+
+/// A sleep timer runs no longer than a day.
+const LONGEST_SLEEP_MS: u64 = 24 * 60 * 60 * 1_000;
 
 impl Connect {
-    /// As an app's command, but nobody waits for an answer.
-    pub(super) fn order(&mut self, order: Order) {
+    /// As an app's command; with a ticket, somebody waits for [`Action::Done`].
+    pub(super) fn order(&mut self, order: Order, ticket: Option<Ticket>) {
         self.failures.asked();
-        let is_idle = self.phase == Phase::Idle && self.lineup.current().is_none();
-        let answer = match order {
-            Order::SetVolume(volume) => {
-                self.set_volume(volume);
+        let is_load = matches!(order, Order::Load(_));
+        let answer = self.obey(order);
+        let Some(ticket) = ticket else {
+            if let Err(Unmet { why, .. }) | Ok(Answer::No(why)) = answer {
+                self.note(format!("an order was not carried out: {why}"));
+            }
+            return;
+        };
+        let refused = match answer {
+            Ok(Answer::No(why)) if is_load => Unmet::new(Obstacle::Unplayable, why),
+            Ok(Answer::No(why)) => Unmet::new(Obstacle::Conflict, why),
+            Ok(answer) => {
+                let now = self.now.tick_ms;
+                self.replies
+                    .take((By::House, ticket), answer, now, &mut self.out);
                 return;
             }
+            Err(unmet) => unmet,
+        };
+        let result = Err(refused);
+        self.push(Action::Done { ticket, result });
+    }
+
+    fn obey(&mut self, order: Order) -> Result<Answer, Unmet> {
+        let is_idle = self.phase == Phase::Idle && self.lineup.current().is_none();
+        let not_active = || Unmet::new(Obstacle::NotActive, super::commands::NOT_ACTIVE);
+        Ok(match order {
+            Order::SetVolume(volume) => self.be_as_loud(volume),
+            Order::VolumeBy(points) => {
+                let points = i16::from(self.volume.percent().get()) + i16::from(points);
+                let percent = u8::try_from(points.clamp(0, 100)).unwrap_or(0);
+                self.be_as_loud(Percent::clamped(percent).volume())
+            }
+            Order::Mute(on) => self.mute(on),
             Order::Restore(then) => {
                 self.restore(*then);
-                return;
+                Answer::Yes
             }
             Order::Leave => {
                 self.leave();
-                return;
+                Answer::Yes
+            }
+            Order::Load(play) => self.play(*play),
+            Order::Pull if self.is_active() && !is_idle => Answer::Yes,
+            Order::Toggle if self.is_active() && self.want_play && self.phase != Phase::Idle => {
+                self.pause()
             }
             // What plays elsewhere, or played last, is asked to come here.
-            Order::Play if !self.is_active() || is_idle => {
+            Order::Play | Order::Toggle | Order::Pull if !self.is_active() || is_idle => {
                 self.push(Action::FetchPlayback);
-                return;
+                Answer::Later(Wants::Pulled)
             }
-            _ if !self.is_active() => Answer::No("this is not the active device".to_owned()),
-            Order::Play => self.resume(),
+            _ if !self.is_active() => return Err(not_active()),
+            Order::Play | Order::Toggle | Order::Pull => self.resume(),
             Order::Pause => self.pause(),
+            Order::Stop => {
+                // Said before it is given up, so that nobody takes it for another device's doing.
+                self.silence();
+                self.want_play = false;
+                self.publish();
+                self.retire("the speaker was stopped");
+                Answer::Yes
+            }
             Order::Next => self.skip_next(None),
             Order::Previous => self.skip_prev(),
             Order::Seek { position_ms } => self.seek(position_ms),
+            Order::SeekBy { ms } => {
+                let position = i64::from(self.position_ms()).saturating_add(ms).max(0);
+                self.seek(u32::try_from(position).unwrap_or(u32::MAX))
+            }
             Order::Shuffle(on) => {
                 self.lineup.set_shuffle(on);
                 self.touched = true;
@@ -43,9 +97,81 @@ impl Connect {
                 self.touched = true;
                 Answer::Yes
             }
-        };
-        if let Answer::No(why) = answer {
-            self.note(format!("an order was not carried out: {why}"));
+            Order::Enqueue(uri) => self.enqueue(uri),
+            Order::Sleep(timer) => self.sleep_at(timer),
+        })
+    }
+
+    fn enqueue(&mut self, uri: Uri) -> Answer {
+        if self.lineup.current().is_none() {
+            return Answer::No("there is nothing that it could follow".to_owned());
         }
+        let uid = Uid::default();
+        self.add_to_queue(Entry { uri, uid })
+    }
+
+    fn be_as_loud(&mut self, volume: Volume) -> Answer {
+        self.set_volume(volume);
+        Answer::Yes
+    }
+
+    fn mute(&mut self, on: Option<bool>) -> Answer {
+        let is_mute = self.volume == Volume::MUTE;
+        match on.unwrap_or(!is_mute) {
+            true if !is_mute => {
+                self.loud = Some(self.volume);
+                self.set_volume(Volume::MUTE);
+            }
+            false if is_mute => {
+                let before = self.loud.take().unwrap_or(UNMUTED.volume());
+                self.set_volume(before);
+            }
+            _ => {}
+        }
+        Answer::Yes
+    }
+
+    fn sleep_at(&mut self, timer: SleepTimer) -> Answer {
+        self.sleep = match timer {
+            SleepTimer::Off => Sleep::Off,
+            SleepTimer::EndOfTrack => Sleep::EndOfTrack,
+            SleepTimer::In { ms } => Sleep::At {
+                tick_ms: self.now.tick_ms + ms.min(LONGEST_SLEEP_MS),
+            },
+            SleepTimer::At { unix_ms } => {
+                let ms = u64::try_from(unix_ms - self.now.unix_ms).unwrap_or(0);
+                Sleep::At {
+                    tick_ms: self.now.tick_ms + ms.min(LONGEST_SLEEP_MS),
+                }
+            }
+        };
+        self.touched = true;
+        Answer::Yes
+    }
+
+    /// The timer, as everybody is shown it.
+    pub(super) fn sleep_timer(&self) -> SleepTimer {
+        match self.sleep {
+            Sleep::Off => SleepTimer::Off,
+            Sleep::EndOfTrack => SleepTimer::EndOfTrack,
+            Sleep::At { tick_ms } => {
+                let left = tick_ms.saturating_sub(self.now.tick_ms);
+                let left = i64::try_from(left).unwrap_or(0);
+                SleepTimer::At {
+                    unix_ms: self.now.unix_ms + left,
+                }
+            }
+        }
+    }
+
+    /// What was to come here does not.
+    pub(super) fn not_fetched(&mut self, why: &str) {
+        let why = format!("there is nothing to play, and nothing comes from elsewhere: {why}");
+        self.replies.settle(
+            |wants| wants == Wants::Pulled,
+            &Err(why),
+            Obstacle::Conflict,
+            &mut self.out,
+        );
     }
 }

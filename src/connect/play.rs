@@ -154,9 +154,12 @@ impl Connect {
     pub(super) fn transfer(&mut self, transfer: Option<Transfer>) -> Answer {
         let Some(transfer) = transfer else {
             self.activate();
+            self.not_fetched("nothing plays there");
             return Answer::Yes;
         };
-        self.superseded();
+        self.settle(|wants| wants != Wants::Pulled, Ok(()));
+        // Whoever asked for it waits for what any beginning is waited for.
+        self.replies.follow(Wants::Pulled, Wants::Begun);
         self.activate();
         self.origin = transfer.origin;
         self.want_play = !transfer.paused;
@@ -243,6 +246,8 @@ impl Connect {
         // Nothing played there either: we are the active device, and that is all.
         self.silence();
         self.touched = true;
+        self.replies.follow(Wants::Begun, Wants::Pulled);
+        self.not_fetched("nothing plays there");
         Answer::Yes
     }
 

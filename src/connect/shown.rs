@@ -5,7 +5,9 @@ use super::{
     context::BARE_LIST,
     lineup::{Item, Slot},
 };
-use crate::model::{MAX_TOLD, Place, PlayState, Playback, Repeat, Track, Volume};
+use crate::model::{
+    MAX_NEIGHBOURS, MAX_TOLD, Neighbour, Place, PlayState, Playback, Repeat, Source, Track, Volume,
+};
 
 /// Tracks before the current one that the phone is shown; more overload its web player
 /// *(seen in librespot-connect)*.
@@ -195,8 +197,25 @@ impl Connect {
             volume: self.volume,
             active: self.is_active(),
             queue: uris.map(|entry| entry.uri.to_string()).collect(),
+            next: self.neighbours(self.lineup.upcoming(MAX_NEIGHBOURS)),
+            previous: self.neighbours(self.lineup.previous(PREVIOUS)),
+            sleep: self.sleep_timer(),
             place: item.map(|item| self.place(item)).unwrap_or_default(),
         }
+    }
+
+    fn neighbours(&self, slots: Vec<Slot>) -> Vec<Neighbour> {
+        let told = slots.into_iter().filter_map(|slot| {
+            let source = match slot {
+                Slot::Queue(_) => Source::Queue,
+                Slot::Context(_) => Source::Context,
+                Slot::Autoplay(_) => Source::Autoplay,
+                Slot::Delimiter(_) => return None,
+            };
+            let uri = self.lineup.entry(slot)?.uri.to_string();
+            Some(Neighbour { uri, source })
+        });
+        told.collect()
     }
 
     fn place(&self, item: &Item) -> Place {

@@ -8,7 +8,7 @@ use std::{net::SocketAddr, sync::Arc};
 use tracing::{info, warn};
 
 use crate::{
-    config,
+    config::{self, Bitrate},
     model::{
         Account, Condition, ConditionCode, Conditions, House, LayerState, Pairing, Phase,
         PlayState, Playback, Presence, Severity, SpeakerState,
@@ -40,6 +40,12 @@ impl Board {
             let mut state = at.map(|at| known.swap_remove(at)).unwrap_or_default();
             state.id.clone_from(&speaker.id);
             state.name.clone_from(&speaker.name);
+            state.output = output(&speaker.output).to_owned();
+            state.bitrate = match speaker.audio.bitrate {
+                Bitrate::Kbps96 => 96,
+                Bitrate::Kbps160 => 160,
+                Bitrate::Kbps320 => 320,
+            };
             self.house.speakers.push(state);
         }
     }
@@ -81,6 +87,7 @@ impl Board {
         // What somebody else played, or a lost engine, is not true any more.
         if phase != Phase::Online || user(&speaker.account) != user(&account) {
             speaker.playback = None;
+            speaker.volume_percent = None;
         }
         speaker.phase = phase;
         speaker.account = account;
@@ -119,6 +126,7 @@ impl Board {
 
     pub fn playback(&mut self, place: &str, playback: Playback) {
         if let Some(speaker) = self.speaker(place) {
+            speaker.volume_percent = Some(playback.volume.percent());
             speaker.playback = Some(playback);
         }
     }
@@ -186,6 +194,15 @@ fn seated(presence: &mut Presence, phase: Phase, now_ms: i64) {
     }
     if phase != Phase::Retrying {
         presence.engine.is(state, None, now_ms);
+    }
+}
+
+fn output(output: &config::Output) -> &'static str {
+    match output {
+        config::Output::Card { .. } => "card",
+        config::Output::Pipe { .. } => "pipe",
+        config::Output::Wav { .. } => "wav",
+        config::Output::Null => "null",
     }
 }
 

@@ -11,7 +11,7 @@ use super::{house::House, pairing};
 use crate::{
     accounts::Store,
     bus::{Answer, Asked, Order, Reason, Unable},
-    model::Account,
+    model::{Account, Transport},
     speaker::Knock,
 };
 
@@ -66,6 +66,13 @@ impl Clerk {
             Order::ForgetAccount { user } => {
                 self.begin(answer, forget(store, house.doors(None), user));
             }
+            Order::Transport { speaker, wish } => match house.doors(Some(&speaker)).pop() {
+                Some(_) if is_volume(&wish) && house.has_fixed_volume(&speaker) => {
+                    let _ = answer.send(Err(fixed_volume()));
+                }
+                Some(door) => self.begin(answer, transport(door, wish)),
+                None => drop(answer.send(Err(Unable::unknown_speaker(&speaker)))),
+            },
             // Taken above.
             Order::Pair { .. }
             | Order::Pairing { .. }
@@ -158,6 +165,31 @@ async fn forget(
             Err(Unable::new(Reason::Broken, why, help))
         }
     }
+}
+
+async fn transport(door: mpsc::Sender<Knock>, order: Transport) -> Result<Answer, Unable> {
+    let (answer, answered) = oneshot::channel();
+    let gone = |_| {
+        let help = "look at the status, then ask again";
+        Unable::new(Reason::Unavailable, "the speaker does not listen", help)
+    };
+    let wish = Knock::Wish { order, answer };
+    door.send(wish).await.map_err(|_| gone(()))?;
+    let done = answered.await.map_err(|_| gone(()))?;
+    done.map(|()| Answer::Done).map_err(Unable::unmet)
+}
+
+fn is_volume(wish: &Transport) -> bool {
+    matches!(
+        wish,
+        Transport::Volume { .. } | Transport::VolumeBy { .. } | Transport::Mute { .. }
+    )
+}
+
+fn fixed_volume() -> Unable {
+    let what = "the volume of this speaker is fixed";
+    let help = "set it at the amplifier, or choose another volume.curve";
+    Unable::new(Reason::Conflict, what, help)
 }
 
 /// Puts a wish before a speaker and waits for its words.

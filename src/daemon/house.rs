@@ -175,6 +175,12 @@ impl House {
             .collect()
     }
 
+    /// Whether the volume of this speaker is somebody else's business.
+    pub fn has_fixed_volume(&self, id: &str) -> bool {
+        let mut speakers = self.config.speakers.iter();
+        speakers.any(|speaker| speaker.id == id && speaker.volume.curve == config::Curve::Fixed)
+    }
+
     /// Takes a new configuration over: only what differs is touched.
     pub async fn change(&mut self, new: Config) {
         let changes = diff(&self.config, &new);

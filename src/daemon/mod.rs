@@ -11,6 +11,7 @@ pub mod places;
 pub mod presence;
 mod service;
 mod surfaces;
+pub mod token;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -161,13 +162,18 @@ fn refuse(problems: &Problems, board: &mut Board) {
     board.raise(HOUSE, condition, unix_ms());
 }
 
-async fn take_over(config: Config, moved: bool, house: &mut House, board: &mut Board) {
+async fn take_over(
+    config: Config,
+    moved: Vec<ConditionCode>,
+    house: &mut House,
+    board: &mut Board,
+) {
     house.change(config).await;
     board.introduce(house.speakers());
     board.clear(HOUSE, ConditionCode::ConfigRejected);
-    if moved {
+    for code in moved {
         // Whatever stands at the new place has said, or will say, so itself.
-        board.clear(HOUSE, ConditionCode::NoSocket);
+        board.clear(HOUSE, code);
     }
     info!("the configuration is taken over");
 }
@@ -255,6 +261,8 @@ fn news_board(place: &str, news: News, house: &mut House, board: &mut Board) {
             }
         }),
         News::Playback(playback) => board.playback(place, *playback),
+        // The state is published before anybody who waits gets to run.
+        News::Done { answer, result } => drop(answer.send(result)),
     }
 }
 

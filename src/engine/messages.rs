@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config,
     model::{
-        Condition, ConditionCode, DeviceId, Login, Pairing, Playback, Refusal, Repeat, Secret,
-        Volume, Way,
+        Condition, ConditionCode, DeviceId, Login, Pairing, Playback, Refusal, Secret, Transport,
+        Unmet, Volume, Way,
     },
 };
 
@@ -45,21 +45,10 @@ pub enum Command {
     },
     /// Take playback up again after a loss, as the only active device.
     Restore(Box<Playback>),
-    Play,
-    Pause,
-    Next,
-    Previous,
-    Seek {
-        position_ms: u32,
-    },
-    SetVolume {
-        volume: Volume,
-    },
-    Shuffle {
-        on: bool,
-    },
-    Repeat {
-        mode: Repeat,
+    /// A wish about what plays; answered by [`Event::Done`] with the same number, within 2.5 s.
+    Order {
+        id: u64,
+        order: Transport,
     },
     /// Leave the phone's picker, fade out, and end. Answered by the end of the process.
     Stop,
@@ -174,6 +163,11 @@ pub enum Event {
     LoggedOut,
     /// A new truth about playback.
     Playback(Box<Playback>),
+    /// An order has taken effect, or why not. Comes after the truth that it made.
+    Done {
+        id: u64,
+        result: Result<(), Unmet>,
+    },
     /// How a sign-in that was asked for with `Pair` stands. `Ready` is never said: the lasting
     /// credential comes as [`Event::Ready`], and whoever has kept it may say so.
     Pairing(Pairing),

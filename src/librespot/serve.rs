@@ -13,7 +13,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
-    connect::{Desk, News, translate},
+    connect::{Desk, News},
     current::Holder,
     loader::{Loader, Outcome},
     renewal::{Fresh, Recipe, Renewal},
@@ -22,7 +22,7 @@ use super::{
     wire::Reporter,
 };
 use crate::{
-    connect::{Heard, Input},
+    connect::{Heard, Input, Order},
     engine::messages::{Command, Event},
     model::{ConditionCode, Playback, Volume},
     output::Report,
@@ -151,21 +151,26 @@ impl Stage<'_> {
     }
 
     async fn command(&mut self, command: Command) -> Vec<News> {
-        if let Command::Check { id } | Command::NetworkChanged { id } = command {
-            let alive = !self.interrupted && session::is_alive(&self.sessions.session()).await;
-            self.reporter.report(&Event::Checked { id, alive });
-            if !alive && matches!(command, Command::NetworkChanged { .. }) {
-                // A link that leads nowhere says so after a minute; nobody waits for that.
-                self.interrupt("the link to the access point leads nowhere");
+        match command {
+            Command::Check { id } | Command::NetworkChanged { id } => {
+                let alive = !self.interrupted && session::is_alive(&self.sessions.session()).await;
+                self.reporter.report(&Event::Checked { id, alive });
+                if !alive && matches!(command, Command::NetworkChanged { .. }) {
+                    // A link that leads nowhere says so after a minute; nobody waits for that.
+                    self.interrupt("the link to the access point leads nowhere");
+                }
+                vec![]
             }
-            return vec![];
-        }
-        if matches!(command, Command::Restore(_)) {
-            info!("taking playback up where it broke off");
-        }
-        match translate::order(command) {
-            Some(order) => self.desk.input(Input::Order(order)),
-            None => vec![],
+            Command::Restore(then) => {
+                info!("taking playback up where it broke off");
+                self.desk.input(Input::Order(Order::Restore(then)))
+            }
+            Command::Order { id, order } => self.desk.order(id, order),
+            Command::Start(_)
+            | Command::Warm(_)
+            | Command::Pair(_)
+            | Command::Pasted { .. }
+            | Command::Stop => vec![],
         }
     }
 
@@ -231,6 +236,7 @@ impl Stage<'_> {
                 }
                 News::Raised(condition) => self.reporter.report(&Event::Raised { condition }),
                 News::Cleared(code) => self.cleared(code),
+                News::Done { id, result } => self.reporter.report(&Event::Done { id, result }),
                 News::Listed => {
                     if std::mem::take(&mut self.interrupted) {
                         self.reporter.report(&Event::Resumed);

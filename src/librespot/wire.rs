@@ -84,10 +84,10 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_command_is_an_error_and_the_end_is_not() {
-        let mut input: &[u8] = b"{\"command\":\"pause\"}\nnonsense\n";
+        let mut input: &[u8] = b"{\"command\":\"check\",\"id\":7}\nnonsense\n";
         assert_eq!(
             read_command(&mut input).expect("a command"),
-            Some(Command::Pause)
+            Some(Command::Check { id: 7 })
         );
         assert!(read_command(&mut input).is_err());
         assert_eq!(read_command(&mut input).expect("the end"), None);

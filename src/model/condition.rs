@@ -70,6 +70,8 @@ pub enum ConditionCode {
     ConfigRejected,
     /// The socket that other programs ask us on cannot be made.
     NoSocket,
+    /// The same for the address that we are to listen at.
+    NoHttp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -90,7 +92,8 @@ impl ConditionCode {
             | Self::EngineLost
             | Self::StateRepaired
             | Self::StreamTaken
-            | Self::NoSocket => Severity::Notice,
+            | Self::NoSocket
+            | Self::NoHttp => Severity::Notice,
             _ => Severity::Trouble,
         }
     }
@@ -122,6 +125,7 @@ impl ConditionCode {
             Self::AccountsLocked => "accounts_locked",
             Self::ConfigRejected => "config_rejected",
             Self::NoSocket => "no_socket",
+            Self::NoHttp => "no_http",
         }
     }
 }

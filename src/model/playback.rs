@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Volume;
+use super::{SleepTimer, Volume};
 
 /// One moment of playback. The truth for readers; events only say that it changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,15 @@ pub struct Playback {
     /// URIs of what the listener queued, in order; at most [`MAX_TOLD`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queue: Vec<String>,
+    /// What comes, in order; at most [`MAX_NEIGHBOURS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<Neighbour>,
+    /// What was played before, oldest first; a few of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previous: Vec<Neighbour>,
+    /// When it pauses by itself.
+    #[serde(default)]
+    pub sleep: SleepTimer,
     /// What it takes, besides, to go on exactly here after a loss.
     #[serde(default, skip_serializing_if = "Place::is_nowhere")]
     pub place: Place,
@@ -32,6 +41,27 @@ pub struct Playback {
 
 /// Tracks of a queue, or of a list without a context, that are told.
 pub const MAX_TOLD: usize = 100;
+
+/// Tracks to come that are told to every remote.
+pub const MAX_NEIGHBOURS: usize = 30;
+
+/// A track before or after the one that plays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbour {
+    pub uri: String,
+    pub source: Source,
+}
+
+/// Whose choice a track is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    Context,
+    /// The listener queued it.
+    Queue,
+    /// Spotify goes on with it after the end.
+    Autoplay,
+}
 
 /// Where in the list the music is, for the one who takes it up again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +133,9 @@ impl Playback {
             volume,
             active: false,
             queue: Vec::new(),
+            next: Vec::new(),
+            previous: Vec::new(),
+            sleep: SleepTimer::Off,
             place: Place::default(),
         }
     }

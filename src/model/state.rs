@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Conditions, Pairing, Playback, Presence};
+use super::{Account, Conditions, Pairing, Percent, Playback, Presence};
 
 /// Everything that can be said about the daemon and its speakers at one moment. Holds no secret.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,15 @@ pub struct SpeakerState {
     pub account: Option<Account>,
     /// The last truth of the engine; `None` while nobody is signed in.
     pub playback: Option<Playback>,
+    /// How loud, in percent; `None` while nobody is signed in.
+    #[serde(default)]
+    pub volume_percent: Option<Percent>,
+    /// Where the sound goes: `card`, `pipe`, `wav` or `null`.
+    #[serde(default)]
+    pub output: String,
+    /// What is streamed at most, in kbit/s.
+    #[serde(default)]
+    pub bitrate: u16,
     pub conditions: Conditions,
     /// The sign-in by a code or a browser that is under way, or how the last one ended.
     #[serde(default)]

@@ -4,6 +4,7 @@
 //! timers and (in [`keep`]) what is remembered. It knows nothing of discovery or of control surfaces:
 //! wishes come as [`Knock`]s, and what happens goes out as [`News`].
 
+mod asked;
 #[cfg(test)]
 mod household_tests;
 mod keep;
@@ -36,10 +37,12 @@ use crate::{
         messages::{Command, Event, PROTOCOL, Start},
     },
     model::{
-        Account, CameBy, Condition, ConditionCode, DeviceId, Login, Phase, Playback, Volume,
-        local_minute, unix_ms,
+        Account, CameBy, Condition, ConditionCode, DeviceId, Login, Phase, Playback, Transport,
+        Unmet, Volume, local_minute, unix_ms,
     },
 };
+use asked::Asked;
+pub use asked::Waits;
 use phase::{Action, Answer, Arrival, Input, Now, Seat, Seats, Ticket, Timer};
 use policy::Who;
 use pulse::Pulse;
@@ -74,6 +77,8 @@ pub enum Knock {
         user: String,
         answer: oneshot::Sender<Result<(), String>>,
     },
+    /// Something is to play, or to play otherwise.
+    Wish { order: Transport, answer: Waits },
     /// An account (all, when `None`) leaves this speaker and is removed from the machine. Every
     /// speaker of the house is to be told.
     Forget {
@@ -105,6 +110,11 @@ pub enum News {
         engine: bool,
         session: Option<bool>,
     },
+    /// What became of a wish; to be passed on once everything told before is known.
+    Done {
+        answer: Waits,
+        result: Result<(), Unmet>,
+    },
 }
 
 /// Everything an engine of this speaker is told at its start.
@@ -134,9 +144,10 @@ pub struct Speaker {
     engines: HashMap<Seat, Engine>,
     spares: Spares,
     /// Somebody on the network asked what the speaker is.
-    asked: Arc<Notify>,
+    inquiries: Arc<Notify>,
     answers: HashMap<Ticket, Waiting>,
     last_ticket: Ticket,
+    asked: Asked,
     timers: JoinSet<Timer>,
     /// Engines on their way out.
     leaving: JoinSet<()>,
@@ -171,9 +182,10 @@ impl Speaker {
             seats: Seats::default(),
             engines: HashMap::new(),
             spares: Spares::default(),
-            asked: Arc::default(),
+            inquiries: Arc::default(),
             answers: HashMap::new(),
             last_ticket: 0,
+            asked: Asked::default(),
             timers: JoinSet::new(),
             leaving: JoinSet::new(),
             ear,
@@ -189,7 +201,7 @@ impl Speaker {
 
     /// To be notified when somebody on the network asks what the speaker is.
     pub fn asked_by(&self) -> Arc<Notify> {
-        self.asked.clone()
+        self.inquiries.clone()
     }
 
     /// Signs the last account in and serves until `stop`; then every engine has left and the level
@@ -202,7 +214,7 @@ impl Speaker {
     ) {
         let start = self.recall().await;
         self.step(start).await;
-        let asked = self.asked.clone();
+        let inquiries = self.inquiries.clone();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -211,7 +223,7 @@ impl Speaker {
                 Some(new) = changes.recv() => self.change(new).await,
                 Some(Ok(timer)) = self.timers.join_next() => self.step(Input::Timer(timer)).await,
                 Some(_) = self.leaving.join_next() => {}
-                () = asked.notified() => self.asked(),
+                () = inquiries.notified() => self.asked(),
                 () = at(self.spares.until()) => self.spares.dismiss(),
                 () = at(self.keep_level_at) => self.keep_level().await,
                 () = at(self.look_at_visitor) => self.look_after_visitor().await,
@@ -246,9 +258,11 @@ impl Speaker {
             Heard::Event(Event::Checked { id, alive }) if pulse::is_beat(id) => {
                 return self.beat(seat, id, alive).await;
             }
+            Heard::Event(Event::Done { id, result }) => return self.done(seat, id, result).await,
             Heard::Event(event) => Input::Engine { seat, event },
             Heard::Ended { how } => {
                 self.engines.remove(&seat);
+                self.nothing_done(seat).await;
                 Input::Ended { seat, how }
             }
         };
@@ -295,6 +309,7 @@ impl Speaker {
                     Err(why) => self.answer(ticket, Err(why)),
                 }
             }
+            Knock::Wish { order, answer } => self.wish(order, answer).await,
             Knock::Forget { user, answer } => {
                 let removed = self.forget(user.clone()).await;
                 self.answers.insert(ticket, Waiting::ForWords(answer));

@@ -101,3 +101,29 @@ fn completions_and_manual_page_are_printed() {
     let page = siskin(&["man"], &[]);
     assert!(page.code == Some(0) && page.out.contains(".TH siskin"));
 }
+
+#[test]
+fn a_remote_control_says_what_it_does_not_understand_and_where_nobody_answers() {
+    for words in [
+        &["seek", "soon"][..],
+        &["volume", "101"],
+        &["sleep", "long"],
+        &["repeat", "x"],
+    ] {
+        let answer = siskin(words, &[]);
+        assert_eq!(answer.code, Some(64), "{words:?}: {}", answer.err);
+        assert!(answer.err.contains("\n  help: "), "{}", answer.err);
+    }
+    for words in [
+        &["pause"][..],
+        &["events"],
+        &["queue"],
+        &["status", "--watch"],
+    ] {
+        let answer = siskin(words, &[]);
+        assert_eq!(answer.code, Some(1), "{words:?}: {}", answer.err);
+        assert!(answer.err.contains("no siskin runs here"), "{}", answer.err);
+    }
+    let answer = siskin(&["token"], &[]);
+    assert_eq!((answer.code, answer.out.as_str()), (Some(1), ""));
+}

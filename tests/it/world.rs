@@ -75,8 +75,13 @@ impl World {
 
     /// The settings that lead a speaker to the simulation; more lines (TOML) may follow.
     pub fn settings(&self, more: &str) -> String {
+        // Daemons of one test must not take the port from each other.
+        let http = match more.contains("[http]") {
+            true => "",
+            false => "[http]\nlisten = \"none\"\n",
+        };
         format!(
-            "name = \"Kitchen\"\nstate_dir = \"{}\"\n{more}\n\
+            "name = \"Kitchen\"\nstate_dir = \"{}\"\n{more}\n{http}\
              [network]\nallow = [\"lo\"]\nproxy = \"{}\"\nap_port = {}\n",
             self.dir.path().join("state").display(),
             self.sim.proxy_url(),

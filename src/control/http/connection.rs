@@ -3,20 +3,31 @@
 use std::time::Duration;
 
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use tokio::{net::UnixStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
+
+use super::{door::Guest, events::Lasting, guard::Ends, patient::Patient};
 
 /// For the head of a request, and for the silence before the next one.
 const HEAD: Duration = Duration::from_secs(10);
 /// For the head of a request, in bytes and lines.
 const HEAD_BYTES: usize = 16 * 1024;
 const HEADERS: usize = 64;
-/// After this a connection takes no more requests, so that none holds its place for ever.
+/// After this a connection takes no more requests, so that none holds its place for ever. One that
+/// is told events is left alone.
 const LIFE: Duration = Duration::from_secs(120);
 /// The slowest order, and a reader that takes its time.
 const LAST_ANSWER: Duration = Duration::from_secs(30);
@@ -24,18 +35,48 @@ const LAST_ANSWER: Duration = Duration::from_secs(30);
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// Serves until the other side leaves, a limit is hit, or `stop` fires.
-pub async fn serve(stream: UnixStream, routes: Router, stop: CancellationToken) {
+pub async fn serve(guest: Guest, routes: Router, stop: CancellationToken) {
+    match guest {
+        Guest::Socket(stream) => serve_on(stream, None, routes, stop).await,
+        Guest::Tcp(stream, ends) => serve_on(stream, Some(ends), routes, stop).await,
+    }
+}
+
+async fn serve_on(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    ends: Option<Ends>,
+    routes: Router,
+    stop: CancellationToken,
+) {
+    let lasting = Lasting::default();
+    let mark = lasting.clone();
+    let routes = TowerToHyperService::new(routes);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(mark.clone());
+        if let Some(ends) = ends {
+            request.extensions_mut().insert(ends);
+        }
+        routes.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEADERS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        .serve_connection(TokioIo::new(Patient::new(stream)), service);
     let mut connection = std::pin::pin!(connection);
+    let life = async {
+        loop {
+            tokio::time::sleep(LIFE).await;
+            if !lasting.is_so() {
+                return;
+            }
+        }
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
         () = stop.cancelled() => None,
-        () = tokio::time::sleep(LIFE) => None,
+        () = life => None,
     };
     let ended = match ended {
         Some(ended) => ended,
@@ -48,6 +89,6 @@ pub async fn serve(stream: UnixStream, routes: Router, stop: CancellationToken) 
     };
     if let Err(error) = ended {
         // Any program can cause this at will: not worth a line in a log that people read.
-        tracing::debug!(%error, "a connection to the socket ended");
+        tracing::debug!(%error, "a connection ended");
     }
 }

@@ -1,42 +1,71 @@
-//! HTTP with JSON under `/api/v1`, on a Unix socket.
+//! HTTP with JSON under `/api/v1`: on a Unix socket, and on an address of this machine.
 //!
-//! Whoever may open the socket (mode 0660) may do everything; there is no other door yet. Owns the
-//! socket and its connections, within limits. Start at [`Http::start`]; the routes are below.
+//! Whoever may open the socket (mode 0660) may do everything. Over TCP a token is required, and the
+//! names and origins that are asked for are looked at ([`guard`]). Owns the doors and their
+//! connections, within limits. Start at [`Http::start`]; the routes are below, `…` stands for
+//! `/speakers/{id}`.
 //!
 //! | route | answer |
 //! | --- | --- |
 //! | `GET /status` | [`crate::model::House`] |
-//! | `GET /speakers/{id}` | [`crate::model::SpeakerState`] |
+//! | `GET /events` | server-sent events, see [`events`] |
+//! | `GET …` | [`crate::model::SpeakerState`] |
+//! | `POST …/play` `{"uri", "index", "track", "position_ms", "shuffle", "paused"}`, all optional | `{"done": true}`, here and below |
+//! | `POST …/pause`, `…/toggle`, `…/stop`, `…/next`, `…/previous`, `…/pull` | |
+//! | `POST …/seek` `{"position_ms"}` or `{"by_ms"}` | |
+//! | `POST …/volume` `{"percent"}` or `{"by"}` | |
+//! | `POST …/mute` `{"on"}`; without it, the other way round | |
+//! | `POST …/shuffle` `{"on"}` | |
+//! | `POST …/repeat` `{"mode"}`: `off`, `context`, `track` | |
+//! | `POST …/queue` `{"uri"}` | |
+//! | `GET …/queue` | `{"previous", "current", "next"}` |
+//! | `POST …/sleep` `{"after_s"}` or `{"end_of_track": true}`; `{}`: not any more | |
 //! | `GET /accounts` | `{"accounts": [`[`crate::model::Account`]`]}` |
-//! | `PATCH /accounts/{user}` `{"name"}` | `{"done": true}` |
-//! | `DELETE /accounts/{user}`, `DELETE /accounts` | `{"done": true}` |
-//! | `POST /speakers/{id}/account` `{"user"}` | `{"done": true}` |
-//! | `POST /speakers/{id}/pairing` `{"way"}` | [`crate::model::Pairing`] |
-//! | `GET /speakers/{id}/pairing` | the same, as it stands now |
-//! | `PATCH /speakers/{id}/pairing` `{"address"}` | `{"done": true}` |
-//! | `DELETE /speakers/{id}/pairing` | `{"done": true}` |
+//! | `PATCH /accounts/{user}` `{"name"}` | |
+//! | `DELETE /accounts/{user}`, `DELETE /accounts` | |
+//! | `POST …/account` `{"user"}` | |
+//! | `POST …/pairing` `{"way"}` | [`crate::model::Pairing`] |
+//! | `GET …/pairing` | the same, as it stands now |
+//! | `PATCH …/pairing` `{"address"}` | |
+//! | `DELETE …/pairing` | |
 //!
+//! Beside `/api/v1`, and open to everybody: `GET /healthz` (the daemon answers) and `GET /readyz`
+//! (200 when a phone could pick a speaker, else 503).
+//!
+//! An order is answered when it has taken effect, and the state that is read after that shows it.
 //! Whatever goes wrong is `{"error": {"code", "message", "help"}}` with a status that fits, see
-//! [`answer`]. To add an order: give the bus one (see there), then a handler beside those in
-//! [`accounts`]: path by [`given::Named`], body by [`given::Given`], and
+//! [`answer`]: among them 409 `not_active` (another device plays), 409 `nobody_signed_in`, 422
+//! `unplayable`, 503 `unavailable`, 504 `timed_out` (after 2.5 s; it may take effect yet). Requests
+//! that change something must say `Content-Type: application/json`.
+//!
+//! To add an order: give the bus one (see there), then a handler beside those in
+//! [`transport`]: path by [`given::Named`], body by [`given::Given`], and
 //! `bus.order(…).await.map(…).map_err(Failed::from)`; then its line in [`routes`] and above.
 
 mod accounts;
 pub mod answer;
 mod connection;
+mod door;
+pub mod events;
 pub mod given;
+pub mod guard;
 mod pairing;
+mod patient;
 mod socket;
 #[cfg(test)]
 mod tests;
+pub mod transport;
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::State,
+    http::StatusCode,
+    middleware,
     routing::{get, patch, post},
 };
+use serde::Serialize;
 use tokio::{
     sync::mpsc,
     task::{JoinHandle, JoinSet},
@@ -47,17 +76,20 @@ use tracing::warn;
 
 use self::{
     answer::Failed,
-    given::Named,
-    socket::{Socket, Trouble},
+    door::{Door, Guest, Place, Trouble},
+    events::Seats,
+    given::{Given, Named},
+    guard::Guard,
+    transport::Nothing,
 };
 use super::Notice;
 use crate::{
     bus::{Bus, Unable},
-    model::{ConditionCode, House, SpeakerState},
+    model::{House, Phase, SpeakerState, Transport},
 };
 
 /// Connections served at once. More wait in the kernel until one ends.
-const CONNECTIONS: usize = 32;
+const CONNECTIONS: usize = 128;
 /// How long connections may take to end. Their own farewell is shorter.
 const CLOSING: Duration = Duration::from_millis(400);
 /// Between two tries to accept when the process is out of file descriptors.
@@ -90,16 +122,32 @@ pub struct Http {
 impl Http {
     /// Makes the socket at `path` and serves. One that cannot be made is a notice, and tried again.
     pub async fn start(path: PathBuf, bus: Bus, notices: mpsc::Sender<Notice>) -> Self {
-        Self::start_at(Pace::default(), path, bus, notices).await
+        Self::start_at(Pace::default(), Place::Socket(path), routes(bus), notices).await
     }
 
-    async fn start_at(pace: Pace, path: PathBuf, bus: Bus, notices: mpsc::Sender<Notice>) -> Self {
+    /// The same on an address of this machine, for those whom `guard` lets in.
+    pub async fn start_tcp(
+        at: SocketAddr,
+        guard: Guard,
+        bus: Bus,
+        notices: mpsc::Sender<Notice>,
+    ) -> Self {
+        let routes = guarded(routes(bus), guard);
+        Self::start_at(Pace::default(), Place::Tcp(at), routes, notices).await
+    }
+
+    async fn start_at(
+        pace: Pace,
+        place: Place,
+        routes: Router,
+        notices: mpsc::Sender<Notice>,
+    ) -> Self {
         let mut server = Server {
             pace,
-            path,
-            routes: routes(bus),
+            place,
+            routes,
             notices,
-            socket: None,
+            door: None,
             connections: JoinSet::new(),
             told: None,
         };
@@ -113,7 +161,7 @@ impl Http {
     pub async fn stop(self) {
         self.stop.cancel();
         if self.task.await.is_err() {
-            warn!("the socket did not end in order");
+            warn!("a door for orders did not end in order");
         }
     }
 }
@@ -123,6 +171,24 @@ fn routes(bus: Bus) -> Router {
     let v1 = Router::new()
         .route("/status", get(status))
         .route("/speakers/{id}", get(speaker))
+        .route("/events", get(events::events))
+        .route("/speakers/{id}/play", post(transport::play))
+        .route("/speakers/{id}/pause", plain(Transport::Pause))
+        .route("/speakers/{id}/toggle", plain(Transport::Toggle))
+        .route("/speakers/{id}/stop", plain(Transport::Stop))
+        .route("/speakers/{id}/next", plain(Transport::Next))
+        .route("/speakers/{id}/previous", plain(Transport::Previous))
+        .route("/speakers/{id}/pull", plain(Transport::Pull))
+        .route("/speakers/{id}/seek", post(transport::seek))
+        .route("/speakers/{id}/volume", post(transport::volume))
+        .route("/speakers/{id}/mute", post(transport::mute))
+        .route("/speakers/{id}/shuffle", post(transport::shuffle))
+        .route("/speakers/{id}/repeat", post(transport::repeat))
+        .route(
+            "/speakers/{id}/queue",
+            get(transport::queue).post(transport::enqueue),
+        )
+        .route("/speakers/{id}/sleep", post(transport::sleep))
         .route("/speakers/{id}/account", post(accounts::sign_in))
         .route(
             "/speakers/{id}/pairing",
@@ -141,9 +207,51 @@ fn routes(bus: Bus) -> Router {
         );
     Router::new()
         .nest("/api/v1", v1)
+        .route("/healthz", get(health))
+        .route("/readyz", get(ready))
         .fallback(async || Failed::no_such_route())
         .method_not_allowed_fallback(async || Failed::wrong_method())
+        .layer(Extension(Seats::default()))
         .with_state(bus)
+}
+
+/// Behind somebody who looks at every request first.
+fn guarded(routes: Router, guard: Guard) -> Router {
+    routes.layer(middleware::from_fn_with_state(
+        Arc::new(guard),
+        guard::check,
+    ))
+}
+
+/// A route for a wish that needs no more words.
+fn plain(wish: Transport) -> axum::routing::MethodRouter<Bus> {
+    post(
+        async move |State(bus): State<Bus>, Named(id): Named, Given(Nothing {}): Given<Nothing>| {
+            transport::plain(bus, id, wish).await
+        },
+    )
+}
+
+/// Fit for programs that look whether others live.
+#[derive(Serialize)]
+struct Health {
+    ok: bool,
+}
+
+async fn health() -> Json<Health> {
+    Json(Health { ok: true })
+}
+
+async fn ready(State(bus): State<Bus>) -> (StatusCode, Json<Health>) {
+    let house = bus.now();
+    let mut speakers = house.speakers.iter();
+    let ok =
+        speakers.any(|speaker| speaker.phase == Phase::Online || !speaker.addresses.is_empty());
+    let status = match ok {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(Health { ok }))
 }
 
 async fn status(State(bus): State<Bus>) -> Json<House> {
@@ -159,13 +267,13 @@ async fn speaker(State(bus): State<Bus>, Named(id): Named) -> Result<Json<Speake
 
 struct Server {
     pace: Pace,
-    path: PathBuf,
+    place: Place,
     routes: Router,
     notices: mpsc::Sender<Notice>,
     /// `None` while it cannot be made.
-    socket: Option<Socket>,
+    door: Option<Door>,
     connections: JoinSet<()>,
-    /// What was said last about the socket.
+    /// What was said last about it.
     told: Option<Trouble>,
 }
 
@@ -181,10 +289,10 @@ impl Server {
                     self.look().await;
                     look_at = Instant::now() + self.pause();
                 }
-                accepted = accept(self.socket.as_ref()), if !full => match accepted {
-                    Ok(stream) => {
+                accepted = accept(self.door.as_ref()), if !full => match accepted {
+                    Ok(guest) => {
                         let serving =
-                            connection::serve(stream, self.routes.clone(), stop.clone());
+                            connection::serve(guest, self.routes.clone(), stop.clone());
                         self.connections.spawn(serving);
                     }
                     // Out of file descriptors, most likely; that would come back at once.
@@ -193,7 +301,7 @@ impl Server {
             }
         }
         // First, so that nobody finds a door behind which nobody is.
-        drop(self.socket.take());
+        drop(self.door.take());
         let ended = async { while self.connections.join_next().await.is_some() {} };
         if timeout(CLOSING, ended).await.is_err() {
             warn!("a program that asked something does not end its connection; leaving it");
@@ -201,24 +309,24 @@ impl Server {
     }
 
     fn pause(&self) -> Duration {
-        match self.socket {
+        match self.door {
             Some(_) => self.pace.look,
             None => self.pace.retry,
         }
     }
 
-    /// Makes the socket, unless it is there.
+    /// Opens the door, unless it stands open.
     async fn look(&mut self) {
-        if self.socket.as_ref().is_some_and(Socket::is_in_place) {
+        if self.door.as_ref().is_some_and(Door::is_in_place) {
             return;
         }
         // Whoever removed the file left us a listener that nobody can find.
-        self.socket = None;
-        match Socket::make(&self.path).await {
-            Ok(socket) => {
-                self.socket = Some(socket);
+        self.door = None;
+        match self.place.open().await {
+            Ok(door) => {
+                self.door = Some(door);
                 if self.told.take().is_some() {
-                    self.tell(Notice::Cleared(ConditionCode::NoSocket)).await;
+                    self.tell(Notice::Cleared(self.place.code())).await;
                 }
             }
             Err(trouble) => {
@@ -236,9 +344,9 @@ impl Server {
     }
 }
 
-async fn accept(socket: Option<&Socket>) -> std::io::Result<tokio::net::UnixStream> {
-    match socket {
-        Some(socket) => socket.accept().await,
+async fn accept(door: Option<&Door>) -> std::io::Result<Guest> {
+    match door {
+        Some(door) => door.accept().await,
         None => std::future::pending().await,
     }
 }

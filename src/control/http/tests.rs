@@ -12,6 +12,7 @@ use tokio::{
 use super::*;
 use crate::{
     bus::{self, Answer, Desk, Order, Reason},
+    model::ConditionCode,
     model::{Account, CameBy, Pairing, Secret, Way},
 };
 
@@ -32,7 +33,13 @@ impl Rig {
         let dir = tempfile::tempdir().expect("a folder");
         let (bus, desk) = bus::open();
         let (tell, notices) = mpsc::channel(8);
-        let http = Http::start_at(PACE, dir.path().join("sock"), bus, tell).await;
+        let http = Http::start_at(
+            PACE,
+            Place::Socket(dir.path().join("sock")),
+            routes(bus),
+            tell,
+        )
+        .await;
         let http = Some(http);
         Self {
             http,

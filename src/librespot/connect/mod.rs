@@ -13,7 +13,7 @@
 //!     let news = select! {
 //!         news = desk.next() => news,                         // dealer, answers, timer
 //!         event = player.recv() => desk.input(Input::Player(event)),
-//!         command = commands.recv() => desk.input(Input::Order(translate::order(command))),
+//!         command = commands.recv() => desk.order(id, wish),
 //!     };
 //!     for news in news { … }                                  // Publish, Listed, Raise, …
 //! }
@@ -49,7 +49,7 @@ use tracing::{debug, info};
 use super::renewal::dismiss;
 use crate::{
     connect::{Action, Connect, Device, Input, LoadId, Now, Ticket, Uri},
-    model::{Condition, ConditionCode, Playback, Volume, unix_ms},
+    model::{Condition, ConditionCode, Obstacle, Playback, Transport, Unmet, Volume, unix_ms},
 };
 use pump::{Pump, ToSpotify};
 use put::Facts;
@@ -67,6 +67,9 @@ enum Question {
     Following,
     Playback,
 }
+
+/// Orders of the daemon that may wait at once.
+const ORDERS: usize = 64;
 
 /// Where the orders about sound go. None of them may block.
 pub trait Deck {
@@ -90,6 +93,11 @@ pub trait Deck {
 #[derive(Debug, Clone, PartialEq)]
 pub enum News {
     Playback(Box<Playback>),
+    /// The order of this number has taken effect, or why not. Comes after the truth that it made.
+    Done {
+        id: u64,
+        result: Result<(), Unmet>,
+    },
     /// connect-state lists the device: for the first time, or over a new session.
     Listed,
     Raised(Condition),
@@ -116,6 +124,8 @@ pub struct Desk<D> {
     questions: JoinSet<Option<Input>>,
     open: HashMap<Question, AbortHandle>,
     owed: HashMap<Ticket, UnboundedSender<Reply>>,
+    /// Orders of the daemon that wait, by their own numbers.
+    ordered: HashMap<Ticket, u64>,
     tickets: Ticket,
     begin: Instant,
     timer: Option<u64>,
@@ -141,6 +151,7 @@ impl<D: Deck> Desk<D> {
             questions: JoinSet::new(),
             open: HashMap::new(),
             owed: HashMap::new(),
+            ordered: HashMap::new(),
             tickets: 0,
             begin: Instant::now(),
             timer: None,
@@ -275,7 +286,22 @@ impl<D: Deck> Desk<D> {
             // The phone is shown what is heard, not what it asked for.
             news.extend(self.input(Input::Level(level)));
         }
+        // Whoever is told that it is done finds it so.
+        news.sort_by_key(|news| matches!(news, News::Done { .. }));
         news
+    }
+
+    /// A wish of the daemon, answered by [`News::Done`] with its number.
+    pub fn order(&mut self, id: u64, wish: Transport) -> Vec<News> {
+        if self.ordered.len() >= ORDERS {
+            let result = Err(Unmet::new(Obstacle::Conflict, "too much is asked at once"));
+            return vec![News::Done { id, result }];
+        }
+        self.tickets += 1;
+        let ticket = self.tickets;
+        self.ordered.insert(ticket, id);
+        let order = translate::order(wish, &self.session.username());
+        self.input(Input::Asked { ticket, order })
     }
 
     fn carry_out(&mut self, action: Action) -> Option<News> {
@@ -304,6 +330,10 @@ impl<D: Deck> Desk<D> {
             Action::PutInactive => self.pump.put_inactive(),
             Action::Delete => self.pump.delete(),
             Action::Reply { ticket, result } => self.reply(ticket, &result),
+            Action::Done { ticket, result } => {
+                let id = self.ordered.remove(&ticket)?;
+                return Some(News::Done { id, result });
+            }
             Action::SetTimer { tick_ms } => self.timer = Some(tick_ms),
             Action::FetchPlayback => self.fetch_playback(),
             Action::Note(line) => info!("{line}"),
@@ -353,6 +383,8 @@ impl<D: Deck> Desk<D> {
             let own = session.device_id().to_owned();
             if let Err(error) = session.spclient().transfer(&own, &own, None).await {
                 info!("there is nothing to play, and nothing comes from elsewhere: {error}");
+                let why = error.to_string();
+                return Some(Input::NotFetched { why });
             }
             None
         });

@@ -18,7 +18,7 @@ use crate::{
         Cluster, Command, Entry, Listing, Options, Order, Origin, Page, Play, Provided, Sender,
         SkipTo, Transfer, Uid, Uri,
     },
-    engine::messages,
+    model::{LinkKind, Load, Transport},
 };
 
 use super::json;
@@ -260,25 +260,51 @@ pub fn cluster(cluster: WireCluster) -> Cluster {
     }
 }
 
-/// An order of the daemon; `None` for those that are not about playback.
-pub fn order(command: messages::Command) -> Option<Order> {
-    use messages::Command as Said;
-    Some(match command {
-        Said::Play => Order::Play,
-        Said::Pause => Order::Pause,
-        Said::Next => Order::Next,
-        Said::Previous => Order::Previous,
-        Said::Seek { position_ms } => Order::Seek { position_ms },
-        Said::SetVolume { volume } => Order::SetVolume(volume),
-        Said::Shuffle { on } => Order::Shuffle(on),
-        Said::Repeat { mode } => Order::Repeat(mode),
-        Said::Restore(then) => Order::Restore(then),
-        Said::Stop => Order::Leave,
-        Said::Start(_)
-        | Said::Warm(_)
-        | Said::Check { .. }
-        | Said::NetworkChanged { .. }
-        | Said::Pair(_)
-        | Said::Pasted { .. } => return None,
-    })
+/// A wish about what plays. `user` is who is signed in: whose saved tracks are meant.
+pub fn order(wish: Transport, user: &str) -> Order {
+    match wish {
+        Transport::Play => Order::Play,
+        Transport::Pause => Order::Pause,
+        Transport::Toggle => Order::Toggle,
+        Transport::Stop => Order::Stop,
+        Transport::Next => Order::Next,
+        Transport::Previous => Order::Previous,
+        Transport::Seek { position_ms } => Order::Seek { position_ms },
+        Transport::SeekBy { ms } => Order::SeekBy { ms },
+        Transport::Volume { percent } => Order::SetVolume(percent.volume()),
+        Transport::VolumeBy { points } => Order::VolumeBy(points),
+        Transport::Mute { on } => Order::Mute(on),
+        Transport::Shuffle { on } => Order::Shuffle(on),
+        Transport::Repeat { mode } => Order::Repeat(mode),
+        Transport::Load(load) => Order::Load(Box::new(self::load(*load, user))),
+        Transport::Enqueue { link } => Order::Enqueue(Uri::new(link.uri())),
+        Transport::Pull => Order::Pull,
+        Transport::Sleep(timer) => Order::Sleep(timer),
+    }
+}
+
+fn load(load: Load, user: &str) -> Play {
+    let uri = match load.link.kind() {
+        LinkKind::Collection => format!("spotify:user:{user}:collection"),
+        _ => load.link.uri().to_owned(),
+    };
+    Play {
+        context: Listing {
+            url: format!("context://{uri}"),
+            uri,
+            ..Listing::default()
+        },
+        skip_to: SkipTo {
+            uid: None,
+            uri: load.track.map(|track| Uri::new(track.uri())),
+            index: load.index,
+        },
+        seek_to: Some(load.position_ms),
+        paused: load.paused,
+        options: Options {
+            shuffle: load.shuffle,
+            ..Options::default()
+        },
+        ..Play::default()
+    }
 }

@@ -62,7 +62,8 @@ impl Seats {
             }
             Event::Raised { condition } => out.push(Action::Raise(condition)),
             Event::Cleared { code } => out.push(Action::Clear(code)),
-            Event::Hello { .. } | Event::Pairing(_) => {}
+            // Whoever asked is told by the speaker itself.
+            Event::Hello { .. } | Event::Pairing(_) | Event::Done { .. } => {}
         }
     }
 

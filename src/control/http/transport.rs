@@ -1,0 +1,246 @@
+//! What plays: each route is one wish, answered when it has come true.
+
+use axum::{Json, extract::State};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    answer::{Done, Failed},
+    given::{Given, Named},
+};
+use crate::{
+    bus::{Bus, Order, Reason, Unable},
+    model::{Link, Load, Neighbour, Percent, Repeat, SleepTimer, Track, Transport},
+};
+
+type Answered = Result<Json<Done>, Failed>;
+
+/// A body without anything in it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// What to play; nothing: what there is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Play {
+    /// A Spotify URI, or a link to open.spotify.com.
+    uri: Option<Link>,
+    /// A place in it, counted from 0.
+    index: Option<u32>,
+    /// A track of it.
+    track: Option<Link>,
+    position_ms: Option<u32>,
+    shuffle: Option<bool>,
+    paused: Option<bool>,
+}
+
+/// One of both.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seek {
+    position_ms: Option<u32>,
+    by_ms: Option<i64>,
+}
+
+/// One of both.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Volume {
+    percent: Option<Percent>,
+    /// Points of a hundred, -100 to 100.
+    by: Option<i8>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mute {
+    on: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Switch {
+    on: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mode {
+    mode: Repeat,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enqueue {
+    uri: Link,
+}
+
+/// One of both; neither takes the timer back.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sleep {
+    /// 1 to 86 400.
+    after_s: Option<u32>,
+    end_of_track: Option<bool>,
+}
+
+/// What was, what is and what comes.
+#[derive(Serialize)]
+pub struct Queue {
+    previous: Vec<Neighbour>,
+    current: Option<Track>,
+    next: Vec<Neighbour>,
+}
+
+pub async fn play(State(bus): State<Bus>, Named(id): Named, Given(play): Given<Play>) -> Answered {
+    let bare = play.index.is_none()
+        && play.track.is_none()
+        && play.position_ms.is_none()
+        && play.shuffle.is_none()
+        && play.paused.is_none();
+    let wish = match play.uri {
+        Some(link) => {
+            if play.track.as_ref().is_some_and(|track| !track.is_single()) {
+                return Err(invalid(
+                    "track is no track or episode",
+                    "name one of what uri holds",
+                ));
+            }
+            Transport::Load(Box::new(Load {
+                link,
+                index: play.index,
+                track: play.track,
+                position_ms: play.position_ms.unwrap_or(0),
+                shuffle: play.shuffle,
+                paused: play.paused.unwrap_or(false),
+            }))
+        }
+        None if bare => Transport::Play,
+        None => {
+            return Err(invalid(
+                "uri is missing",
+                "say what to play, or send {} to go on",
+            ));
+        }
+    };
+    wished(&bus, id, wish).await
+}
+
+pub async fn seek(State(bus): State<Bus>, Named(id): Named, Given(seek): Given<Seek>) -> Answered {
+    let wish = match (seek.position_ms, seek.by_ms) {
+        (Some(position_ms), None) => Transport::Seek { position_ms },
+        (None, Some(ms)) => Transport::SeekBy { ms },
+        _ => return Err(invalid("it takes position_ms or by_ms", "send one of both")),
+    };
+    wished(&bus, id, wish).await
+}
+
+pub async fn volume(
+    State(bus): State<Bus>,
+    Named(id): Named,
+    Given(volume): Given<Volume>,
+) -> Answered {
+    let wish = match (volume.percent, volume.by) {
+        (Some(percent), None) => Transport::Volume { percent },
+        (None, Some(points)) if (-100..=100).contains(&points) => Transport::VolumeBy { points },
+        _ => {
+            let help = "percent is 0 to 100, by is -100 to 100";
+            return Err(invalid("it takes percent or by", help));
+        }
+    };
+    wished(&bus, id, wish).await
+}
+
+pub async fn mute(
+    State(bus): State<Bus>,
+    Named(id): Named,
+    Given(Mute { on }): Given<Mute>,
+) -> Answered {
+    wished(&bus, id, Transport::Mute { on }).await
+}
+
+pub async fn shuffle(
+    State(bus): State<Bus>,
+    Named(id): Named,
+    Given(Switch { on }): Given<Switch>,
+) -> Answered {
+    wished(&bus, id, Transport::Shuffle { on }).await
+}
+
+pub async fn repeat(
+    State(bus): State<Bus>,
+    Named(id): Named,
+    Given(Mode { mode }): Given<Mode>,
+) -> Answered {
+    wished(&bus, id, Transport::Repeat { mode }).await
+}
+
+pub async fn enqueue(
+    State(bus): State<Bus>,
+    Named(id): Named,
+    Given(Enqueue { uri: link }): Given<Enqueue>,
+) -> Answered {
+    if !link.is_single() {
+        return Err(invalid(
+            "only a track or an episode can be queued",
+            "play an album or a playlist instead",
+        ));
+    }
+    wished(&bus, id, Transport::Enqueue { link }).await
+}
+
+pub async fn queue(State(bus): State<Bus>, Named(id): Named) -> Result<Json<Queue>, Failed> {
+    let house = bus.now();
+    let speaker = house
+        .speaker(&id)
+        .ok_or_else(|| Unable::unknown_speaker(&id))?;
+    let playback = speaker.playback.clone();
+    Ok(Json(match playback {
+        Some(playback) => Queue {
+            previous: playback.previous,
+            current: playback.track,
+            next: playback.next,
+        },
+        None => Queue {
+            previous: Vec::new(),
+            current: None,
+            next: Vec::new(),
+        },
+    }))
+}
+
+pub async fn sleep(
+    State(bus): State<Bus>,
+    Named(id): Named,
+    Given(sleep): Given<Sleep>,
+) -> Answered {
+    let timer = match (sleep.after_s, sleep.end_of_track) {
+        (Some(seconds @ 1..=86_400), None) => SleepTimer::In {
+            ms: u64::from(seconds) * 1_000,
+        },
+        (None, Some(true)) => SleepTimer::EndOfTrack,
+        (None, None | Some(false)) => SleepTimer::Off,
+        _ => {
+            let what = "it takes after_s (1 to 86400) or end_of_track";
+            return Err(invalid(
+                what,
+                "send one of both, or {} to take the timer back",
+            ));
+        }
+    };
+    wished(&bus, id, Transport::Sleep(timer)).await
+}
+
+/// A route for a wish that needs no more words.
+pub async fn plain(bus: Bus, id: String, wish: Transport) -> Answered {
+    wished(&bus, id, wish).await
+}
+
+async fn wished(bus: &Bus, speaker: String, wish: Transport) -> Answered {
+    bus.order(Order::Transport { speaker, wish }).await?;
+    Ok(Done::answer())
+}
+
+fn invalid(what: &str, help: &str) -> Failed {
+    Unable::new(Reason::Invalid, what, help).into()
+}
