@@ -5,11 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use spotify_sim::{Place, listen};
-
 use crate::{
-    lan::{NULL, count, fifo, one_engine, play, plays, until},
-    world::{PATIENCE, hears, scenario, shows},
+    lan::{NULL, count, one_engine, play, plays},
+    world::{scenario, shows},
 };
 
 #[test]
@@ -105,5 +103,6 @@ fn music_goes_on_after_an_outage_of_all_of_spotify() {
         assert_eq!(now.track_uri, before.track_uri);
         daemon.says("over: spotify unreachable").await;
         assert_eq!(world.info(&found).await.active_user, "kim");
+        assert_eq!(one_engine(&daemon).await, engine, "the same player");
     });
 }

@@ -115,7 +115,10 @@ fn a_sign_in_that_stalls_is_refused_in_time_and_the_resident_plays_on() {
         let alex = plays(&world, "alex", "Staircase").await;
         let engine = one_engine(&daemon).await;
         let found = world.find().await;
-        let fault = Fault::on(Place::ApLogin).of("kim").then(Then::Stall);
+        let fault = Fault::on(Place::ApLogin)
+            .of("kim")
+            .forever()
+            .then(Then::Stall);
         world.sim.faults().add(fault);
         let asked = Instant::now();
         assert_eq!(world.hand_over(&found, "kim").await, 202);
