@@ -32,8 +32,10 @@ impl Budget {
 /// 320 kbit/s, ten at 160.
 pub(super) const BEHIND: u64 = 6 * BLOCK;
 
-/// Nothing more is asked for before the reader has come so far: until then one request does.
-const GO_ON: u64 = 32 * 1024;
+/// Nothing more is asked for before the reader has come so far: until then one request does. With
+/// less, a decoder that fills its ring has the second request out before the first sample is heard;
+/// what is left of the first is a quarter of a second even at 60 kB/s, longer than an answer takes.
+const GO_ON: u64 = 48 * 1024;
 
 /// At most so many requests at once.
 pub(super) const AT_ONCE: usize = 2;
@@ -119,7 +121,7 @@ mod tests {
     #[test]
     fn a_second_request_goes_out_when_the_first_is_nearly_done() {
         let mut view = view();
-        (view.planned, view.reader, view.in_flight) = (64 * 1024, 40_000, 1);
+        (view.planned, view.reader, view.in_flight) = (64 * 1024, 50_000, 1);
         view.left = 20_000;
         assert_eq!(view.next(), None);
         view.left = 10_000;

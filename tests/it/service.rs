@@ -283,3 +283,56 @@ fn lives(pid: u32) -> bool {
             .starts_with('Z')
     })
 }
+
+/// Of the program's code, in kB, read into memory by a daemon that nobody has picked yet.
+const IDLE_CODE_KB: u64 = 4_000;
+
+#[test]
+fn a_daemon_that_waits_keeps_little_of_its_code_in_memory() {
+    if !functions_are_ordered() {
+        println!("passed over: this machine's linker does not order functions");
+        return;
+    }
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        daemon.says("is announced").await;
+        world.find().await;
+        let resident = resident_code_kb(daemon.pid());
+        println!("{resident} kB of code");
+        assert!(
+            (1..=IDLE_CODE_KB).contains(&resident),
+            "{resident} kB of code are resident; `make order` makes a fresh list of functions"
+        );
+        assert!(daemon.stop().await.0.success());
+    });
+}
+
+/// Whether the build of the binary under test left word that it did.
+fn functions_are_ordered() -> bool {
+    let built = std::env::var_os("SISKIN_BIN").map(std::path::PathBuf::from);
+    let release = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/siskin");
+    let built = built.unwrap_or(release);
+    let folders = built
+        .parent()
+        .and_then(|at| fs::read_dir(at.join("build")).ok());
+    let mut folders = folders.into_iter().flatten().flatten();
+    folders.any(|folder| folder.path().join("out/functions-are-ordered").exists())
+}
+
+/// The resident part of the executable mappings of a process's own program.
+fn resident_code_kb(pid: u32) -> u64 {
+    let program = fs::read_link(format!("/proc/{pid}/exe")).expect("a process");
+    let program = program.display().to_string();
+    let maps = fs::read_to_string(format!("/proc/{pid}/smaps")).expect("readable");
+    let mut ours = false;
+    let mut sum = 0;
+    for line in maps.lines() {
+        if line.contains(" r-xp ") || line.contains(" r--p ") || line.contains(" rw-p ") {
+            ours = line.contains(" r-xp ") && line.ends_with(&program);
+        }
+        let resident = line.strip_prefix("Rss:").filter(|_| ours);
+        let words = resident.and_then(|rest| rest.split_whitespace().next());
+        sum += words.and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+    }
+    sum
+}

@@ -10,14 +10,18 @@ use std::{
 use siskin::{
     config::{self, Request, Surroundings},
     engine::messages::{Command, Event, PROTOCOL, Start},
-    model::{DeviceId, Login, Percent, Secret},
+    model::{self, DeviceId, Percent, Secret},
 };
 use spotify_sim::{
     PlayOptions,
+    phone::Login,
     rigs::{Fifo, FifoFormat, Pace},
 };
 
-use crate::world::{World, pipe_to, program, scenario};
+use crate::{
+    ask::siskin,
+    world::{World, pipe_to, program, scenario},
+};
 
 /// A traced program is some fifty times slower.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -32,8 +36,26 @@ fn the_daemon_walks_through_its_life() {
         let daemon = world.start_on(&fifo);
         daemon.says("is announced").await;
         let found = world.find().await;
-        // The engine cannot keep the phone's pace here; what the daemon does is seen all the same.
-        let _ = world.hand_over(&found, "kim").await;
+        world.info(&found).await;
+        siskin(&world, &["status"]).await;
+        // Nothing here keeps the phone's pace; what the daemon does is seen all the same.
+        let info = world.info(&found).await;
+        let login = Login::stored(&credential(&world));
+        let _ = world.phone.add_user(&found, &info, "kim", &login).await;
+        let app = world.sim.controller("kim").within(PATIENCE);
+        if let Ok(device) = app.wait_for_device("Kitchen", PATIENCE).await {
+            let app = app.on(&device.id);
+            let album = world.sim.catalogue().titled("Tones").uri();
+            let _ = app.play(&album, PlayOptions::default()).await;
+            tokio::time::sleep(SINK_IN).await;
+            siskin(&world, &["status"]).await;
+            let _ = app.volume(40_000).await;
+            let _ = app.pause().await;
+            tokio::time::sleep(SINK_IN).await;
+        } else {
+            eprintln!("no engine signed in behind the traced daemon");
+        }
+        siskin(&world, &["status", "--json"]).await;
         assert!(daemon.stop().await.0.success());
     });
 }
@@ -46,10 +68,13 @@ fn the_engine_walks_through_its_life() {
         let mut engine = Traced::start(&world, &fifo);
         let app = world.sim.controller("kim");
         let device = app.wait_for_device("Kitchen", PATIENCE).await;
-        let app = app.on(&device.expect("the engine signs in").id);
-        let album = world.sim.catalogue().titled("Long").uri();
+        let app = app
+            .within(PATIENCE)
+            .on(&device.expect("the engine signs in").id);
+        let album = world.sim.catalogue().titled("Tones").uri();
         let _ = app.play(&album, PlayOptions::default()).await;
-        tokio::time::sleep(SINK_IN * 4).await;
+        // The first track is 20 s long: its joint with the second is walked over, too.
+        tokio::time::sleep(SINK_IN * 5).await;
         let _ = app.pause().await;
         tokio::time::sleep(SINK_IN).await;
         let _ = app.resume().await;
@@ -59,6 +84,11 @@ fn the_engine_walks_through_its_life() {
         let _ = app.seek(30_000).await;
         tokio::time::sleep(SINK_IN).await;
         let _ = app.volume(40_000).await;
+        let queued = world.sim.catalogue().titled("Short").tracks[0].uri();
+        let _ = app.add_to_queue(&queued).await;
+        let _ = app.shuffle(true).await;
+        tokio::time::sleep(SINK_IN).await;
+        let _ = app.previous().await;
         tokio::time::sleep(SINK_IN).await;
         engine.stop();
     });
@@ -124,7 +154,6 @@ fn start(world: &World, fifo: &Fifo) -> Start {
         etc: world.dir().to_owned(),
     };
     let config = config::load(&request, &around).expect("good settings");
-    let account = world.sim.users().get("kim").expect("a user");
     Start {
         protocol: PROTOCOL,
         device: DeviceId::from_bytes([7; 20]),
@@ -132,12 +161,17 @@ fn start(world: &World, fifo: &Fifo) -> Start {
         network: config.config.network.clone(),
         log: config.config.log,
         volume: Percent::clamped(100).volume(),
-        login: Login {
+        login: model::Login {
             user: "kim".into(),
             kind: 1,
-            secret: Secret::new(account.stored_credential()),
+            secret: Secret::new(credential(world)),
         },
         keys_from_ms: None,
         daemon_pid: std::process::id(),
     }
+}
+
+fn credential(world: &World) -> Vec<u8> {
+    let account = world.sim.users().get("kim").expect("a user");
+    account.stored_credential()
 }

@@ -207,6 +207,12 @@ impl Sim {
         self.shared.sent.load(Ordering::Relaxed)
     }
 
+    /// The same, to be read from anywhere.
+    pub fn audio_meter(&self) -> impl Fn() -> u64 + Send + 'static {
+        let shared = self.shared.clone();
+        move || shared.sent.load(Ordering::Relaxed)
+    }
+
     /// Every state that this user's devices put, oldest first, with the
     /// device's id.
     pub fn puts(&self, user: &str) -> Vec<(String, PutStateRequest)> {

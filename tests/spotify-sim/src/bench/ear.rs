@@ -24,6 +24,23 @@ const PIPE_BYTES: i32 = 4096;
 const BLOCK: usize = 256;
 /// Quieter samples are silence: what is left of a fade, or dither.
 const LOUD: i16 = 16;
+/// The left channel has to get past this to count as having changed its sign.
+const SWING: i16 = 256;
+/// Half a wave of 1378 Hz. Shorter ones are high.
+const HIGH_HALF: u32 = 16;
+/// So many in a row are a pitch.
+const HIGH_RUN: u32 = 3;
+/// No sound for so long is a gap.
+const GAP: Duration = Duration::from_millis(30);
+
+/// What had gone over the line at some moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spent {
+    /// For audio.
+    pub requests: usize,
+    /// Of audio.
+    pub bytes: u64,
+}
 
 /// Reads 16 bit stereo at the speed of a sound card and keeps nothing of it.
 pub struct Ear {
@@ -38,15 +55,54 @@ pub struct Ear {
 #[derive(Default)]
 struct Heard {
     bytes: u64,
-    first_loud: Option<Instant>,
+    first_loud: Option<(Instant, Spent)>,
     last_loud: Option<Instant>,
+    awaited: Option<Awaited>,
+    came: Option<(Instant, Spent)>,
     stop: bool,
 }
 
+/// What to listen for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// A pitch above 1.4 kHz on the left.
+    HighPitch,
+    /// Sound after a gap of 30 ms.
+    EndOfGap,
+}
+
+/// Hears whether the left channel has a high pitch, wave by wave.
+#[derive(Default)]
+struct Pitch {
+    positive: bool,
+    since: u32,
+    run: u32,
+}
+
+impl Pitch {
+    fn is_high(&mut self, left: i16) -> bool {
+        self.since = self.since.saturating_add(1);
+        let turned = if self.positive {
+            left < -SWING
+        } else {
+            left > SWING
+        };
+        if turned {
+            self.positive = !self.positive;
+            let high = self.since <= HIGH_HALF;
+            self.run = if high { self.run + 1 } else { 0 };
+            self.since = 0;
+        }
+        self.run >= HIGH_RUN
+    }
+}
+
 impl Ear {
+    /// `spent` is asked at the moments that matter.
+    ///
     /// # Errors
     /// When no FIFO can be made.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(spent: impl Fn() -> Spent + Send + 'static) -> io::Result<Self> {
         let folder = TempDir::with_prefix("ear-")?;
         let path = folder.path().join("sound");
         mkfifo(&path, Mode::from_bits_truncate(0o600))?;
@@ -56,7 +112,7 @@ impl Ear {
         let own_end = pipe.try_clone()?;
         let heard = Arc::<Mutex<Heard>>::default();
         let into = heard.clone();
-        let reader = thread::spawn(move || listen(pipe, &into));
+        let reader = thread::spawn(move || listen(pipe, &into, &spent));
         Ok(Self {
             path,
             heard,
@@ -75,9 +131,21 @@ impl Ear {
         self.heard().bytes as f64 / BYTES_PER_SECOND
     }
 
-    /// When the first sound came.
-    pub fn began(&self) -> Option<Instant> {
+    /// When the first sound came, and at what price.
+    pub fn began(&self) -> Option<(Instant, Spent)> {
         self.heard().first_loud
+    }
+
+    /// Begins to listen for something.
+    pub fn listen_for(&self, what: Awaited) {
+        let mut heard = self.heard();
+        heard.awaited = Some(what);
+        heard.came = None;
+    }
+
+    /// When it came, and what had been spent by then.
+    pub fn came(&self) -> Option<(Instant, Spent)> {
+        self.heard().came
     }
 
     /// Waits until nothing has been heard for `still`, and says when the last sound was.
@@ -109,8 +177,9 @@ impl Drop for Ear {
     }
 }
 
-fn listen(mut pipe: File, heard: &Mutex<Heard>) {
+fn listen(mut pipe: File, heard: &Mutex<Heard>, spent: &impl Fn() -> Spent) {
     let mut block = [0; BLOCK];
+    let mut pitch = Pitch::default();
     // Since when the music runs, and the bytes read since then.
     let mut running: Option<(Instant, u64)> = None;
     loop {
@@ -129,11 +198,24 @@ fn listen(mut pipe: File, heard: &Mutex<Heard>) {
                 return;
             }
             heard.bytes += count as u64;
-            let is_loud = |sample: &[u8]| {
-                i16::from_le_bytes([sample[0], sample[1]]).unsigned_abs() > LOUD.unsigned_abs()
+            let sample = |pair: &[u8]| i16::from_le_bytes([pair[0], pair[1]]);
+            let block = &block[..count];
+            let is_loud = |pair: &[u8]| sample(pair).unsigned_abs() > LOUD.unsigned_abs();
+            let loud = block.chunks_exact(2).any(is_loud);
+            let high = block
+                .chunks_exact(4)
+                .fold(false, |high, frame| pitch.is_high(sample(frame)) || high);
+            let gap = heard.last_loud.is_some_and(|last| now - last >= GAP);
+            let came = match heard.awaited {
+                Some(Awaited::HighPitch) => high,
+                Some(Awaited::EndOfGap) => loud && gap,
+                None => false,
             };
-            if block[..count].chunks_exact(2).any(is_loud) {
-                heard.first_loud.get_or_insert(now);
+            if came && heard.came.is_none() {
+                heard.came = Some((now, spent()));
+            }
+            if loud {
+                heard.first_loud.get_or_insert_with(|| (now, spent()));
                 heard.last_loud = Some(now);
             }
         }
@@ -146,4 +228,26 @@ fn listen(mut pipe: File, heard: &Mutex<Heard>) {
 
 fn held(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
     heard.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tone(hz: f32, pitch: &mut Pitch) -> bool {
+        (0..2000).any(|n| {
+            let wave = (n as f32 / 44_100.0 * hz * std::f32::consts::TAU).sin();
+            pitch.is_high((wave * 9000.0) as i16)
+        })
+    }
+
+    #[test]
+    fn a_high_pitch_is_told_from_a_low_one() {
+        let mut pitch = Pitch::default();
+        assert!(!tone(300.0, &mut pitch));
+        assert!(!tone(800.0, &mut pitch));
+        assert!(tone(1680.0, &mut pitch));
+        assert!(!tone(300.0, &mut Pitch::default()));
+        assert!(tone(3300.0, &mut Pitch::default()));
+    }
 }

@@ -45,6 +45,8 @@ pub struct Options {
 #[derive(Clone, Copy, Debug)]
 struct Effort {
     rounds: usize,
+    /// Of skipping and seeking.
+    jumps: usize,
     slow_rounds: usize,
     idle: Duration,
     /// Of playing, in all.
@@ -59,6 +61,7 @@ impl Effort {
         if quick {
             Self {
                 rounds: 3,
+                jumps: 1,
                 slow_rounds: 1,
                 idle: seconds(5),
                 music: seconds(30),
@@ -66,8 +69,9 @@ impl Effort {
             }
         } else {
             Self {
-                rounds: 7,
-                slow_rounds: 3,
+                rounds: 20,
+                jumps: 7,
+                slow_rounds: 7,
                 idle: seconds(15),
                 music: seconds(240),
                 window: seconds(30),
@@ -91,15 +95,25 @@ pub fn run(options: &Options) -> Result<()> {
             "no librespot to compare with\n  help: `make test-peers` builds it, once, in minutes"
         ),
     }
-    let binaries = sources
-        .iter()
-        .map(|(kind, from)| Binary::prepare(*kind, from, folder.path()))
-        .collect::<std::io::Result<Vec<_>>>()?;
+    let copies = |name: &str| {
+        let into = folder.path().join(name);
+        std::fs::create_dir(&into)?;
+        let copy = |(kind, from): &(Kind, &Path)| Binary::prepare(*kind, from, &into);
+        sources
+            .iter()
+            .map(copy)
+            .collect::<std::io::Result<Vec<_>>>()
+    };
+    let binaries = copies("one")?;
+    // Files of their own: what two processes of one file share would count half for each.
+    let others = copies("two")?;
 
     eprintln!("preparing the music");
     let catalogue = Catalogue::standard();
-    for track in &catalogue.titled("Long").tracks {
-        track.plain_file(Quality::Kbps320);
+    for album in ["Long", "Staircase", "Tones", "Dozen"].map(|title| catalogue.titled(title)) {
+        for track in album.tracks.first().into_iter().chain(album.tracks.last()) {
+            track.plain_file(Quality::Kbps320);
+        }
     }
 
     let mut figures = Figures::default();
@@ -107,8 +121,10 @@ pub fn run(options: &Options) -> Result<()> {
         figures.add(Row::Size, *kind, process::size_mb(from, folder.path())?);
     }
     figures.merge(rounds(&binaries, effort)?);
-    figures.merge(slow_rounds(&binaries, effort)?);
+    figures.merge(jumps(&binaries, effort)?);
+    let slow = thread::spawn(move || slow(&others, effort));
     figures.merge(long(&binaries, effort)?);
+    figures.merge(slow.join().map_err(|_| "a measuring thread panicked")??);
 
     let text = report(&figures, effort);
     println!("{text}");
@@ -143,23 +159,54 @@ fn rounds(binaries: &[Binary], effort: Effort) -> Result<Figures> {
     })
 }
 
-fn slow_rounds(binaries: &[Binary], effort: Effort) -> Result<Figures> {
+fn jumps(binaries: &[Binary], effort: Effort) -> Result<Figures> {
     let binaries = binaries.to_vec();
-    let line = SimOptions {
+    on_stage(healthy(), async move |stage| {
+        let mut figures = Figures::default();
+        for round in 1..=effort.jumps {
+            eprintln!("skipping and seeking, {round} of {}", effort.jumps);
+            for binary in &binaries {
+                figures.merge(measure::jumps(stage, binary).await?);
+            }
+        }
+        Ok(figures)
+    })
+}
+
+/// Both slow lines at once: what is measured there is waiting, not work.
+fn slow(binaries: &[Binary], effort: Effort) -> Result<Figures> {
+    let line = |rate| SimOptions {
         delay: Duration::from_millis(80),
-        cdn_rate: Some(400_000),
+        cdn_rate: Some(rate),
         ..healthy()
     };
-    on_stage(line, async move |stage| {
+    let slower = thread::spawn({
+        let binaries = binaries.to_vec();
+        move || {
+            on_stage(line(60_000), async move |stage| {
+                let mut figures = Figures::default();
+                for _ in 1..=effort.slow_rounds {
+                    for binary in &binaries {
+                        figures.merge(measure::slower_round(stage, binary).await?);
+                    }
+                }
+                Ok(figures)
+            })
+        }
+    });
+    let binaries = binaries.to_vec();
+    let mut figures = on_stage(line(400_000), async move |stage| {
         let mut figures = Figures::default();
         for round in 1..=effort.slow_rounds {
-            eprintln!("over a slow line, {round} of {}", effort.slow_rounds);
+            eprintln!("over slow lines, {round} of {}", effort.slow_rounds);
             for binary in &binaries {
                 figures.merge(measure::slow_round(stage, binary).await?);
             }
         }
         Ok(figures)
-    })
+    })?;
+    figures.merge(slower.join().map_err(|_| "a measuring thread panicked")??);
+    Ok(figures)
 }
 
 /// At the same time, each in a network of its own: minutes of music take minutes.
@@ -190,7 +237,7 @@ fn report(figures: &Figures, effort: Effort) -> String {
     format!(
         "{}\n{}. Median (lowest–highest).\n\n\
          1. librespot answers before it tries to sign in, siskin afterwards.\n\
-         2. Every answer takes 80 ms, audio comes at 400 kB/s.\n\
+         2. Every answer takes 80 ms, audio comes at 400 kB/s (or at 60 kB/s).\n\
          3. At the far end of a FIFO that is read at the speed of a sound card.\n\
          4. Proportional share (PSS) of all processes; before a handoff siskin is one, then two.\n\
          5. After {} s of one track of 264 s at 320 kbit/s, played in real time: siskin gives its\n   \

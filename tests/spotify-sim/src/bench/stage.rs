@@ -7,10 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Result, ear::Ear};
+use super::{
+    Result,
+    ear::{Awaited, Ear, Spent},
+};
 use crate::{
     Controller, PlayOptions, Sim, SimOptions,
     catalogue::Album,
+    faults::Place,
     phone::{Found, Info, Login, Phone},
     receiver::{Binary, Launch, Receiver, Sound},
     rigs::Namespace,
@@ -82,7 +86,7 @@ pub fn on_stage<T: Send + 'static>(
 impl Stage {
     /// Starts a receiver and measures how it becomes visible.
     pub async fn start(&self, binary: &Binary) -> Result<(Guest, Birth)> {
-        let ear = Ear::start()?;
+        let ear = self.ear()?;
         let launch = Launch {
             name: "Bench".to_owned(),
             port: free_port()?,
@@ -113,6 +117,22 @@ impl Stage {
         match born {
             Ok((announced, info)) => Ok((guest, Birth { announced, info })),
             Err(why) => Err(guest.explain(&why.to_string()).into()),
+        }
+    }
+
+    fn ear(&self) -> Result<Ear> {
+        let (record, bytes) = (self.sim.record(), self.sim.audio_meter());
+        Ok(Ear::start(move || Spent {
+            requests: record.count(Place::Cdn),
+            bytes: bytes(),
+        })?)
+    }
+
+    /// What has been spent so far.
+    pub fn spent(&self) -> Spent {
+        Spent {
+            requests: self.sim.record().count(Place::Cdn),
+            bytes: self.sim.audio_sent(),
         }
     }
 
@@ -166,23 +186,59 @@ impl Stage {
     pub fn road(&self) -> &Album {
         self.sim.catalogue().titled("Long")
     }
+
+    /// Its pitch climbs: a place far on sounds higher than one at the beginning.
+    pub fn staircase(&self) -> &Album {
+        self.sim.catalogue().titled("Staircase")
+    }
+
+    /// A low tone and a high one.
+    pub fn two_tones(&self) -> Result<Vec<String>> {
+        let of = |album: &str| self.sim.catalogue().titled(album).tracks.clone();
+        let (low, high) = (of("Tones"), of("Dozen"));
+        let both = low.first().into_iter().chain(high.last());
+        Ok(both.map(|track| track.uri()).collect())
+    }
 }
 
 impl Guest {
-    /// Plays the long track; from the command on the wire to the first sample at the far end.
-    pub async fn play(&self, app: &Controller, uri: &str) -> Result<Duration> {
+    /// Plays the first thing ever; from the command on the wire to the first sample at the far
+    /// end, and what that cost.
+    pub async fn play(&self, app: &Controller, uri: &str) -> Result<(Duration, Spent)> {
         tokio::time::sleep(SETTLE).await;
         let reply = app.play(uri, PlayOptions::default()).await?;
         let sent = Instant::now().checked_sub(reply.latency);
         let sent = sent.ok_or("the clock began just now")?;
+        let (began, spent) = self.until("made a sound", || self.ear.began()).await?;
+        Ok((began.saturating_duration_since(sent), spent))
+    }
+
+    /// From a command to what it leads to; what had been spent by then.
+    pub async fn leads_to<R, E>(
+        &self,
+        what: Awaited,
+        command: impl Future<Output = std::result::Result<R, E>>,
+    ) -> Result<(Duration, Spent)>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        tokio::time::sleep(SETTLE).await;
+        self.ear.listen_for(what);
+        let sent = Instant::now();
+        command.await?;
+        let (came, spent) = self.until("went there", || self.ear.came()).await?;
+        Ok((came.saturating_duration_since(sent), spent))
+    }
+
+    async fn until<T>(&self, what: &str, seen: impl Fn() -> Option<T>) -> Result<T> {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
-            if let Some(began) = self.ear.began() {
-                return Ok(began.saturating_duration_since(sent));
+            if let Some(seen) = seen() {
+                return Ok(seen);
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Err(format!("{} never made a sound", self.receiver.kind.name()).into())
+        Err(format!("{} never {what}", self.receiver.kind.name()).into())
     }
 
     /// From the command to the last sound.
