@@ -4,6 +4,7 @@
 //! timers and (in [`keep`]) what is remembered. It knows nothing of discovery or of control surfaces:
 //! wishes come as [`Knock`]s, and what happens goes out as [`News`].
 
+mod clock;
 #[cfg(test)]
 mod household_tests;
 mod keep;
@@ -12,6 +13,8 @@ mod knock_tests;
 mod phase;
 mod policy;
 mod shown;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;
 mod trouble;
