@@ -34,13 +34,14 @@ use crate::{
     config,
     engine::{
         Engine, Heard,
-        messages::{Command, PROTOCOL, Start},
+        messages::{Command, Event, PROTOCOL, Start},
     },
     model::{
         Account, CameBy, Condition, ConditionCode, DeviceId, Login, Phase, Playback, Volume,
         local_minute, unix_ms,
     },
 };
+use clock::{Steady, by_the_wall, steadied};
 use phase::{Action, Answer, Arrival, Input, Now, Seat, Seats, Ticket, Timer};
 use policy::Who;
 
@@ -122,6 +123,8 @@ pub struct Speaker {
     place: Arc<str>,
     news: mpsc::Sender<(Arc<str>, News)>,
     seats: Seats,
+    /// What time the seats are told.
+    clock: Steady,
     engines: HashMap<Seat, Engine>,
     answers: HashMap<Ticket, Waiting>,
     last_ticket: Ticket,
@@ -156,6 +159,7 @@ impl Speaker {
             place,
             news,
             seats: Seats::default(),
+            clock: Steady::start(),
             engines: HashMap::new(),
             answers: HashMap::new(),
             last_ticket: 0,
@@ -209,6 +213,10 @@ impl Speaker {
 
     async fn heard(&mut self, seat: Seat, heard: Heard) {
         let input = match heard {
+            Heard::Event(Event::Playback(told)) => Input::Engine {
+                seat,
+                event: Event::Playback(steadied(told, unix_ms(), self.clock.now_ms())),
+            },
             Heard::Event(event) => Input::Engine { seat, event },
             Heard::Ended { how } => {
                 self.engines.remove(&seat);
@@ -340,7 +348,7 @@ impl Speaker {
 
     async fn step(&mut self, input: Input) {
         let now = Now {
-            ms: unix_ms(),
+            ms: self.clock.now_ms(),
             dice: rand::random(),
         };
         for action in self.seats.step(input, now) {
@@ -445,6 +453,7 @@ impl Speaker {
     }
 
     async fn show(&mut self, playback: Box<Playback>) {
+        let playback = by_the_wall(playback, unix_ms(), self.clock.now_ms());
         if playback.volume != self.level {
             self.level = playback.volume;
             if self.settings.speaker.volume.remember {

@@ -192,6 +192,11 @@ impl Seats {
             country,
             came_by,
         });
+        // The time until now was no music that anybody heard.
+        let resume = resume.map(|mut then| {
+            then.at_ms = now.ms;
+            then
+        });
         if let Some(then) = resume.clone() {
             out.push(Action::Tell {
                 seat,

@@ -47,7 +47,7 @@ pub enum Fate {
 
 impl Fate {
     /// Those that come by themselves, again and again.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Listen,
         Self::Knock,
         Self::TenPhones,
@@ -64,6 +64,7 @@ impl Fate {
         Self::Housekeeping,
         Self::NewPassword,
         Self::PremiumEnds,
+        Self::LogOut,
         Self::Reboot,
     ];
 
@@ -90,7 +91,7 @@ impl World {
     pub fn plan_fate(&mut self, fate: Fate) {
         if let Some(every) = fate.every() {
             let wait = self.spread(every);
-            self.after(wait, What::Fate(fate));
+            self.after(wait, What::Comes(fate));
         }
     }
 
@@ -101,7 +102,6 @@ impl World {
     }
 
     pub fn fate(&mut self, fate: Fate) {
-        self.plan_fate(fate);
         if self.off {
             self.while_off(fate);
             return;

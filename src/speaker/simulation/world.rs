@@ -45,7 +45,24 @@ pub enum What {
     Restored(Seat),
     /// The visitor's patience with himself.
     LookAtVisitor(u64),
+    /// Comes by itself, again and again.
+    Comes(Fate),
     Fate(Fate),
+}
+
+impl What {
+    fn told(&self) -> String {
+        match self {
+            Self::Says(seat, event) => match &**event {
+                Event::Playback(told) => format!(
+                    "Says({seat}, {:?} {:?} {:?} {} ms)",
+                    told.state, told.context, told.index, told.position_ms
+                ),
+                other => format!("Says({seat}, {other:?})"),
+            },
+            other => format!("{other:?}"),
+        }
+    }
 }
 
 /// Music that was broken off without anybody's wish.
@@ -211,9 +228,13 @@ impl World {
 
     fn happen(&mut self, what: What) {
         if !matches!(what, What::NextSong(..)) {
-            self.judge.note(self.now, || format!("{what:?}"));
+            self.judge.note(self.now, || what.told());
         }
         match what {
+            What::Comes(fate) => {
+                self.plan_fate(fate);
+                self.fate(fate);
+            }
             What::Fate(fate) => self.fate(fate),
             What::Timer(timer) => self.step(Input::Timer(timer)),
             What::Says(seat, event) => self.hear(seat, *event),
@@ -540,10 +561,13 @@ impl World {
         self.seats = Seats::default();
         self.visitor_idle_since = None;
         self.judge.hung_up();
-        let stale = |what: &What| {
-            !matches!(what, What::Fate(fate) if !matches!(fate, Fate::Notice(_)))
+        // What the house has in store comes all the same.
+        let stays = |what: &What| match what {
+            What::Comes(_) => true,
+            What::Fate(fate) => !matches!(fate, Fate::Notice(_)),
+            _ => false,
         };
-        self.planned.retain(|_, what| !stale(what));
+        self.planned.retain(|_, what| stays(what));
         self.off = true;
         let takes = 5_000 + self.roll(60_000);
         self.after(takes, What::Fate(Fate::Boot));
