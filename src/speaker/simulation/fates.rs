@@ -243,6 +243,7 @@ impl World {
 
     /// The engines that are signed in find out, sooner or later; a short gap some do not notice.
     fn links_end(&mut self) {
+        self.wonder();
         self.disturb();
         let up = |mood| matches!(mood, Mood::Up { .. });
         let seats: Vec<_> = self.engines.iter().filter(|(_, e)| up(e.mood)).map(|(seat, _)| *seat).collect();
@@ -252,6 +253,14 @@ impl World {
                 self.set_mood(seat, Mood::Up { deaf: true });
                 self.after(notices, What::Fate(Fate::Notice(seat)));
             }
+        }
+    }
+
+    /// Somebody sees that something is wrong, and picks the speaker again.
+    pub fn wonder(&mut self) {
+        if self.roll(2) == 0 {
+            let soon = self.roll(8_000);
+            self.after(soon, What::Fate(Fate::Knock));
         }
     }
 

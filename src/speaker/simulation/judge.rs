@@ -19,6 +19,8 @@ const TOLD: usize = 60;
 pub struct Judge {
     seed: u64,
     broken: Option<String>,
+    /// Kept only when the year is lived for the second time, to be told.
+    tells: bool,
     story: VecDeque<String>,
     /// Questions, and when they were put.
     asked: BTreeMap<Ticket, u64>,
@@ -34,10 +36,11 @@ pub struct Judge {
 }
 
 impl Judge {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, tells: bool) -> Self {
         Self {
             seed,
             broken: None,
+            tells,
             story: VecDeque::new(),
             asked: BTreeMap::new(),
             answered: BTreeSet::new(),
@@ -61,7 +64,7 @@ impl Judge {
     }
 
     pub fn note(&mut self, at: u64, what: impl FnOnce() -> String) {
-        if self.broken.is_none() {
+        if self.tells && self.broken.is_none() {
             self.story.push_back(format!("{:>14.3} {}", at as f64 / 1e3, what()));
             if self.story.len() > TOLD {
                 self.story.pop_front();

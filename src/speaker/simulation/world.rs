@@ -103,7 +103,8 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64) -> Self {
+    /// `tells`: what happens is kept, to be told.
+    pub fn new(seed: u64, tells: bool) -> Self {
         let mut world = Self {
             now: 0,
             wall_off: 1_700_000_000_000,
@@ -114,7 +115,7 @@ impl World {
             seats: Seats::default(),
             engines: BTreeMap::new(),
             people: People::new(),
-            judge: Judge::new(seed),
+            judge: Judge::new(seed, tells),
             last_ticket: 0,
             owed: None,
             link_down: 0,
@@ -513,6 +514,7 @@ impl World {
 
     /// The link is dead and nobody knows; the music goes on from the buffer until somebody does.
     pub fn deafen(&mut self, seat: Seat) {
+        self.wonder();
         self.disturb();
         self.set_mood(seat, Mood::Up { deaf: true });
         let takes = self.roll(DEAF_MS);

@@ -87,20 +87,25 @@ fn measure(table: &mut Table, fault: &'static Fault, mood: Mood, binary: &Binary
         let mut scene = Scene::set(stage, &own).await?;
         let mut costs = Vec::new();
         let mut trouble = None;
-        let before = scene.holds()?;
+        // The first round is what playing takes; whatever grows after it is lost.
+        let mut before = None;
         for round in 0..rounds {
             match scene.suffer(fault, mood, round).await {
-                Ok(cost) => costs.push(cost),
+                Ok(cost) => {
+                    costs.push(cost);
+                    if before.is_none() {
+                        before = Some(scene.holds()?);
+                    }
+                }
                 Err(why) => {
                     trouble = Some(why.to_string());
                     break;
                 }
             }
         }
-        let leak = if trouble.is_none() {
-            scene.leaked(before).await
-        } else {
-            None
+        let leak = match before {
+            Some(before) if trouble.is_none() && rounds > 1 => scene.leaked(before).await,
+            _ => None,
         };
         Ok((costs, trouble, leak))
     });

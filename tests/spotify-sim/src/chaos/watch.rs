@@ -257,6 +257,6 @@ fn more(before: Holds, now: Holds) -> Option<String> {
         .or_else(|| grown("threads", before.threads, now.threads, 6))
         .or_else(|| {
             let more = now.megabytes - before.megabytes;
-            (more > MORE_MB + 8.0).then(|| format!("{more:.1} MB more than before"))
+            (more > MORE_MB).then(|| format!("{more:.1} MB more than before"))
         })
 }
