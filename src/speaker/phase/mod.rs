@@ -225,6 +225,8 @@ struct Guest {
     login: Login,
     ticket: Ticket,
     arrival: Arrival,
+    /// When he came: whoever waits for the answer counts from there.
+    came_ms: i64,
 }
 
 /// Somebody who is signed in already was handed over again; his session proves that it lives.
@@ -233,6 +235,7 @@ struct Check {
     ticket: Ticket,
     login: Login,
     arrival: Arrival,
+    came_ms: i64,
 }
 
 #[derive(Debug, Default)]
@@ -411,7 +414,14 @@ impl Seats {
         // Whoever is at the door was let in by the old settings; he would bring them along.
         if let Some(guest) = self.guest.take() {
             out.push(Action::Kill { seat: guest.seat });
-            self.admit(guest.ticket, guest.login, guest.arrival, now, out);
+            self.admit(
+                guest.ticket,
+                guest.login,
+                guest.arrival,
+                guest.came_ms,
+                now,
+                out,
+            );
         }
         match std::mem::take(&mut self.resident) {
             Resident::Seated {

@@ -66,7 +66,11 @@ impl Music {
     }
 
     pub fn place_ms(&self, at: u64) -> u64 {
-        let gone = if self.playing { at.saturating_sub(self.at) } else { 0 };
+        let gone = if self.playing {
+            at.saturating_sub(self.at)
+        } else {
+            0
+        };
         (self.place_ms + gone) % (SONGS * SONG_MS)
     }
 
@@ -100,7 +104,11 @@ impl Music {
         let place = self.place_ms(at);
         let index = place / SONG_MS;
         Box::new(Playback {
-            state: if self.playing { PlayState::Playing } else { PlayState::Paused },
+            state: if self.playing {
+                PlayState::Playing
+            } else {
+                PlayState::Paused
+            },
             active: true,
             context: Some(format!("spotify:album:{}", self.context)),
             index: u32::try_from(index).ok(),

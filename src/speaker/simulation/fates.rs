@@ -8,7 +8,11 @@ use super::{
     people::NAMES,
     world::{What, World},
 };
-use crate::{config::Guests, engine::messages::Event, model::{CameBy, ConditionCode}};
+use crate::{
+    config::Guests,
+    engine::messages::Event,
+    model::{CameBy, ConditionCode},
+};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -134,14 +138,22 @@ impl World {
             Fate::LinkUp | Fate::ServiceUp | Fate::PremiumBack => self.mend(fate),
             Fate::SessionLost => self.with_seated(Self::lost_session),
             Fate::HalfOpen => self.with_seated(|world, seat| {
-                if world.engines.get(&seat).is_some_and(|engine| engine.is_listed()) {
+                if world
+                    .engines
+                    .get(&seat)
+                    .is_some_and(|engine| engine.is_listed())
+                {
                     world.deafen(seat);
                 }
             }),
             Fate::Notice(seat) => self.lost_session(seat),
             Fate::Crash => self.crash_one(),
             Fate::Hang => self.with_seated(|world, seat| {
-                if world.engines.get(&seat).is_some_and(|engine| engine.is_listed()) {
+                if world
+                    .engines
+                    .get(&seat)
+                    .is_some_and(|engine| engine.is_listed())
+                {
                     world.hang(seat);
                 }
             }),
@@ -176,7 +188,9 @@ impl World {
                 self.off = false;
                 self.disturb();
                 let kept = |name: &Option<String>, world: &Self| {
-                    name.as_ref().and_then(|name| world.people.kept.get(name)).cloned()
+                    name.as_ref()
+                        .and_then(|name| world.people.kept.get(name))
+                        .cloned()
                 };
                 let (user, owner) = self.kept_seat.clone();
                 let (login, owner) = (kept(&user, self), kept(&owner, self));
@@ -209,7 +223,11 @@ impl World {
     fn listen(&mut self) {
         let Some(seat) = self.seated() else { return };
         let (now, dice, list) = (self.now, self.roll(6), self.roll(1_000));
-        let Some(engine) = self.engines.get_mut(&seat).filter(|engine| engine.is_listed()) else {
+        let Some(engine) = self
+            .engines
+            .get_mut(&seat)
+            .filter(|engine| engine.is_listed())
+        else {
             return;
         };
         match (&mut engine.music, dice) {
@@ -246,7 +264,12 @@ impl World {
         self.wonder();
         self.disturb();
         let up = |mood| matches!(mood, Mood::Up { .. });
-        let seats: Vec<_> = self.engines.iter().filter(|(_, e)| up(e.mood)).map(|(seat, _)| *seat).collect();
+        let seats: Vec<_> = self
+            .engines
+            .iter()
+            .filter(|(_, e)| up(e.mood))
+            .map(|(seat, _)| *seat)
+            .collect();
         for seat in seats {
             if self.roll(8) != 0 {
                 let notices = self.roll(5_000);
@@ -265,16 +288,23 @@ impl World {
     }
 
     fn crash_one(&mut self) {
-        let how = ["signal: 9 (SIGKILL)", "exit status: 1", "signal: 6 (SIGABRT)"];
+        let how = [
+            "signal: 9 (SIGKILL)",
+            "exit status: 1",
+            "signal: 6 (SIGABRT)",
+        ];
         let how = how[self.roll(3) as usize];
         // Several in a row, now and then.
         if self.roll(4) == 0 {
             let soon = self.roll(20_000);
             self.after(soon, What::Fate(Fate::Crash));
         }
-        let any: Vec<_> = self.engines.iter()
+        let any: Vec<_> = self
+            .engines
+            .iter()
             .filter(|(_, engine)| !matches!(engine.mood, Mood::Leaving | Mood::Hung))
-            .map(|(seat, _)| *seat).collect();
+            .map(|(seat, _)| *seat)
+            .collect();
         if !any.is_empty() {
             let which = self.roll(any.len() as u64) as usize;
             self.crash(any[which], how);
@@ -309,7 +339,12 @@ impl World {
 
     fn reload(&mut self) {
         self.disturb();
-        let policies = [Guests::Open, Guests::IdleOnly, Guests::Household, Guests::Locked];
+        let policies = [
+            Guests::Open,
+            Guests::IdleOnly,
+            Guests::Household,
+            Guests::Locked,
+        ];
         self.people.guests = policies[self.roll(4) as usize];
         self.people.quiet = self.roll(4) == 0;
         self.guest_timeout_ms = [None, Some(MINUTE), Some(2 * HOUR)][self.roll(3) as usize];

@@ -65,7 +65,8 @@ impl Judge {
 
     pub fn note(&mut self, at: u64, what: impl FnOnce() -> String) {
         if self.tells && self.broken.is_none() {
-            self.story.push_back(format!("{:>14.3} {}", at as f64 / 1e3, what()));
+            self.story
+                .push_back(format!("{:>14.3} {}", at as f64 / 1e3, what()));
             if self.story.len() > TOLD {
                 self.story.pop_front();
             }

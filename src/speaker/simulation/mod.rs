@@ -38,7 +38,9 @@ fn a_year_of_household_life_leaves_the_speaker_selectable_and_the_music_where_it
             let mut again = World::new(seed, true);
             again.live(YEAR_MS);
             let broken = again.judge.broken().unwrap_or_default();
-            panic!("{broken}\n  again: SISKIN_SEED={seed} cargo test --lib a_year_of_household_life");
+            panic!(
+                "{broken}\n  again: SISKIN_SEED={seed} cargo test --lib a_year_of_household_life"
+            );
         }
         wanted += world.judge.wanted_ms;
         selectable += world.judge.selectable_ms;

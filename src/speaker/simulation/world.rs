@@ -213,8 +213,9 @@ impl World {
         let engine = self.seated().and_then(|seat| self.engines.get(&seat));
         let is_back = engine.is_some_and(Engine::is_listed);
         let seats = &self.seats;
-        self.judge
-            .must(is_back, || format!("all is well, and still not back: {seats:?}"));
+        self.judge.must(is_back, || {
+            format!("all is well, and still not back: {seats:?}")
+        });
         let no_card = self.no_card;
         let known = |code: &&ConditionCode| match code {
             ConditionCode::GuestRefused | ConditionCode::StreamTaken => false,
@@ -451,7 +452,11 @@ impl World {
 
     /// Somebody was let in and sits.
     fn let_in(&mut self, login: Login) {
-        if self.owed.as_ref().is_some_and(|owed| owed.user != login.user) {
+        if self
+            .owed
+            .as_ref()
+            .is_some_and(|owed| owed.user != login.user)
+        {
             self.owed = None;
         }
         self.people.kept.insert(login.user.clone(), login);

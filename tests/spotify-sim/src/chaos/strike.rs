@@ -2,11 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use nix::{sys::signal::{Signal, kill}, unistd::Pid};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tokio::process::Command;
 
-use super::{list::{Strike, Which}, watch::Scene};
-use crate::{bench::Result, phone::{Hostile, Login}};
+use super::{
+    list::{Strike, Which},
+    watch::Scene,
+};
+use crate::{
+    bench::Result,
+    phone::{Hostile, Login},
+};
 
 /// How long a scripted fault may take until it has happened as often as it was to.
 const USED_UP: Duration = Duration::from_secs(60);
@@ -17,7 +26,8 @@ impl Scene<'_> {
         match strike {
             Strike::Links(which, then) => {
                 if let Some((place, times, then)) = then {
-                    sim.faults().add(crate::Fault::on(*place).times(*times).then(then.clone()));
+                    sim.faults()
+                        .add(crate::Fault::on(*place).times(*times).then(then.clone()));
                 }
                 match which {
                     Which::AccessPoint => drop(sim.drop_access_points()),
@@ -55,7 +65,9 @@ impl Scene<'_> {
             Strike::Reload => send(self.guest.receiver.pids()[0], Signal::SIGHUP)?,
             Strike::Guest(user, knows) => self.guest_comes(user, *knows).await?,
             Strike::TenPhones => {
-                let all = ["fred", "alex", "fred", "alex", "fred", "alex", "fred", "alex", "fred", "alex"];
+                let all = [
+                    "fred", "alex", "fred", "alex", "fred", "alex", "fred", "alex", "fred", "alex",
+                ];
                 let this = &*self;
                 let come = all.map(|user| this.guest_comes(user, user == "fred"));
                 for came in futures_util::future::join_all(come).await {
@@ -76,7 +88,11 @@ impl Scene<'_> {
                     }
                     let done = Command::new("ip").args(words.split(' ')).output().await?;
                     if !done.status.success() {
-                        return Err(format!("ip {words}: {}", String::from_utf8_lossy(&done.stderr)).into());
+                        return Err(format!(
+                            "ip {words}: {}",
+                            String::from_utf8_lossy(&done.stderr)
+                        )
+                        .into());
                     }
                 }
             }
@@ -94,7 +110,10 @@ impl Scene<'_> {
         } else {
             Login::password("guessed")
         };
-        let answer = stage.phone.add_user(&self.guest.at, &info, user, &login).await?;
+        let answer = stage
+            .phone
+            .add_user(&self.guest.at, &info, user, &login)
+            .await?;
         if answer.status() == Some(101) {
             return Err(format!("{user} was let in").into());
         }

@@ -2,7 +2,11 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::{Options, list::Fault, watch::{Cost, Mood}};
+use super::{
+    Options,
+    list::Fault,
+    watch::{Cost, Mood},
+};
 use crate::{bench::process::machine, receiver::Kind};
 
 #[derive(Default)]
@@ -50,7 +54,11 @@ impl Table {
             Kind::Siskin => {
                 row.ours = Some(shown);
                 let silent = costs.iter().map(|cost| cost.silence);
-                row.silence = if mood == Mood::Playing { spread(silent) } else { "–".into() };
+                row.silence = if mood == Mood::Playing {
+                    spread(silent)
+                } else {
+                    "–".into()
+                };
                 row.note = trouble.iter().chain(&leak).map(|why| first(why)).collect();
             }
         }
@@ -91,8 +99,15 @@ impl Table {
 
 /// Which build it was.
 fn built(options: &Options) -> &'static str {
-    let debug = options.siskin.components().any(|part| part.as_os_str() == "debug");
-    if debug { "a debug build" } else { "the release build" }
+    let debug = options
+        .siskin
+        .components()
+        .any(|part| part.as_os_str() == "debug");
+    if debug {
+        "a debug build"
+    } else {
+        "the release build"
+    }
 }
 
 fn spread(values: impl Iterator<Item = Duration>) -> String {

@@ -106,7 +106,11 @@ impl<'a> Scene<'a> {
         } else {
             self.strike(&fault.strike).await?;
             // What is over in an instant is over when it begins.
-            if begun.elapsed() < Duration::from_millis(500) { begun } else { Instant::now() }
+            if begun.elapsed() < Duration::from_millis(500) {
+                begun
+            } else {
+                Instant::now()
+            }
         };
         let cost = self.well_again(&before, begun, ended, fault.bound).await;
         self.stage.sim.faults().clear();
@@ -150,7 +154,11 @@ impl<'a> Scene<'a> {
     fn ails(&self, before: &Before) -> Option<String> {
         let sim = &self.stage.sim;
         let state = self.app.state();
-        if !state.devices.iter().any(|shown| shown.name == self.guest.receiver.name) {
+        if !state
+            .devices
+            .iter()
+            .any(|shown| shown.name == self.guest.receiver.name)
+        {
             return Some("it is not in the app's list".into());
         }
         if sim.signed_in().is_empty() || sim.dealers() == 0 {
@@ -163,13 +171,24 @@ impl<'a> Scene<'a> {
             return Some("it is not the active device".into());
         }
         if (&state.context_uri, &state.track_uri) != (&before.context, &before.track) {
-            return Some(format!("it plays {} of {}", state.track_uri, state.context_uri));
+            return Some(format!(
+                "it plays {} of {}",
+                state.track_uri, state.context_uri
+            ));
         }
         let gone = i64::try_from(before.at.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let latest = before.position_ms + if before.mood == Mood::Playing { gone } else { 0 };
+        let latest = before.position_ms
+            + if before.mood == Mood::Playing {
+                gone
+            } else {
+                0
+            };
         let here = state.position_ms;
         if here < before.position_ms - PLACE_MS || here > latest + PLACE_MS {
-            return Some(format!("it is at {here} ms, not {} to {latest}", before.position_ms));
+            return Some(format!(
+                "it is at {here} ms, not {} to {latest}",
+                before.position_ms
+            ));
         }
         let heard = self.guest.ear.last();
         let heard = heard.is_some_and(|last| last.elapsed() < HEARD);
@@ -211,14 +230,19 @@ impl<'a> Scene<'a> {
         let music = before.mood == Mood::Playing;
         Ok(Cost {
             recovery: ill_at.saturating_duration_since(ended),
-            silence: if music && silence > HEARD { silence } else { Duration::ZERO },
+            silence: if music && silence > HEARD {
+                silence
+            } else {
+                Duration::ZERO
+            },
         })
     }
 
     pub fn holds(&self) -> Result<Holds> {
         let pids = self.guest.receiver.pids();
         let count = |what: &str| -> usize {
-            let of = |pid: &u32| fs::read_dir(format!("/proc/{pid}/{what}")).map_or(0, Iterator::count);
+            let of =
+                |pid: &u32| fs::read_dir(format!("/proc/{pid}/{what}")).map_or(0, Iterator::count);
             pids.iter().map(of).sum()
         };
         Ok(Holds {
