@@ -8,7 +8,7 @@ CARGO ?= cargo
 PEER := $(CURDIR)/target/peer/bin/librespot
 SIM := $(CARGO) run --quiet --release --locked -p spotify-sim --bin spotify-sim --
 
-.PHONY: help run build test test-peers bench order demo lint install uninstall setup setup-test
+.PHONY: help run build test test-peers bench chaos order demo lint install uninstall setup setup-test
 
 help:
 	@echo "make run         install what is missing, build, and start the speaker"
@@ -16,6 +16,7 @@ help:
 	@echo "make demo        play a tune without account, phone or internet"
 	@echo "make bench       measure against the published librespot 0.8.0"
 	@echo "make test-peers  hold the simulated Spotify to the published librespot (takes minutes)"
+	@echo "make chaos       break things one by one, and measure how long until all is right again"
 	@echo "make order       find out anew which functions are used first (needs valgrind)"
 	@echo "make lint        formatting and clippy"
 	@echo "make install     build, then copy to $(PREFIX) (with sudo where not root)"
@@ -52,6 +53,13 @@ test-peers: setup-test $(PEER)
 bench: setup-test build $(PEER)
 	$(CARGO) build --quiet --release --locked -p spotify-sim --bin spotify-sim
 	SISKIN_PEER=$(PEER) scripts/as-root.sh $(SIM) bench $(ARGS)
+
+# A thousand simulated years, then every fault ten times on the real binary: takes hours.
+# ARGS="--rounds 1", ARGS="--soak 30", ARGS="--only dealer".
+chaos: setup-test build
+	SISKIN_SEEDS=1000 $(CARGO) test --release --locked --lib a_year_of_household_life
+	$(CARGO) build --quiet --release --locked -p spotify-sim --bin spotify-sim
+	scripts/as-root.sh $(SIM) chaos --write $(ARGS)
 
 order: setup-test
 	scripts/function-order.sh

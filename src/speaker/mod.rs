@@ -5,6 +5,7 @@
 //! wishes come as [`Knock`]s, and what happens goes out as [`News`].
 
 mod asked;
+mod clock;
 #[cfg(test)]
 mod household_tests;
 mod keep;
@@ -14,6 +15,8 @@ mod phase;
 mod policy;
 mod pulse;
 mod shown;
+#[cfg(test)]
+mod simulation;
 mod spare;
 #[cfg(test)]
 mod tests;
@@ -43,6 +46,7 @@ use crate::{
 };
 use asked::Asked;
 pub use asked::Waits;
+use clock::{Steady, by_the_wall, steadied};
 use phase::{Action, Answer, Arrival, Input, Now, Seat, Seats, Ticket, Timer};
 use policy::Who;
 use pulse::Pulse;
@@ -141,6 +145,8 @@ pub struct Speaker {
     place: Arc<str>,
     news: mpsc::Sender<(Arc<str>, News)>,
     seats: Seats,
+    /// What time the seats are told.
+    clock: Steady,
     engines: HashMap<Seat, Engine>,
     spares: Spares,
     /// Somebody on the network asked what the speaker is.
@@ -180,6 +186,7 @@ impl Speaker {
             place,
             news,
             seats: Seats::default(),
+            clock: Steady::start(),
             engines: HashMap::new(),
             spares: Spares::default(),
             inquiries: Arc::default(),
@@ -259,6 +266,10 @@ impl Speaker {
                 return self.beat(seat, id, alive).await;
             }
             Heard::Event(Event::Done { id, result }) => return self.done(seat, id, result).await,
+            Heard::Event(Event::Playback(told)) => Input::Engine {
+                seat,
+                event: Event::Playback(steadied(told, unix_ms(), self.clock.now_ms())),
+            },
             Heard::Event(event) => Input::Engine { seat, event },
             Heard::Ended { how } => {
                 self.engines.remove(&seat);
@@ -394,7 +405,7 @@ impl Speaker {
 
     async fn step(&mut self, input: Input) {
         let now = Now {
-            ms: unix_ms(),
+            ms: self.clock.now_ms(),
             dice: rand::random(),
         };
         for action in self.seats.step(input, now) {
@@ -507,6 +518,7 @@ impl Speaker {
     }
 
     async fn show(&mut self, playback: Box<Playback>) {
+        let playback = by_the_wall(playback, unix_ms(), self.clock.now_ms());
         if playback.volume != self.level {
             self.level = playback.volume;
             if self.settings.speaker.volume.remember {

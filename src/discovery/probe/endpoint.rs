@@ -29,8 +29,9 @@ pub async fn get_info(at: SocketAddr, device: Option<&DeviceId>) -> Result<(), S
 
 async fn ask(at: SocketAddr) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(at).await?;
-    let question =
-        format!("GET /?action=getInfo HTTP/1.1\r\nHost: {at}\r\nUser-Agent: siskin\r\nConnection: close\r\n\r\n");
+    let question = format!(
+        "GET /?action=getInfo HTTP/1.1\r\nHost: {at}\r\nUser-Agent: siskin\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(question.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER).read_to_end(&mut answer).await?;

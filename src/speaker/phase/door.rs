@@ -1,5 +1,7 @@
 //! Those who come and go: guests at the door, visitors, and who is forgotten.
 
+use std::time::Duration;
+
 use super::{
     Action, Answer, Arrival, CHECK_LIMIT, Check, GUEST_LIMIT, Guest, Now, Resident, Seats, Ticket,
     Timer, broken_off,
@@ -46,27 +48,31 @@ impl Seats {
                 ticket,
                 login,
                 arrival,
+                came_ms: now.ms,
             });
             return;
         }
-        self.admit(ticket, login, arrival, now, out);
+        self.admit(ticket, login, arrival, now.ms, now, out);
     }
 
-    /// Tries a login beside whoever is signed in.
+    /// Tries a login beside whoever is signed in, for one who waits since `came_ms`.
     pub(super) fn admit(
         &mut self,
         ticket: Ticket,
         login: Login,
         arrival: Arrival,
+        came_ms: i64,
         now: Now,
         out: &mut Vec<Action>,
     ) {
-        let seat = self.spawn(&login, GUEST_LIMIT, now, out);
+        let waited = Duration::from_millis(u64::try_from(now.ms - came_ms).unwrap_or(0));
+        let seat = self.spawn(&login, GUEST_LIMIT.saturating_sub(waited), now, out);
         self.guest = Some(Guest {
             seat,
             login,
             ticket,
             arrival,
+            came_ms,
         });
     }
 
@@ -192,6 +198,11 @@ impl Seats {
             country,
             came_by,
         });
+        // The time until now was no music that anybody heard.
+        let resume = resume.map(|mut then| {
+            then.at_ms = now.ms;
+            then
+        });
         if let Some(then) = resume.clone() {
             out.push(Action::Tell {
                 seat,
@@ -271,7 +282,7 @@ impl Seats {
     pub(super) fn visit_over(&mut self, now: Now, out: &mut Vec<Action>) {
         let busy = self.guest.is_some() || self.check.is_some() || !self.visitor_is_idle();
         if let Some(owner) = self.owner.clone().filter(|_| !busy) {
-            self.admit(0, owner, KEPT, now, out);
+            self.admit(0, owner, KEPT, now.ms, now, out);
         }
     }
 
@@ -282,7 +293,14 @@ impl Seats {
         if alive {
             answer(check.ticket, Ok(()), out);
         } else {
-            self.admit(check.ticket, check.login, check.arrival, now, out);
+            self.admit(
+                check.ticket,
+                check.login,
+                check.arrival,
+                check.came_ms,
+                now,
+                out,
+            );
         }
     }
 }

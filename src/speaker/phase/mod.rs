@@ -227,6 +227,8 @@ struct Guest {
     login: Login,
     ticket: Ticket,
     arrival: Arrival,
+    /// When he came: whoever waits for the answer counts from there.
+    came_ms: i64,
 }
 
 /// Somebody who is signed in already was handed over again; his session proves that it lives.
@@ -235,6 +237,7 @@ struct Check {
     ticket: Ticket,
     login: Login,
     arrival: Arrival,
+    came_ms: i64,
 }
 
 #[derive(Debug, Default)]
@@ -245,7 +248,7 @@ pub struct Seats {
     /// To whom the speaker goes back; set exactly while a visitor sits.
     owner: Option<Login>,
     last_seat: Seat,
-    /// Unix time in ms of the last attempt to sign in.
+    /// When the last attempt to sign in was made.
     last_sign_in_ms: Option<i64>,
     /// Seats whose sign-in waits for its turn.
     to_begin: Vec<(Seat, Login)>,
@@ -254,7 +257,8 @@ pub struct Seats {
 /// What a step may look at besides its input.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
-    /// Unix time in ms.
+    /// In ms on a clock that is never set (see [`super::clock`]); so is everything that is compared
+    /// with it, the time in a [`Playback`] too.
     pub ms: i64,
     /// 0.0 to 1.0, for jitter.
     pub dice: f64,
@@ -342,7 +346,6 @@ impl Seats {
     /// Starts a sign-in, or lets it wait for its turn.
     fn begin(&mut self, seat: Seat, login: Login, now: Now, out: &mut Vec<Action>) {
         let since = self.last_sign_in_ms.map(|last| now.ms - last);
-        // A clock that was set back says nothing.
         let early = since.filter(|since| (0..BETWEEN_SIGN_INS_MS).contains(since));
         if let Some(since) = early {
             let delay = Duration::from_millis((BETWEEN_SIGN_INS_MS - since).unsigned_abs());
@@ -424,7 +427,14 @@ impl Seats {
         // Whoever is at the door was let in by the old settings; he would bring them along.
         if let Some(guest) = self.guest.take() {
             out.push(Action::Kill { seat: guest.seat });
-            self.admit(guest.ticket, guest.login, guest.arrival, now, out);
+            self.admit(
+                guest.ticket,
+                guest.login,
+                guest.arrival,
+                guest.came_ms,
+                now,
+                out,
+            );
         }
         match std::mem::take(&mut self.resident) {
             Resident::Seated {

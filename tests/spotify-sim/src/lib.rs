@@ -32,6 +32,7 @@
 
 pub mod bench;
 pub mod catalogue;
+pub mod chaos;
 pub mod listen;
 pub mod phone;
 pub mod receiver;

@@ -68,6 +68,7 @@ pub struct Receiver {
     /// When the process was started.
     pub started: Instant,
     child: Child,
+    command: Command,
     home: TempDir,
 }
 
@@ -132,6 +133,7 @@ impl Receiver {
             name: launch.name.clone(),
             started,
             child,
+            command,
             home,
         })
     }
@@ -155,6 +157,18 @@ impl Receiver {
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
         self.child.try_wait().ok().flatten()
+    }
+
+    /// Kills it, and starts it again on what it kept, as a supervisor would.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn restart(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        self.started = Instant::now();
+        self.child = self.command.spawn()?;
+        Ok(())
     }
 
     /// Asks it to end, waits until it has, and says whether it ended well.

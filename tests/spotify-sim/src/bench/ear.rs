@@ -148,6 +148,11 @@ impl Ear {
         self.heard().came
     }
 
+    /// When the last sound came.
+    pub fn last(&self) -> Option<Instant> {
+        self.heard().last_loud
+    }
+
     /// Waits until nothing has been heard for `still`, and says when the last sound was.
     pub async fn silence(&self, still: Duration, limit: Duration) -> Option<Instant> {
         let until = Instant::now() + limit;

@@ -3,10 +3,10 @@
 //! Owns the scenarios and the table. Prints, and never fails because of a number: what is measured
 //! depends on the machine and on who else uses it.
 
-mod ear;
+pub(crate) mod ear;
 mod measure;
-mod process;
-mod stage;
+pub(crate) mod process;
+pub(crate) mod stage;
 mod table;
 
 use std::{

@@ -39,7 +39,7 @@ pub struct Stage {
 pub struct Guest {
     pub receiver: Receiver,
     pub ear: Ear,
-    at: Found,
+    pub at: Found,
 }
 
 /// From the start of the process.

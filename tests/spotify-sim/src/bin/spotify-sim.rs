@@ -5,7 +5,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
-use spotify_sim::{Sim, SimOptions, bench, demo, key::swap_key};
+use spotify_sim::{Sim, SimOptions, bench, chaos, demo, key::swap_key};
 
 /// A simulated Spotify on loopback.
 #[derive(Parser)]
@@ -45,6 +45,21 @@ enum Task {
         #[arg(long)]
         write_readme: bool,
     },
+    /// Break what siskin stands on, and measure how long until all is as before.
+    Chaos {
+        /// How often each fault.
+        #[arg(long, default_value_t = 10)]
+        rounds: usize,
+        /// Only faults whose name contains this.
+        #[arg(long)]
+        only: Option<String>,
+        /// A random fault every 30 s for so many minutes, instead of the table.
+        #[arg(long, value_name = "MINUTES")]
+        soak: Option<u64>,
+        /// Put the table into docs/resilience.md.
+        #[arg(long)]
+        write: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -74,6 +89,19 @@ fn main() -> ExitCode {
             peer: bench::peer_binary(),
             quick,
             readme: write_readme.then(|| bench::workspace().join("README.md")),
+        }),
+        Task::Chaos {
+            rounds,
+            only,
+            soak,
+            write,
+        } => chaos::run(&chaos::Options {
+            siskin: bench::our_binary(),
+            peer: bench::peer_binary(),
+            rounds,
+            only,
+            soak: soak.map(|minutes| Duration::from_secs(minutes * 60)),
+            write: write.then(|| bench::workspace().join("docs/resilience.md")),
         }),
     };
     match done {

@@ -1,0 +1,337 @@
+//! The faults by name.
+
+use std::time::Duration;
+
+use super::watch::Mood::{self, Idle, Paused, Playing};
+use crate::{Place, Spoilt, Then, faults::access_point_error::TRY_ANOTHER};
+
+/// One thing that goes wrong.
+#[derive(Debug)]
+pub struct Fault {
+    pub name: &'static str,
+    pub moods: &'static [Mood],
+    /// All is to be well again so long after the cause is gone.
+    pub bound: Duration,
+    /// Takes long by its nature: fewer rounds.
+    pub slow: bool,
+    /// Can be done to the published librespot too.
+    pub for_peer: bool,
+    pub strike: Strike,
+}
+
+/// What is done.
+#[derive(Clone, Debug)]
+pub enum Strike {
+    /// The links are ended, and those that follow meet this so often.
+    Links(Which, Option<(Place, u32, Then)>),
+    /// They stay, and nothing moves on them any more.
+    HalfOpen(Which),
+    /// No new dealer, token or access point for so long (s).
+    Dark(u64),
+    Frozen(u64),
+    RevokedTokens,
+    /// A place answers wrongly so often, and a track is asked for.
+    Load(Place, u32, Then),
+    /// This signal to the engine.
+    Engine(nix::sys::signal::Signal),
+    /// Killed, and started again as a supervisor would.
+    Daemon,
+    Reload,
+    Guest(&'static str, bool),
+    TenPhones,
+    Hostile,
+    Crowd,
+    /// These `ip` commands, one after the other; so many seconds between.
+    Network(&'static [&'static str], u64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    AccessPoint,
+    Dealer,
+    All,
+}
+
+const ALL: &[Mood] = &[Idle, Playing, Paused];
+const MUSIC: &[Mood] = &[Playing];
+
+const fn fault(name: &'static str, strike: Strike) -> Fault {
+    Fault {
+        name,
+        moods: ALL,
+        bound: Duration::from_secs(20),
+        slow: false,
+        for_peer: true,
+        strike,
+    }
+}
+
+const fn ours(name: &'static str, strike: Strike) -> Fault {
+    Fault {
+        for_peer: false,
+        ..fault(name, strike)
+    }
+}
+
+const fn slow(name: &'static str, seconds: u64, strike: Strike) -> Fault {
+    Fault {
+        slow: true,
+        moods: MUSIC,
+        bound: Duration::from_secs(seconds),
+        ..fault(name, strike)
+    }
+}
+
+const fn load(name: &'static str, place: Place, times: u32, then: Then) -> Fault {
+    Fault {
+        moods: MUSIC,
+        ..fault(name, Strike::Load(place, times, then))
+    }
+}
+
+const fn again(name: &'static str, which: Which, place: Place, times: u32, then: Then) -> Fault {
+    fault(name, Strike::Links(which, Some((place, times, then))))
+}
+
+const BUSY: Then = Then::Status(503, None);
+const WAIT: Then = Then::Status(429, Some(Duration::from_secs(1)));
+
+use Which::{AccessPoint, All, Dealer};
+use nix::sys::signal::Signal::{SIGABRT, SIGKILL, SIGSTOP, SIGTERM};
+
+pub static FAULTS: &[Fault] = &[
+    fault("access point closed", Strike::Links(AccessPoint, None)),
+    fault("dealer closed", Strike::Links(Dealer, None)),
+    fault("every connection cut", Strike::Links(All, None)),
+    again(
+        "access point answers TryAnotherAP six times",
+        AccessPoint,
+        Place::ApLogin,
+        6,
+        Then::LoginError(TRY_ANOTHER),
+    ),
+    again(
+        "access point closes the next three",
+        AccessPoint,
+        Place::ApConnect,
+        3,
+        Then::Drop,
+    ),
+    again(
+        "access point silent once",
+        AccessPoint,
+        Place::ApConnect,
+        1,
+        Then::Stall,
+    ),
+    again(
+        "access point talks nonsense once",
+        AccessPoint,
+        Place::ApConnect,
+        1,
+        Then::Garbage,
+    ),
+    again(
+        "access point with a forged key once",
+        AccessPoint,
+        Place::ApConnect,
+        1,
+        Then::BadSignature,
+    ),
+    again(
+        "access point list 503 three times",
+        AccessPoint,
+        Place::ApResolve,
+        3,
+        BUSY,
+    ),
+    again(
+        "client token 503 twice",
+        AccessPoint,
+        Place::ClientToken,
+        2,
+        BUSY,
+    ),
+    again("login5 503 twice", AccessPoint, Place::Login5, 2, BUSY),
+    again(
+        "login5 429, wait a second",
+        AccessPoint,
+        Place::Login5,
+        1,
+        WAIT,
+    ),
+    again(
+        "login5 talks nonsense once",
+        AccessPoint,
+        Place::Login5,
+        1,
+        Then::Garbage,
+    ),
+    again("dealer refused three times", Dealer, Place::Dealer, 3, BUSY),
+    again("dealer silent once", Dealer, Place::Dealer, 1, Then::Stall),
+    again(
+        "connect-state 503 three times",
+        Dealer,
+        Place::ConnectState,
+        3,
+        BUSY,
+    ),
+    again(
+        "connect-state 429, wait a second",
+        Dealer,
+        Place::ConnectState,
+        1,
+        WAIT,
+    ),
+    again(
+        "connect-state hangs up twice",
+        Dealer,
+        Place::ConnectState,
+        2,
+        Then::Drop,
+    ),
+    again(
+        "connect-state silent once",
+        Dealer,
+        Place::ConnectState,
+        1,
+        Then::Stall,
+    ),
+    fault("all tokens worthless", Strike::RevokedTokens),
+    fault("Spotify gone for 3 s", Strike::Dark(3)),
+    fault("line frozen for 3 s", Strike::Frozen(3)),
+    slow("Spotify gone for 20 s", 60, Strike::Dark(20)),
+    slow("access point half-open", 150, Strike::HalfOpen(AccessPoint)),
+    slow("dealer half-open", 90, Strike::HalfOpen(Dealer)),
+    load(
+        "audio file 403 once",
+        Place::Cdn,
+        1,
+        Then::Status(403, None),
+    ),
+    load(
+        "audio file 404 once",
+        Place::Cdn,
+        1,
+        Then::Status(404, None),
+    ),
+    load("audio file 429, wait a second", Place::Cdn, 1, WAIT),
+    load("audio file 503 twice", Place::Cdn, 2, BUSY),
+    load(
+        "audio file cut short",
+        Place::Cdn,
+        1,
+        Then::Truncate(10_000),
+    ),
+    load("audio file never comes", Place::Cdn, 1, Then::Stall),
+    load(
+        "audio file hangs half way",
+        Place::Cdn,
+        1,
+        Then::Body(Spoilt::HangAfter(20_000)),
+    ),
+    load(
+        "audio file at a byte a second",
+        Place::Cdn,
+        1,
+        Then::Body(Spoilt::Trickle(1)),
+    ),
+    load(
+        "audio file as a whole",
+        Place::Cdn,
+        1,
+        Then::Body(Spoilt::Whole),
+    ),
+    load(
+        "audio file of a wrong place",
+        Place::Cdn,
+        1,
+        Then::Body(Spoilt::WrongRange),
+    ),
+    load(
+        "storage-resolve empty once",
+        Place::Storage,
+        1,
+        Then::Body(Spoilt::Empty),
+    ),
+    load("storage-resolve 503 twice", Place::Storage, 2, BUSY),
+    load(
+        "storage-resolve silent once",
+        Place::Storage,
+        1,
+        Then::Stall,
+    ),
+    load("metadata 503 once", Place::Metadata, 1, BUSY),
+    load("metadata silent once", Place::Metadata, 1, Then::Stall),
+    load(
+        "audio key after 3 s",
+        Place::AudioKey,
+        1,
+        Then::Delay(Duration::from_secs(3)),
+    ),
+    load("audio key refused once", Place::AudioKey, 1, Then::Refuse),
+    load("audio key never comes", Place::AudioKey, 1, Then::Stall),
+    load("context 503 once", Place::Context, 1, BUSY),
+    ours("engine SIGKILL", Strike::Engine(SIGKILL)),
+    ours("engine SIGABRT", Strike::Engine(SIGABRT)),
+    ours("engine SIGTERM", Strike::Engine(SIGTERM)),
+    ours("engine SIGSTOP", Strike::Engine(SIGSTOP)),
+    Fault {
+        moods: &[Idle],
+        ..ours("daemon SIGKILL, started again", Strike::Daemon)
+    },
+    ours("settings read again", Strike::Reload),
+    ours("a guest with a Free account", Strike::Guest("fred", true)),
+    ours(
+        "a guest with a wrong password",
+        Strike::Guest("alex", false),
+    ),
+    ours("ten phones at once", Strike::TenPhones),
+    ours("hostile requests", Strike::Hostile),
+    ours("a hundred open connections", Strike::Crowd),
+    ours(
+        "address goes and comes back",
+        Strike::Network(
+            &[
+                "address del 10.77.0.1/24 dev lo",
+                "address add 10.77.0.1/24 dev lo",
+            ],
+            2,
+        ),
+    ),
+    ours(
+        "address changes",
+        Strike::Network(
+            &[
+                "address add 10.77.0.9/24 dev lo",
+                "address del 10.77.0.1/24 dev lo",
+                "address add 10.77.0.1/24 dev lo",
+                "address del 10.77.0.9/24 dev lo",
+            ],
+            1,
+        ),
+    ),
+    ours(
+        "another interface comes and goes",
+        Strike::Network(
+            &[
+                "link add other type veth peer name far",
+                "address add 10.78.0.1/24 dev other",
+                "link set other up",
+                "link del other",
+            ],
+            1,
+        ),
+    ),
+    ours(
+        "link down for 3 s",
+        Strike::Network(
+            &[
+                "link set lo down",
+                "link set lo up",
+                "route replace 224.0.0.0/4 dev lo",
+            ],
+            3,
+        ),
+    ),
+];

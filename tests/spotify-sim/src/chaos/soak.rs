@@ -1,0 +1,48 @@
+//! A random fault every half minute, for as long as it is asked for.
+
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+
+use super::{
+    list::{FAULTS, Fault, Strike},
+    watch::{Mood, Scene},
+};
+use crate::{
+    bench::{Result, stage::Stage},
+    receiver::Binary,
+};
+
+const EVERY: Duration = Duration::from_secs(30);
+
+pub async fn run(stage: &Stage, binary: &Binary, length: Duration) -> Result<()> {
+    let fits = |fault: &&Fault| {
+        let stays = !matches!(fault.strike, Strike::Daemon | Strike::Load(..));
+        stays && fault.moods.contains(&Mood::Playing)
+    };
+    let faults: Vec<_> = FAULTS.iter().filter(fits).collect();
+    let mut scene = Scene::set(stage, binary).await?;
+    let before = scene.holds()?;
+    let begun = Instant::now();
+    let mut round = 0;
+    while begun.elapsed() < length {
+        let fault = faults[rand::rng().random_range(0..faults.len())];
+        let next = Instant::now() + EVERY;
+        match scene.suffer(fault, Mood::Playing, round).await {
+            Ok(cost) => println!(
+                "{:>5} s  {:<45} back after {} ms, silent for {} ms",
+                begun.elapsed().as_secs(),
+                fault.name,
+                cost.recovery.as_millis(),
+                cost.silence.as_millis()
+            ),
+            Err(why) => return Err(format!("after “{}”: {why}", fault.name).into()),
+        }
+        round += 1;
+        tokio::time::sleep(next.saturating_duration_since(Instant::now())).await;
+    }
+    match scene.leaked(before).await {
+        None => Ok(()),
+        Some(leak) => Err(format!("after {round} faults: {leak}").into()),
+    }
+}

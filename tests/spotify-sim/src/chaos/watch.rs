@@ -1,0 +1,286 @@
+//! A receiver that is watched: what it did before, and when it does that again.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use super::list::{Fault, Strike};
+use crate::{
+    Controller, PlayOptions,
+    bench::{
+        Result,
+        process::memory_mb,
+        stage::{Guest, Stage},
+    },
+    receiver::Binary,
+};
+
+/// All must have been well for so long before it is believed.
+const CALM: Duration = Duration::from_millis(2_500);
+const LOOK: Duration = Duration::from_millis(10);
+/// Sound that was heard within this is heard now.
+const HEARD: Duration = Duration::from_millis(150);
+/// A place in a track is the same, give or take (ms).
+const PLACE_MS: i64 = 1_000;
+/// What a receiver may hold more than before (MB).
+const MORE_MB: f64 = 4.0;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    Idle,
+    Playing,
+    Paused,
+}
+
+impl Mood {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Playing => "playing",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+/// What a fault cost the listener.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// From the end of the cause until all was as before.
+    pub recovery: Duration,
+    /// The longest silence where music should have been.
+    pub silence: Duration,
+}
+
+/// What a receiver holds of the machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Holds {
+    files: usize,
+    threads: usize,
+    processes: usize,
+    megabytes: f64,
+}
+
+/// A receiver that is signed in.
+pub struct Scene<'a> {
+    pub stage: &'a Stage,
+    pub guest: Guest,
+    pub app: Controller,
+}
+
+/// What is to be again.
+struct Before {
+    mood: Mood,
+    context: String,
+    track: String,
+    position_ms: i64,
+    at: Instant,
+}
+
+impl<'a> Scene<'a> {
+    pub async fn set(stage: &'a Stage, binary: &Binary) -> Result<Self> {
+        let (guest, _) = stage.start(binary).await?;
+        let app = stage.hand_over(&guest).await?.app;
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        Ok(Self { stage, guest, app })
+    }
+
+    /// Brings it into the mood, strikes, and waits until it is well.
+    pub async fn suffer(&mut self, fault: &Fault, mood: Mood, round: usize) -> Result<Cost> {
+        let mut before = self.bring_into(mood, round).await?;
+        let begun = Instant::now();
+        let ended = if let Strike::Load(place, times, then) = &fault.strike {
+            let trouble = crate::Fault::on(*place).times(*times).then(then.clone());
+            self.stage.sim.faults().add(trouble);
+            // Nothing that was fetched before, nor what comes next.
+            let list = self.stage.sim.catalogue().titled("Dozen");
+            let next = (round * 4 + 6) % list.tracks.len();
+            let options = PlayOptions::from_index(u32::try_from(next)?);
+            before.context = list.uri();
+            before.track = list.tracks[next].uri();
+            before.position_ms = 0;
+            before.at = Instant::now();
+            // Whether it says yes matters less than what is heard.
+            let _ = self.app.play(&list.uri(), options).await;
+            begun
+        } else {
+            self.strike(&fault.strike).await?;
+            // What is over in an instant is over when it begins.
+            if begun.elapsed() < Duration::from_millis(500) {
+                begun
+            } else {
+                Instant::now()
+            }
+        };
+        let cost = self.well_again(&before, begun, ended, fault.bound).await;
+        self.stage.sim.faults().clear();
+        cost
+    }
+
+    async fn bring_into(&mut self, mood: Mood, round: usize) -> Result<Before> {
+        if mood != Mood::Idle && (round == 0 || !self.is_in(mood)) {
+            let list = self.stage.road().uri();
+            self.app.play(&list, PlayOptions::default()).await?;
+            let limit = Duration::from_secs(20);
+            self.app.wait_until(limit, |state| state.playing).await?;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            if mood == Mood::Paused {
+                self.app.pause().await?;
+                self.app.wait_until(limit, |state| state.paused).await?;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let state = self.app.state();
+        Ok(Before {
+            mood,
+            context: state.context_uri,
+            track: state.track_uri,
+            position_ms: state.position_ms,
+            at: Instant::now(),
+        })
+    }
+
+    fn is_in(&self, mood: Mood) -> bool {
+        let state = self.app.state();
+        let road = state.context_uri == self.stage.road().uri();
+        road && match mood {
+            Mood::Idle => true,
+            Mood::Playing => state.playing,
+            Mood::Paused => state.paused,
+        }
+    }
+
+    /// Why it is not as before, if it is not.
+    fn ails(&self, before: &Before) -> Option<String> {
+        let sim = &self.stage.sim;
+        let state = self.app.state();
+        if !state
+            .devices
+            .iter()
+            .any(|shown| shown.name == self.guest.receiver.name)
+        {
+            return Some("it is not in the app's list".into());
+        }
+        if sim.signed_in().is_empty() || sim.dealers() == 0 {
+            return Some("it is not signed in".into());
+        }
+        if before.mood == Mood::Idle {
+            return None;
+        }
+        if state.active.is_none() {
+            return Some("it is not the active device".into());
+        }
+        if (&state.context_uri, &state.track_uri) != (&before.context, &before.track) {
+            return Some(format!(
+                "it plays {} of {}",
+                state.track_uri, state.context_uri
+            ));
+        }
+        let gone = i64::try_from(before.at.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let latest = before.position_ms
+            + if before.mood == Mood::Playing {
+                gone
+            } else {
+                0
+            };
+        let here = state.position_ms;
+        if here < before.position_ms - PLACE_MS || here > latest + PLACE_MS {
+            return Some(format!(
+                "it is at {here} ms, not {} to {latest}",
+                before.position_ms
+            ));
+        }
+        let heard = self.guest.ear.last();
+        let heard = heard.is_some_and(|last| last.elapsed() < HEARD);
+        match before.mood {
+            Mood::Playing if !state.playing => Some("it does not say that it plays".into()),
+            Mood::Playing if !heard => Some("nothing is heard".into()),
+            Mood::Paused if !state.paused => Some("it does not say that it is paused".into()),
+            _ => None,
+        }
+    }
+
+    async fn well_again(
+        &mut self,
+        before: &Before,
+        begun: Instant,
+        ended: Instant,
+        bound: Duration,
+    ) -> Result<Cost> {
+        let mut ill_at = ended;
+        let mut silence = Duration::ZERO;
+        let mut last_ail = String::new();
+        loop {
+            let now = Instant::now();
+            if let Some(ail) = self.ails(before) {
+                ill_at = now;
+                last_ail = ail;
+            }
+            let last = self.guest.ear.last().map_or(begun, |last| last.max(begun));
+            silence = silence.max(now.saturating_duration_since(last));
+            if ill_at + CALM < now {
+                break;
+            }
+            if now.saturating_duration_since(ended) > bound + CALM {
+                let why = format!("not well {} s after it: {last_ail}", bound.as_secs());
+                return Err(why.into());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        let music = before.mood == Mood::Playing;
+        Ok(Cost {
+            recovery: ill_at.saturating_duration_since(ended),
+            silence: if music && silence > HEARD {
+                silence
+            } else {
+                Duration::ZERO
+            },
+        })
+    }
+
+    pub fn holds(&self) -> Result<Holds> {
+        let pids = self.guest.receiver.pids();
+        let count = |what: &str| -> usize {
+            let of =
+                |pid: &u32| fs::read_dir(format!("/proc/{pid}/{what}")).map_or(0, Iterator::count);
+            pids.iter().map(of).sum()
+        };
+        Ok(Holds {
+            files: count("fd"),
+            threads: count("task"),
+            processes: pids.len(),
+            megabytes: memory_mb(&pids)?,
+        })
+    }
+
+    /// What it holds more than before, after it has stopped playing.
+    pub async fn leaked(&mut self, before: Holds) -> Option<String> {
+        // A refusal means that nothing plays.
+        let _ = self.app.within(Duration::from_secs(2)).pause().await;
+        let until = Instant::now() + Duration::from_secs(8);
+        loop {
+            let more = match self.holds() {
+                Err(why) => Some(why.to_string()),
+                Ok(now) => more(before, now),
+            };
+            if more.is_none() || Instant::now() > until {
+                return more;
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+}
+
+/// A handful of files and threads is what playing takes the first time.
+fn more(before: Holds, now: Holds) -> Option<String> {
+    let grown = |what: &str, before: usize, now: usize, may: usize| {
+        (now > before + may).then(|| format!("{now} {what} instead of {before}"))
+    };
+    grown("processes", before.processes, now.processes, 0)
+        .or_else(|| grown("files", before.files, now.files, 12))
+        .or_else(|| grown("threads", before.threads, now.threads, 6))
+        .or_else(|| {
+            let more = now.megabytes - before.megabytes;
+            (more > MORE_MB).then(|| format!("{more:.1} MB more than before"))
+        })
+}
