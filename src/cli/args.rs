@@ -46,7 +46,7 @@ pub enum Command {
         #[command(flatten)]
         door: Door,
     },
-    /// Sign in by a code typed at spotify.com/pair, without a phone nearby
+    /// Sign in by a code typed at spotify.com/pair
     #[command(after_help = "Exits with 0 when somebody is signed in, with 130 when cancelled.")]
     Pair {
         /// Which one: its name or id, or how that begins
@@ -70,7 +70,7 @@ pub enum Command {
         #[command(flatten)]
         door: Door,
     },
-    /// List the accounts of the household, sign one in, rename or forget it
+    /// List the people of the house, sign in, rename or forget
     Accounts {
         #[command(subcommand)]
         what: Option<Accounts>,

@@ -65,7 +65,7 @@ fn no_secret_is_seen_in_logs_processes_or_answers() {
         assert_eq!(world.hand_over(&found, "alex").await, 202);
         let mut said = seen(&daemon);
         world.sim.drop_access_points();
-        daemon.says("taking playback up").await;
+        daemon.says("over: spotify unreachable").await;
         until("music again", PATIENCE, || kim.state().playing).await;
         let body = world.phone.get_info(&found).await;
         said += &format!("{body:?}");
