@@ -112,7 +112,7 @@ fn a_request_that_hangs_in_mid_track_is_left_for_another() {
             booth.listen(400).await;
             booth.hush().await;
             world.sim.faults().clear();
-            let pieces = stretches(&booth.fifo.capture()[from..], &[source.clone()]);
+            let pieces = stretches(&booth.fifo.capture()[from..], std::slice::from_ref(&source));
             let landed = pieces.iter().any(|piece| {
                 (ms(piece.from) - f64::from(place)).abs() < 50.0 && piece.frames >= frames(300)
             });

@@ -207,9 +207,11 @@ fn listen(mut pipe: File, heard: &Mutex<Heard>, spent: &impl Fn() -> Spent) {
             let block = &block[..count];
             let is_loud = |pair: &[u8]| sample(pair).unsigned_abs() > LOUD.unsigned_abs();
             let loud = block.chunks_exact(2).any(is_loud);
-            let high = block
-                .chunks_exact(4)
-                .fold(false, |high, frame| pitch.is_high(sample(frame)) || high);
+            let mut high = false;
+            for frame in block.chunks_exact(4) {
+                // Every frame counts: the pitch is told from the ones before.
+                high |= pitch.is_high(sample(frame));
+            }
             let gap = heard.last_loud.is_some_and(|last| now - last >= GAP);
             let came = match heard.awaited {
                 Some(Awaited::HighPitch) => high,
