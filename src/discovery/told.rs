@@ -288,7 +288,7 @@ mod tests {
         for expected in ["one", "two", "three"] {
             let heard = tokio::select! {
                 Some(notice) = notices.recv() => notice,
-                () = async { loop { told.flush().await } } => unreachable!(),
+                () = async { loop { told.flush().await } } => unreachable!("a loop without an end"),
             };
             let Notice::Skipped { reason, .. } = heard else {
                 panic!("{heard:?}");

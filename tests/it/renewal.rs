@@ -179,7 +179,7 @@ fn services_that_refuse_for_a_while_are_asked_again_while_the_music_plays() {
 }
 
 #[test]
-fn an_access_point_that_refuses_for_five_seconds_is_asked_at_most_once_a_second() {
+fn an_access_point_that_refuses_for_five_seconds_costs_no_sample_and_no_new_client_token() {
     scenario(async |world| {
         let fifo = fifo();
         let daemon = world.start_on(&fifo);

@@ -134,14 +134,7 @@ impl Seats {
         self.resident = Resident::Refused;
         out.push(Action::Raise(trouble::login_refused(refusal)));
         if let Some(check) = self.check.take() {
-            self.admit(
-                check.ticket,
-                check.login,
-                check.arrival,
-                check.came_ms,
-                now,
-                out,
-            );
+            self.admit_checked(check, now, out);
         }
         // A visitor who may not stay leaves the speaker to its owner.
         if let Some(owner) = self.owner.take() {
@@ -182,14 +175,7 @@ impl Seats {
         out.push(Action::ActiveUser(None));
         out.extend(trouble::OF_ENGINE.map(Action::Clear));
         if let Some(check) = self.check.take() {
-            self.admit(
-                check.ticket,
-                check.login,
-                check.arrival,
-                check.came_ms,
-                now,
-                out,
-            );
+            self.admit_checked(check, now, out);
         }
         out.push(Action::After {
             delay: back_off(attempt, now.dice),
