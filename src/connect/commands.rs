@@ -40,6 +40,7 @@ impl Connect {
             Command::AddToQueue(entry) => self.add_to_queue(entry),
             Command::SetQueue { next } => self.change(|connect| connect.lineup.set_queue(next)),
             Command::UpdateContext(listing) => self.update_context(listing),
+            Command::Sleep(timer) => self.sleep_at(timer),
         };
         let now = self.now.tick_ms;
         self.replies

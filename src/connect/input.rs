@@ -121,6 +121,7 @@ pub enum Command {
         next: Vec<Provided>,
     },
     UpdateContext(Listing),
+    Sleep(SleepTimer),
     /// Nothing that is known here: the endpoint's name.
     Unknown(String),
     /// Known, but it cannot be understood: why.

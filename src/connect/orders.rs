@@ -131,7 +131,7 @@ impl Connect {
         Answer::Yes
     }
 
-    fn sleep_at(&mut self, timer: SleepTimer) -> Answer {
+    pub(super) fn sleep_at(&mut self, timer: SleepTimer) -> Answer {
         self.sleep = match timer {
             SleepTimer::Off => Sleep::Off,
             SleepTimer::EndOfTrack => Sleep::EndOfTrack,

@@ -6,7 +6,8 @@ use super::{
     lineup::{Item, Slot},
 };
 use crate::model::{
-    MAX_NEIGHBOURS, MAX_TOLD, Neighbour, Place, PlayState, Playback, Repeat, Source, Track, Volume,
+    MAX_NEIGHBOURS, MAX_TOLD, Neighbour, Place, PlayState, Playback, Repeat, SleepTimer, Source,
+    Track, Volume,
 };
 
 /// Tracks before the current one that the phone is shown; more overload its web player
@@ -47,6 +48,7 @@ pub struct Shown {
     pub paused: bool,
     pub buffering: bool,
     pub modes: Modes,
+    pub sleep: SleepTimer,
     /// Changes whenever what comes does.
     pub queue_revision: String,
 }
@@ -101,6 +103,7 @@ impl Connect {
             paused: playing && !(self.want_play && self.phase != Phase::Idle),
             buffering: waits || self.phase == Phase::Loading,
             modes: self.lineup.modes(),
+            sleep: self.sleep_timer(),
         }
     }
 

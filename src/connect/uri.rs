@@ -51,6 +51,15 @@ impl Uri {
         }
     }
 
+    /// Spoken word, which is taken up where it was left.
+    pub fn is_episode(&self) -> bool {
+        match &self.0 {
+            Name::Episode(_) => true,
+            Name::Track(_) => false,
+            Name::Other(text) => text.starts_with(EPISODE),
+        }
+    }
+
     pub fn is_local(&self) -> bool {
         matches!(&self.0, Name::Other(text) if text.starts_with("spotify:local:"))
     }

@@ -16,7 +16,7 @@ use tracing::debug;
 use super::{
     connect::Deck,
     current::Current,
-    session,
+    resume, session,
     tracks::{self, Reason, Unopened, Wish},
 };
 use crate::{
@@ -29,7 +29,12 @@ use crate::{
 };
 
 /// A track that was opened, or why not.
-pub type Outcome = (LoadId, Result<Box<tracks::Opened>, Unopened>);
+pub struct Outcome {
+    id: LoadId,
+    opened: Result<Box<tracks::Opened>, Unopened>,
+    /// Where an episode was left, when nobody said where to begin.
+    left_ms: Option<u32>,
+}
 
 /// One track plays and one is prepared; more answers than these are late ones.
 const OUTCOMES: usize = 8;
@@ -177,17 +182,31 @@ impl Loader {
         let asked = uri.to_string();
         let outcomes = self.outcomes.clone();
         let forbidden = self.tools.keys_from_ms.is_some_and(|ms| unix_ms() < ms);
+        let anywhere = position_ms == 0 && uri.is_episode();
         let task = tokio::spawn(async move {
             if !rest.is_zero() {
                 sleep(rest).await;
             }
-            let opened = if forbidden {
-                Err(Unopened::Failed(Failure::KeyRefused { code: None }))
-            } else {
+            let opening = async {
+                if forbidden {
+                    return Err(Unopened::Failed(Failure::KeyRefused { code: None }));
+                }
                 open(&current, &asked, &wish).await.map(Box::new)
             };
+            let left = async {
+                match anywhere {
+                    true => resume::place(&current, &asked).await,
+                    false => None,
+                }
+            };
+            let (opened, left_ms) = tokio::join!(opening, left);
+            let outcome = Outcome {
+                id,
+                opened,
+                left_ms,
+            };
             // Whoever asked has gone when this fails.
-            let _ = outcomes.send((id, opened)).await;
+            let _ = outcomes.send(outcome).await;
         });
         Slot {
             id,
@@ -202,12 +221,16 @@ impl Loader {
     }
 
     /// Takes an opened track, or why it was not; returns what the machine has to hear.
-    pub fn opened(&mut self, (id, opened): Outcome) -> Vec<Heard> {
+    pub fn opened(&mut self, outcome: Outcome) -> Vec<Heard> {
+        let (id, opened) = (outcome.id, outcome.opened);
         let Some(slot) = self.slot(id) else {
             return vec![];
         };
         if !matches!(slot.state, State::Opening { .. }) {
             return vec![];
+        }
+        if slot.begin_ms == 0 {
+            slot.begin_ms = outcome.left_ms.unwrap_or(0);
         }
         let position_ms = slot.begin_ms;
         let opened = match opened {
@@ -252,6 +275,7 @@ impl Loader {
             self.tools.player.order(Order::Next {
                 id,
                 open,
+                position_ms,
                 consecutive,
             });
         }
@@ -278,7 +302,17 @@ impl Loader {
         if let Event::Failed { id, why } = &event {
             return self.failed(*id, why);
         }
-        self.said(event).into_iter().collect()
+        let joined = matches!(event, Event::Joined { .. });
+        let mut heard: Vec<_> = self.said(event).into_iter().collect();
+        if let Some(slot) = self
+            .current
+            .as_ref()
+            .filter(|slot| joined && slot.begin_ms > 0)
+        {
+            let (id, position_ms) = (slot.id, slot.begin_ms);
+            heard.push(Heard::Seeked { id, position_ms });
+        }
+        heard
     }
 
     fn said(&mut self, event: Event) -> Option<Heard> {
@@ -387,6 +421,13 @@ impl Deck for Loader {
         }) = &prepared
         {
             fetch.set_budget(Budget::Playing);
+            // Of an episode the place where it was left is known already.
+            let begin_ms = prepared.as_ref().map_or(0, |slot| slot.begin_ms);
+            let position_ms = if position_ms == 0 {
+                begin_ms
+            } else {
+                position_ms
+            };
             self.tools.player.order(Order::Skip {
                 id,
                 position_ms,

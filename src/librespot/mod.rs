@@ -6,9 +6,11 @@
 
 pub mod connect;
 mod current;
+mod fields;
 mod loader;
 mod pair;
 mod renewal;
+mod resume;
 mod serve;
 mod service;
 mod session;

@@ -17,6 +17,7 @@ use super::{
     current::Holder,
     loader::{Loader, Outcome},
     renewal::{Fresh, Recipe, Renewal},
+    resume::{Bookmarks, Teller},
     session::{self, Failure},
     telltale::Tell,
     wire::Reporter,
@@ -56,6 +57,8 @@ pub(super) struct Stage<'a> {
     /// The session was lost, and connect-state does not know of a new one yet.
     pub interrupted: bool,
     pub desk: Desk<Loader>,
+    pub bookmarks: Bookmarks,
+    pub teller: Teller,
     /// Whether a key was granted or refused last.
     pub keys: Option<bool>,
 }
@@ -232,6 +235,9 @@ impl Stage<'_> {
                     self.desk
                         .deck()
                         .set_album_in_order(in_album_order(&playback));
+                    for bookmark in self.bookmarks.playback(&playback) {
+                        self.teller.tell(bookmark);
+                    }
                     self.reporter.report(&Event::Playback(playback));
                 }
                 News::Raised(condition) => self.reporter.report(&Event::Raised { condition }),

@@ -14,6 +14,7 @@ use super::{
     current::Holder,
     loader::{Loader, Tools},
     renewal::Recipe,
+    resume::{Bookmarks, Teller},
     serve::{Inputs, Stage},
     session::{self, Failure},
     telltale::Tell,
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     connect::{Device, Settings},
     engine::messages::{Command, Event, Start},
-    model::{Condition, ConditionCode, Login, Volume},
+    model::{Condition, ConditionCode, Login, Volume, unix_ms},
     output::{Output, VolumeControl},
     player::{Player, PlayerSettings},
 };
@@ -70,6 +71,8 @@ pub async fn play(
         .map_err(|error| Failure::Lost(error.to_string()))?;
     let mut stage = Stage {
         reporter,
+        bookmarks: Bookmarks::default(),
+        teller: Teller::start(sessions.current()),
         sessions,
         recipe: Recipe {
             config,
@@ -117,7 +120,11 @@ pub async fn play(
         end = stage.serve(&mut inputs) => end,
         never = naming => match never {},
     };
-    leave(stage.desk, output, end.is_ok()).await;
+    if let Some(bookmark) = stage.bookmarks.close(unix_ms()) {
+        stage.teller.tell(bookmark);
+    }
+    let told = stage.teller.finish(LEAVE_LIMIT);
+    tokio::join!(leave(stage.desk, output, end.is_ok()), told);
     end
 }
 

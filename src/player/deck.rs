@@ -138,10 +138,11 @@ impl Deck {
             Order::Next {
                 id,
                 open,
+                position_ms,
                 consecutive,
             } => {
                 self.drop_next();
-                self.next = Some(Track::new(id, open, 0, consecutive));
+                self.next = Some(Track::new(id, open, position_ms, consecutive));
             }
             Order::DropNext => self.drop_next(),
             Order::Play => self.play(),

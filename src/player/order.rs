@@ -44,6 +44,8 @@ pub enum Order {
     Next {
         id: u64,
         open: Opened,
+        /// Where it begins.
+        position_ms: u32,
         /// The next of the same album: never crossfaded.
         consecutive: bool,
     },

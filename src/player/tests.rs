@@ -79,6 +79,7 @@ impl Rig {
         self.player.order(Order::Next {
             id,
             open: opened(title),
+            position_ms: 0,
             consecutive,
         });
     }
@@ -432,6 +433,7 @@ fn a_next_that_cannot_be_played_is_told_early_and_dropped() {
     rig.player.order(Order::Next {
         id: 2,
         open: from(Memory::new(Arc::new(vec![7; 200_000])), "Tune"),
+        position_ms: 0,
         consecutive: false,
     });
     rig.told(|event| matches!(event, Event::Failed { id: 2, .. }));

@@ -48,6 +48,7 @@ fn a_file_holds_two_tracks_as_one_with_a_pause_that_left_no_trace_but_its_fades(
     player.order(Order::Next {
         id: 2,
         open: opened("Tone 7"),
+        position_ms: 0,
         consecutive: false,
     });
     wait(&mut news, |event| *event == Event::Started { id: 1 });

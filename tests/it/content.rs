@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use protobuf::UnknownValueRef;
+use serde_json::{Value, json};
 use spotify_sim::{
-    PlayOptions, SimOptions,
+    LeftAt, PlayOptions, SimOptions,
     catalogue::{Catalogue, Track},
     listen::{Frame, magnitude_at},
 };
@@ -21,6 +23,85 @@ fn purity(heard: &[Frame], channel: usize, hz: f64) -> f64 {
     let samples: Vec<f32> = heard.iter().map(|frame| frame[channel]).collect();
     let power = samples.iter().map(|it| f64::from(it * it)).sum::<f64>() / samples.len() as f64;
     magnitude_at(&samples, hz) / (2.0 * power).sqrt()
+}
+
+#[test]
+fn an_episode_goes_on_where_its_listener_left_it_and_spotify_is_told_where_that_is_now() {
+    scenario(async |world| {
+        let show = world.sim.catalogue().shows[0].clone();
+        let [first, second] = [0, 1].map(|number| show.episodes[number].uri());
+        world.sim.leave("kim", &first, LeftAt::Second(3));
+        world.sim.leave("kim", &second, LeftAt::Second(2));
+        let booth = Booth::open(&world).await;
+        booth.sounds(&show.uri(), PlayOptions::default()).await;
+        let begun = shows(&booth.app, "the first episode", |state| state.playing).await;
+        assert!((3_000..4_500).contains(&begun.position_ms), "{begun:?}");
+        // Something else than what it began with.
+        world.sim.leave("kim", &first, LeftAt::Second(0));
+        let told = || match world.sim.left_at("kim", &first) {
+            Some(LeftAt::Second(second)) => (3..6).contains(&second),
+            _ => false,
+        };
+        booth.hush().await;
+        until("the pause is told", PATIENCE, told).await;
+        // The one that follows was made ready from its own place on.
+        assert_yes(&booth.app.resume().await.expect("an answer"), "resume");
+        let next = shows(&booth.app, "the second episode", |state| {
+            state.playing && state.track_uri == second
+        })
+        .await;
+        assert!((2_000..4_000).contains(&next.position_ms), "{next:?}");
+        let over = || world.sim.left_at("kim", &first) == Some(LeftAt::Finished);
+        until("the first episode is over", PATIENCE, over).await;
+        // Who names a place gets it.
+        let options = PlayOptions {
+            seek_to: Some(1_000),
+            ..PlayOptions::default()
+        };
+        booth.sounds(&show.uri(), options).await;
+        let begun = shows(&booth.app, "the first episode", |state| state.playing).await;
+        assert!((1_000..2_500).contains(&begun.position_ms), "{begun:?}");
+    });
+}
+
+#[test]
+fn a_sleep_timer_set_in_the_phone_is_shown_there_and_ends_the_music() {
+    scenario(async |world| {
+        let booth = Booth::open(&world).await;
+        let album = world.sim.catalogue().titled("Tones").uri();
+        booth.sounds(&album, PlayOptions::default()).await;
+        let set = async |timer: Value| {
+            let command = json!({"endpoint": "set_sleep_timer", "timer_type": timer});
+            booth.app.command(command).await.expect("an answer")
+        };
+        let shown = || {
+            let puts = world.sim.puts("kim");
+            let state = &puts.last().expect("a state").1.device.player_state;
+            let fields = state.special_fields.unknown_fields();
+            match fields.get(38) {
+                Some(UnknownValueRef::LengthDelimited(bytes)) => bytes.to_vec(),
+                _ => Vec::new(),
+            }
+        };
+        assert_yes(&set(json!({"type": "end_of_track"})).await, "end of track");
+        until("the end of the track is shown", PATIENCE, || {
+            shown() == [0x1a, 0]
+        })
+        .await;
+        assert_yes(&set(json!({"type": "clear"})).await, "clear");
+        until("no timer is shown", PATIENCE, || shown().is_empty()).await;
+        assert_yes(
+            &set(json!({"type": "duration", "duration_s": 2})).await,
+            "two seconds",
+        );
+        until("a moment is shown", PATIENCE, || {
+            shown().first() == Some(&0x12)
+        })
+        .await;
+        shows(&booth.app, "a pause", |state| state.paused).await;
+        until("the timer is over", PATIENCE, || shown().is_empty()).await;
+        assert!(!set(json!({"type": "moonrise"})).await.success);
+    });
 }
 
 #[test]

@@ -9,8 +9,9 @@ use serde::{
 };
 use serde_json::{Value, json};
 
-use crate::connect::{
-    Command, Entry, Listing, Options, Origin, Page, Play, Provided, SkipTo, Uid, Uri,
+use crate::{
+    connect::{Command, Entry, Listing, Options, Origin, Page, Play, Provided, SkipTo, Uid, Uri},
+    model::SleepTimer,
 };
 
 use super::translate;
@@ -59,6 +60,10 @@ pub fn command(raw: &Value) -> Command {
             Some(context) => Command::UpdateContext(listing(context)),
             None => malformed("a context"),
         },
+        "set_sleep_timer" => match raw.get("timer_type").and_then(sleep_timer) {
+            Some(timer) => Command::Sleep(timer),
+            None => malformed("a time"),
+        },
         _ => Command::Unknown(endpoint.chars().take(64).collect()),
     }
 }
@@ -95,6 +100,18 @@ fn transfer(raw: &Value) -> Command {
             Command::Transfer(Some(Box::new(transfer)))
         }
         Err(why) => Command::Malformed(why),
+    }
+}
+
+/// As the phone apps send it since 2025 *(go-librespot, issue 366)*.
+fn sleep_timer(raw: &Value) -> Option<SleepTimer> {
+    match text(raw, "type").as_str() {
+        "duration" => number(raw, "duration_s").map(|seconds| SleepTimer::In {
+            ms: u64::from(seconds) * 1_000,
+        }),
+        "end_of_track" => Some(SleepTimer::EndOfTrack),
+        "clear" => Some(SleepTimer::Off),
+        _ => None,
     }
 }
 

@@ -22,6 +22,7 @@
 
 pub mod contexts;
 pub mod json;
+mod newer;
 pub mod pump;
 pub mod put;
 pub mod schedule;

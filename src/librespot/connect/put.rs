@@ -14,7 +14,10 @@ use protobuf::{EnumOrUnknown, MessageField};
 
 use crate::connect::{Provider, PutReason, Shown, ShownTrack};
 
-use super::translate::{IS_AUTOPLAY, IS_QUEUED};
+use super::{
+    newer,
+    translate::{IS_AUTOPLAY, IS_QUEUED},
+};
 
 /// What does not change while the engine lives.
 #[derive(Debug, Clone)]
@@ -86,6 +89,7 @@ fn device_info(shown: &Shown, facts: &Facts) -> DeviceInfo {
             supports_set_options_command: true,
             supported_audio_quality: EnumOrUnknown::new(AudioQuality::VERY_HIGH),
             command_acks: true,
+            special_fields: newer::capabilities(),
             ..Default::default()
         }),
         ..Default::default()
@@ -143,6 +147,7 @@ fn player_state(shown: &Shown) -> PlayerState {
         next_tracks: list(&shown.next),
         session_id: shown.session_id.clone(),
         queue_revision: shown.queue_revision.clone(),
+        special_fields: newer::sleep_timer(shown.sleep),
         ..Default::default()
     }
 }

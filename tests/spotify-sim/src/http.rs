@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::{
     authorize, cdn, connect, dealer,
     faults::{Place, Spoilt, Then},
-    metadata,
+    metadata, resume,
     shared::Shared,
     tokens, users,
 };
@@ -166,6 +166,7 @@ async fn proceed(shared: &Arc<Shared>, place: Place, ask: Ask) -> Answer {
         Place::Cdn => cdn::audio(shared, &ask).await,
         _ if ask.path.starts_with(cdn::IMAGE) => cdn::image(),
         _ if ask.path.starts_with(users::PROFILE) => users::profile(shared, &ask),
+        _ if ask.path.starts_with(resume::SERVICE) => resume::answer(shared, &ask),
         // Statistics, which nobody here reads.
         _ if ask.method == Method::POST => status(StatusCode::OK),
         _ => status(StatusCode::NOT_FOUND),

@@ -55,6 +55,7 @@ mod gate;
 mod http;
 mod line;
 mod metadata;
+mod resume;
 mod shared;
 mod sim;
 mod tls;
@@ -66,5 +67,6 @@ pub use controller::{
 };
 pub use faults::{Fault, Place, Spoilt, Then};
 pub use record::{Entry, Record};
+pub use resume::LeftAt;
 pub use sim::{Sim, SimOptions};
 pub use users::{User, Users};

@@ -12,7 +12,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accesspoint::Links, authorize::Desks, catalogue::Catalogue, cluster::Clusters, dealer::Dealers,
-    faults::Faults, line::Line, record::Record, sim::SimOptions, tokens::Tokens, users::Users,
+    faults::Faults, line::Line, record::Record, resume::Bookmarks, sim::SimOptions, tokens::Tokens,
+    users::Users,
 };
 
 pub(crate) struct Shared {
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub links: Links,
     pub dealers: Dealers,
     pub clusters: Clusters,
+    pub bookmarks: Bookmarks,
     pub pace: Pace,
     /// Bytes of audio files that went out.
     pub sent: AtomicU64,

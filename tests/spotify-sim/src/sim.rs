@@ -29,6 +29,7 @@ use crate::{
     gate::Gate,
     line::Line,
     record::Record,
+    resume::{Bookmarks, LeftAt},
     shared::{Pace, Shared, lock},
     tls,
     tokens::Tokens,
@@ -117,6 +118,7 @@ impl Sim {
             links: Links::default(),
             dealers: Dealers::default(),
             clusters: Clusters::new(),
+            bookmarks: Bookmarks::default(),
             pace: Pace::new(options.cdn_rate),
             sent: AtomicU64::new(0),
             tasks: TaskTracker::new(),
@@ -217,6 +219,16 @@ impl Sim {
     /// device's id.
     pub fn puts(&self, user: &str) -> Vec<(String, PutStateRequest)> {
         self.shared.clusters.with(user, |state| state.puts.clone())
+    }
+
+    /// Where the user left an episode, as far as Spotify was told.
+    pub fn left_at(&self, user: &str, episode: &str) -> Option<LeftAt> {
+        self.shared.bookmarks.get(user, episode)
+    }
+
+    /// The user leaves an episode there, on another device.
+    pub fn leave(&self, user: &str, episode: &str, at: LeftAt) {
+        self.shared.bookmarks.set(user, episode, at);
     }
 
     /// An access token for a login by token (authentication type 3).
