@@ -164,9 +164,10 @@ impl Writer {
             }
             // Wait before taking, so that a skip still catches what is in the queue.
             thread::sleep(pacer.due(Instant::now()));
-            tap.set_delay(self.target.unread() / frame);
+            let unread = self.target.unread() / frame;
+            tap.set_delay(unread);
             let count = tap.fill(&mut block);
-            pacer.took(count);
+            pacer.took(count, unread);
             encode(&block[..count * CHANNELS], self.format, bytes);
         }
     }
