@@ -33,7 +33,9 @@ const SINK_IN: Duration = Duration::from_secs(5);
 fn the_daemon_walks_through_its_life() {
     scenario(async |world| {
         let fifo = Fifo::start(FifoFormat::S16, Pace::RealTime).expect("a FIFO");
-        let daemon = world.start_on(&fifo);
+        // The namespace is the test's own: the port that is the default is free.
+        let http = "[http]\nlisten = \"127.0.0.1:7070\"\n";
+        let daemon = world.start(&world.settings(&format!("{}\n{http}", pipe_to(fifo.path()))));
         daemon.says("is announced").await;
         let found = world.find().await;
         world.info(&found).await;

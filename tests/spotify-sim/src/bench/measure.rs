@@ -106,11 +106,14 @@ pub async fn slower_round(stage: &Stage, binary: &Binary) -> Result<Figures> {
 pub async fn long(stage: &Stage, binary: &Binary, effort: Effort) -> Result<Figures> {
     let mut figures = Figures::default();
     let kind = binary.kind;
-    let (guest, _) = stage.start(binary).await?;
+    let guest = stage.start_unasked(binary).await?;
     tokio::time::sleep(REST).await;
     figures.add(Row::MemoryBefore, kind, memory_mb(&guest.receiver.pids())?);
     let idle = idle(&guest, effort.idle).await?;
     figures.add(Row::WakeUpsBefore, kind, idle);
+    stage.answers(&guest.at).await?;
+    tokio::time::sleep(REST).await;
+    figures.add(Row::MemoryAsked, kind, memory_mb(&guest.receiver.pids())?);
 
     let handoff = stage.hand_over(&guest).await?;
     tokio::time::sleep(REST).await;

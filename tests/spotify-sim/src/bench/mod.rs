@@ -239,7 +239,7 @@ fn report(figures: &Figures, effort: Effort) -> String {
          1. librespot answers before it tries to sign in, siskin afterwards.\n\
          2. Every answer takes 80 ms, audio comes at 400 kB/s (or at 60 kB/s).\n\
          3. At the far end of a FIFO that is read at the speed of a sound card.\n\
-         4. Proportional share (PSS) of all processes; before a handoff siskin is one, then two.\n\
+         4. Proportional share (PSS) of all processes; siskin is one until a phone asks, then two.\n\
          5. After {} s of one track of 264 s at 320 kbit/s, played in real time: siskin gives its\n   \
          FIFO music no faster than it sounds.\n",
         figures.table(),

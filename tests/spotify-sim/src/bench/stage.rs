@@ -15,7 +15,7 @@ use crate::{
     Controller, PlayOptions, Sim, SimOptions,
     catalogue::Album,
     faults::Place,
-    phone::{Found, Info, Login, Phone},
+    phone::{Found, Info, Login, Phone, Watch},
     receiver::{Binary, Launch, Receiver, Sound},
     rigs::Namespace,
 };
@@ -86,27 +86,11 @@ pub fn on_stage<T: Send + 'static>(
 impl Stage {
     /// Starts a receiver and measures how it becomes visible.
     pub async fn start(&self, binary: &Binary) -> Result<(Guest, Birth)> {
-        let ear = self.ear()?;
-        let launch = Launch {
-            name: "Bench".to_owned(),
-            port: free_port()?,
-            sound: Sound::Pipe(ear.path().to_owned()),
-            volume: 100,
-            in_this_environment: false,
-        };
-        let mut watch = self.phone.watch()?;
-        // Its first question is on the wire before there is anybody to answer.
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        let receiver = Receiver::start(binary, &self.sim, &launch)?;
-        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, launch.port));
-        let at = Found::at(at, "/");
-        let mut guest = Guest { receiver, ear, at };
+        let (mut guest, mut watch) = self.launch(binary).await?;
         let started = guest.receiver.started;
         let born = tokio::try_join!(
             async {
-                watch
-                    .until(|found| found.port == launch.port, PATIENCE)
-                    .await?;
+                announced(&mut watch, &guest.at).await?;
                 Result::Ok(started.elapsed())
             },
             async {
@@ -118,6 +102,34 @@ impl Stage {
             Ok((announced, info)) => Ok((guest, Birth { announced, info })),
             Err(why) => Err(guest.explain(&why.to_string()).into()),
         }
+    }
+
+    /// Starts a receiver that nobody has asked anything yet: siskin takes `getInfo` for a sign that
+    /// a phone is about to pick it.
+    pub async fn start_unasked(&self, binary: &Binary) -> Result<Guest> {
+        let (mut guest, mut watch) = self.launch(binary).await?;
+        match announced(&mut watch, &guest.at).await {
+            Ok(()) => Ok(guest),
+            Err(why) => Err(guest.explain(&why.to_string()).into()),
+        }
+    }
+
+    async fn launch(&self, binary: &Binary) -> Result<(Guest, Watch)> {
+        let ear = self.ear()?;
+        let launch = Launch {
+            name: "Bench".to_owned(),
+            port: free_port()?,
+            sound: Sound::Pipe(ear.path().to_owned()),
+            volume: 100,
+            in_this_environment: false,
+        };
+        let watch = self.phone.watch()?;
+        // Its first question is on the wire before there is anybody to answer.
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let receiver = Receiver::start(binary, &self.sim, &launch)?;
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, launch.port));
+        let at = Found::at(at, "/");
+        Ok((Guest { receiver, ear, at }, watch))
     }
 
     fn ear(&self) -> Result<Ear> {
@@ -137,7 +149,7 @@ impl Stage {
     }
 
     /// Asks until the endpoint is there.
-    async fn answers(&self, at: &Found) -> Result<Info> {
+    pub async fn answers(&self, at: &Found) -> Result<Info> {
         let until = Instant::now() + PATIENCE;
         loop {
             match self.phone.get_info(at).await {
@@ -266,4 +278,9 @@ impl Guest {
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     Ok(listener.local_addr()?.port())
+}
+
+async fn announced(watch: &mut Watch, at: &Found) -> Result<()> {
+    watch.until(|found| found.port == at.port, PATIENCE).await?;
+    Ok(())
 }

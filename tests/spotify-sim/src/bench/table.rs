@@ -27,6 +27,7 @@ pub enum Row {
     SeekRequests,
     SlowerFirstSample,
     MemoryBefore,
+    MemoryAsked,
     MemorySignedIn,
     MemoryPlaying,
     MemoryLater,
@@ -41,7 +42,7 @@ pub enum Row {
 pub struct Figures(BTreeMap<(Row, &'static str), Vec<f64>>);
 
 impl Row {
-    const ALL: [Row; 23] = [
+    const ALL: [Row; 24] = [
         Row::Announced,
         Row::Info,
         Row::Answered,
@@ -58,6 +59,7 @@ impl Row {
         Row::SeekRequests,
         Row::SlowerFirstSample,
         Row::MemoryBefore,
+        Row::MemoryAsked,
         Row::MemorySignedIn,
         Row::MemoryPlaying,
         Row::MemoryLater,
@@ -86,6 +88,7 @@ impl Row {
             Row::SlowFirstSample => ("slow line (2): play → first sample", "ms", 0),
             Row::Silence => ("pause → silence (3)", "ms", 0),
             Row::MemoryBefore => ("memory (4) before a handoff", "MB", 1),
+            Row::MemoryAsked => ("memory, a phone has asked `getInfo`", "MB", 1),
             Row::MemorySignedIn => ("memory, signed in", "MB", 1),
             Row::MemoryPlaying => ("memory, playing", "MB", 1),
             Row::MemoryLater => ("memory, at the end of the music (5)", "MB", 1),
