@@ -45,6 +45,8 @@ fn an_episode_goes_on_where_its_listener_left_it_and_spotify_is_told_where_that_
         booth.hush().await;
         until("the pause is told", PATIENCE, told).await;
         // The one that follows was made ready from its own place on.
+        let end = show.episodes[0].duration_ms() - 2_000;
+        assert_yes(&booth.app.seek(end).await.expect("an answer"), "seek");
         assert_yes(&booth.app.resume().await.expect("an answer"), "resume");
         let next = shows(&booth.app, "the second episode", |state| {
             state.playing && state.track_uri == second

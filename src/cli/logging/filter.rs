@@ -28,8 +28,9 @@ pub(super) fn most_for_bridge(wanted: LogLevel) -> log::LevelFilter {
 }
 
 fn others(wanted: LogLevel, target: &str) -> Level {
-    // Each skipped interface and each late answer is an error to it; ours tells what matters.
-    let is_noisy = belongs_to(target, "mdns_sd");
+    // Each skipped interface and each late answer is an error to the one, and each jump within an
+    // MP3 to the other; ours tells what matters.
+    let is_noisy = belongs_to(target, "mdns_sd") || target.starts_with("symphonia_");
     // It names the user who signed in, at `info`.
     let is_indiscreet = belongs_to(target, "librespot_core::session");
     match wanted {
