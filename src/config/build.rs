@@ -71,6 +71,7 @@ pub(super) fn build(
         names: daemon.get("http.names", check::host_names),
         origins: daemon.get("http.origins", check::origins),
     };
+    let mpris = daemon.get("mpris.bus", check::mpris);
     let account_key_file = daemon.get("account_key_file", check::path);
     let mut groups = vec![daemon.group];
 
@@ -117,6 +118,7 @@ pub(super) fn build(
         state_dir,
         socket,
         http,
+        mpris,
         account_key_file,
     };
     (config, Explained { groups })

@@ -11,7 +11,7 @@ use url::Url;
 use super::{
     household::Guests,
     settings::{
-        Autoplay, Bitrate, Curve, LogLevel, Normalisation, NormalisationMethod, Offer,
+        Autoplay, Bitrate, Curve, LogLevel, Mpris, Normalisation, NormalisationMethod, Offer,
         SampleFormat, Socket,
     },
     value::{Fault, Value},
@@ -286,6 +286,17 @@ pub(super) fn listen(given: &Value) -> Result<Option<SocketAddr>, Fault> {
         let help = r#"use "127.0.0.1:7070", "0.0.0.0:7070" for the whole network, or "none""#;
         Fault::new(format!("is {given}, which is no address with a port"), help)
     })
+}
+
+pub(super) fn mpris(given: &Value) -> Result<Mpris, Fault> {
+    choice(
+        given,
+        &[
+            ("off", Mpris::Off),
+            ("session", Mpris::Session),
+            ("system", Mpris::System),
+        ],
+    )
 }
 
 pub(super) fn host_names(given: &Value) -> Result<Vec<String>, Fault> {

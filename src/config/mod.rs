@@ -30,7 +30,7 @@ pub use household::{ForAccount, Guests, Household, QuietHours};
 pub use layers::{Flag, Request, Surroundings};
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Audio, Autoplay, Bitrate, Config, Curve, Http, LogLevel, Network, Normalisation,
+    Audio, Autoplay, Bitrate, Config, Curve, Http, LogLevel, Mpris, Network, Normalisation,
     NormalisationMethod, Offer, Output, Pairing, SampleFormat, Socket, Speaker, VolumeSettings,
 };
 pub use value::Origin;

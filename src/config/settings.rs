@@ -23,6 +23,18 @@ pub struct Config {
     pub account_key_file: Option<PathBuf>,
     pub socket: Socket,
     pub http: Http,
+    pub mpris: Mpris,
+}
+
+/// On which D-Bus the speakers are media players (MPRIS).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mpris {
+    #[default]
+    Off,
+    /// Of the person who is logged in.
+    Session,
+    /// Of the machine.
+    System,
 }
 
 /// Where other programs ask the daemon.

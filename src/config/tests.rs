@@ -68,6 +68,7 @@ fn defaults() -> Config {
         state_dir: None,
         socket: Socket::Usual,
         http: Http::default(),
+        mpris: Mpris::default(),
         account_key_file: None,
     }
 }

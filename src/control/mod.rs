@@ -1,9 +1,11 @@
 //! The surfaces through which people and programs ask the house and give it orders.
 //!
 //! Each is one folder here, holds only a [`crate::bus::Bus`], and knows nothing of speakers, engines
-//! or discovery. Today there is one: [`http`], on a Unix socket.
+//! or discovery: [`http`], on a Unix socket and over TCP, and `mpris`, on D-Bus.
 
 pub mod http;
+#[cfg(feature = "mpris")]
+pub mod mpris;
 
 use crate::model::{Condition, ConditionCode};
 

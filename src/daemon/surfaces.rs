@@ -15,6 +15,9 @@ use crate::{
     model::{Condition, ConditionCode, Secret},
 };
 
+#[cfg(feature = "mpris")]
+use crate::control::mpris::Mpris;
+
 pub struct Surfaces {
     bus: Bus,
     notices: mpsc::Sender<Notice>,
@@ -22,6 +25,9 @@ pub struct Surfaces {
     socket: Option<(PathBuf, Http)>,
     /// As configured; `None` there while it cannot be served.
     tcp: Option<(config::Http, Option<Http>)>,
+    /// On D-Bus, as configured.
+    #[cfg(feature = "mpris")]
+    mpris: Option<(config::Mpris, Mpris)>,
 }
 
 impl Surfaces {
@@ -31,6 +37,8 @@ impl Surfaces {
             notices,
             socket: None,
             tcp: None,
+            #[cfg(feature = "mpris")]
+            mpris: None,
         };
         surfaces.change(config).await;
         surfaces
@@ -59,7 +67,35 @@ impl Surfaces {
             let http = self.listen(config).await;
             self.tcp = Some((config.http.clone(), http));
         }
+        self.change_mpris(config.mpris, &mut moved).await;
         moved
+    }
+
+    #[cfg(feature = "mpris")]
+    async fn change_mpris(&mut self, wanted: config::Mpris, moved: &mut Vec<ConditionCode>) {
+        let now = self
+            .mpris
+            .as_ref()
+            .map_or(config::Mpris::Off, |(at, _)| *at);
+        if now == wanted {
+            return;
+        }
+        moved.push(ConditionCode::NoMpris);
+        if let Some((_, mpris)) = self.mpris.take() {
+            mpris.stop().await;
+        }
+        if wanted != config::Mpris::Off {
+            let (bus, notices) = (self.bus.clone(), self.notices.clone());
+            self.mpris = Some((wanted, Mpris::start(wanted, bus, notices)));
+        }
+    }
+
+    #[cfg(not(feature = "mpris"))]
+    async fn change_mpris(&mut self, wanted: config::Mpris, moved: &mut Vec<ConditionCode>) {
+        moved.push(ConditionCode::NoMpris);
+        if wanted != config::Mpris::Off {
+            let _ = self.notices.try_send(Notice::Raised(no_mpris()));
+        }
     }
 
     async fn listen(&self, config: &Config) -> Option<Http> {
@@ -80,6 +116,10 @@ impl Surfaces {
     }
 
     pub async fn close(&mut self) {
+        #[cfg(feature = "mpris")]
+        if let Some((_, mpris)) = self.mpris.take() {
+            mpris.stop().await;
+        }
         if let Some((_, http)) = self.socket.take() {
             http.stop().await;
         }
@@ -98,6 +138,16 @@ fn guard(token: Secret, http: &config::Http) -> Guard {
         names.extend([first.to_owned(), format!("{first}.local"), own.to_string()]);
     }
     Guard::new(token, &names, &http.origins)
+}
+
+#[cfg(not(feature = "mpris"))]
+fn no_mpris() -> Condition {
+    Condition::new(
+        ConditionCode::NoMpris,
+        "siskin is not on D-Bus, so MPRIS does not work",
+        "this siskin was built without it",
+        "build it with the feature mpris, or set mpris.bus to \"off\"",
+    )
 }
 
 fn no_token(error: &io::Error) -> Condition {

@@ -72,6 +72,8 @@ pub enum ConditionCode {
     NoSocket,
     /// The same for the address that we are to listen at.
     NoHttp,
+    /// The speakers cannot be put on D-Bus.
+    NoMpris,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -93,7 +95,8 @@ impl ConditionCode {
             | Self::StateRepaired
             | Self::StreamTaken
             | Self::NoSocket
-            | Self::NoHttp => Severity::Notice,
+            | Self::NoHttp
+            | Self::NoMpris => Severity::Notice,
             _ => Severity::Trouble,
         }
     }
@@ -126,6 +129,7 @@ impl ConditionCode {
             Self::ConfigRejected => "config_rejected",
             Self::NoSocket => "no_socket",
             Self::NoHttp => "no_http",
+            Self::NoMpris => "no_mpris",
         }
     }
 }

@@ -98,6 +98,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("toml", &["config"]),
     ("sd_notify", &["daemon"]),
     ("chrono", &["model/moment"]),
+    ("zbus", &["control/mpris"]),
     ("chacha20poly1305", &["accounts/seal"]),
 ];
 
