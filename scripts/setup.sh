@@ -5,6 +5,7 @@ set -eu
 
 build="gcc libc6-dev pkg-config libasound2-dev ca-certificates"
 tests="alsa-utils libasound2-plugins pulseaudio pulseaudio-utils iproute2 systemd util-linux procps"
+tests="$tests mosquitto mosquitto-clients"
 
 packages=$build
 if [ "${1:-build}" = test ]; then

@@ -8,6 +8,7 @@ use super::{
     file::{Section, Table},
     household::{self, ForAccount, Household},
     layers::Layers,
+    mqtt::{self, Mqtt},
     problem::Problem,
     schema::{self, Scope},
     settings::{
@@ -71,6 +72,7 @@ pub(super) fn build(
         names: daemon.get("http.names", check::host_names),
         origins: daemon.get("http.origins", check::origins),
     };
+    let mqtt = daemon.mqtt(default_name);
     let account_key_file = daemon.get("account_key_file", check::path);
     let mut groups = vec![daemon.group];
 
@@ -117,6 +119,7 @@ pub(super) fn build(
         state_dir,
         socket,
         http,
+        mqtt,
         account_key_file,
     };
     (config, Explained { groups })
@@ -162,7 +165,11 @@ impl<'a> Lookup<'a> {
     fn take<T>(&mut self, path: &'static str, value: Value, check: Check<T>) -> T {
         let checked = check(&value);
         let place = value.origin.clone();
-        self.group.entries.push((path, value));
+        let mut shown = value;
+        if schema::SECRETS.contains(&path) && shown.text() != Ok("") {
+            shown.raw = Raw::Text("***".to_owned());
+        }
+        self.group.entries.push((path, shown));
         checked.unwrap_or_else(|fault| {
             self.problems.push(Problem::new(
                 fault.within.unwrap_or(place),
@@ -188,6 +195,36 @@ impl<'a> Lookup<'a> {
             proxy: self.get("network.proxy", check::proxy),
             ap_port: self.get("network.ap_port", check::ap_port),
         }
+    }
+
+    fn mqtt(&mut self, default_name: &str) -> Mqtt {
+        let node = self.get("mqtt.node", mqtt::node);
+        let mqtt = Mqtt {
+            broker: self.get("mqtt.broker", mqtt::broker),
+            version: self.get("mqtt.version", mqtt::version),
+            user: self.get("mqtt.user", check::text),
+            password: self.get("mqtt.password", mqtt::password),
+            password_file: self.get("mqtt.password_file", check::path),
+            ca_file: self.get("mqtt.ca_file", check::path),
+            node: node.unwrap_or_else(|| mqtt::node_of(default_name)),
+            prefix: self.get("mqtt.prefix", mqtt::prefix),
+            discovery_prefix: self.get("mqtt.discovery_prefix", mqtt::discovery_prefix),
+        };
+        let place = |path: &str| self.find(path).map(|(_, value)| value.origin.clone());
+        if mqtt.password.is_some()
+            && mqtt.password_file.is_some()
+            && let Some(place) = place("mqtt.password_file")
+        {
+            let what = "mqtt.password_file and mqtt.password are both set";
+            self.wrong(&place, what, "take one of the two out; a file is safer");
+        } else if (mqtt.password.is_some() || mqtt.password_file.is_some())
+            && mqtt.user.is_none()
+            && let Some(place) = place("mqtt.password").or_else(|| place("mqtt.password_file"))
+        {
+            let what = "there is a password for the broker, and no mqtt.user";
+            self.wrong(&place, what, "set mqtt.user, too");
+        }
+        mqtt
     }
 
     fn speaker(&mut self, id: String, default_name: &str) -> Speaker {

@@ -1,6 +1,9 @@
 //! What a reload has to do: the difference between two configurations, as data.
 
-use super::settings::{Config, Http, LogLevel, Network, Pairing, Socket, Speaker, VolumeSettings};
+use super::{
+    mqtt::Mqtt,
+    settings::{Config, Http, LogLevel, Network, Pairing, Socket, Speaker, VolumeSettings},
+};
 
 /// One thing that is different now.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +21,8 @@ pub enum Change {
     Socket(Socket),
     /// The same over TCP.
     Http(Http),
+    /// The way to the broker.
+    Mqtt(Box<Mqtt>),
     Added(Box<Speaker>),
     Removed {
         id: String,
@@ -66,7 +71,8 @@ impl Change {
             | Self::FirstLevel(_)
             | Self::Household(_)
             | Self::Socket(_)
-            | Self::Http(_) => Effort::AtOnce,
+            | Self::Http(_)
+            | Self::Mqtt(_) => Effort::AtOnce,
             Self::Announcement(_) | Self::Port { .. } => Effort::Announce,
             // The engine tells Spotify name, kind and volume steps when it signs in.
             Self::Name { .. }
@@ -91,7 +97,8 @@ impl Change {
             | Self::WayToSpotify(_)
             | Self::StateDir
             | Self::Socket(_)
-            | Self::Http(_) => None,
+            | Self::Http(_)
+            | Self::Mqtt(_) => None,
             Self::Removed { id } | Self::Name { id, .. } | Self::Port { id, .. } => Some(id),
             Self::Added(speaker)
             | Self::DeviceType(speaker)
@@ -134,6 +141,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     }
     if old.http != new.http {
         changes.push(Change::Http(new.http.clone()));
+    }
+    if old.mqtt != new.mqtt {
+        changes.push(Change::Mqtt(Box::new(new.mqtt.clone())));
     }
     network(&old.network, &new.network, &mut changes);
     for gone in &old.speakers {

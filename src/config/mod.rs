@@ -14,6 +14,7 @@ mod diff;
 mod file;
 mod household;
 mod layers;
+mod mqtt;
 mod problem;
 mod schema;
 mod settings;
@@ -28,6 +29,7 @@ pub use build::Explained;
 pub use diff::{Change, Effort, diff};
 pub use household::{ForAccount, Guests, Household, QuietHours};
 pub use layers::{Flag, Request, Surroundings};
+pub use mqtt::{Broker, Mqtt, MqttVersion};
 pub use problem::{Problem, Problems};
 pub use settings::{
     Audio, Autoplay, Bitrate, Config, Curve, Http, LogLevel, Network, Normalisation,

@@ -66,6 +66,15 @@ pub(super) const KEYS: &[Key] = &[
     whole_daemon("http.listen", r#""127.0.0.1:7070""#),
     whole_daemon("http.names", "[]"),
     whole_daemon("http.origins", "[]"),
+    whole_daemon("mqtt.broker", r#""""#),
+    whole_daemon("mqtt.version", r#""3.1.1""#),
+    whole_daemon("mqtt.user", r#""""#),
+    whole_daemon("mqtt.password", r#""""#),
+    whole_daemon("mqtt.password_file", r#""""#),
+    whole_daemon("mqtt.ca_file", r#""""#),
+    whole_daemon("mqtt.node", r#""""#),
+    whole_daemon("mqtt.prefix", r#""siskin""#),
+    whole_daemon("mqtt.discovery_prefix", r#""homeassistant""#),
     whole_daemon("network.allow", "[]"),
     whole_daemon("network.deny", "[]"),
     whole_daemon("network.ipv6", "false"),
@@ -79,6 +88,9 @@ pub(super) const KEYS: &[Key] = &[
     whole_daemon("network.proxy", r#""""#),
     whole_daemon("network.ap_port", "0"),
 ];
+
+/// Keys whose values are never shown.
+pub(super) const SECRETS: &[&str] = &["mqtt.password"];
 
 /// The one key that only `[[speaker]]` has.
 pub(super) const ID: &str = "id";

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::household::Household;
+use super::{household::Household, mqtt::Mqtt};
 use crate::model::{DeviceType, Percent};
 
 /// Everything the daemon needs to know. `speakers` is never empty.
@@ -23,6 +23,7 @@ pub struct Config {
     pub account_key_file: Option<PathBuf>,
     pub socket: Socket,
     pub http: Http,
+    pub mqtt: Mqtt,
 }
 
 /// Where other programs ask the daemon.

@@ -68,6 +68,10 @@ fn defaults() -> Config {
         state_dir: None,
         socket: Socket::Usual,
         http: Http::default(),
+        mqtt: Mqtt {
+            node: "kitchen".into(),
+            ..Mqtt::default()
+        },
         account_key_file: None,
     }
 }

@@ -4,6 +4,8 @@
 //! or discovery. Today there is one: [`http`], on a Unix socket.
 
 pub mod http;
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
 
 use crate::model::{Condition, ConditionCode};
 

@@ -5,6 +5,8 @@ use std::{io, path::PathBuf};
 use tokio::sync::mpsc;
 
 use super::{places, token};
+#[cfg(feature = "mqtt")]
+use crate::control::mqtt::{End, Mqtt};
 use crate::{
     bus::Bus,
     config::{self, Config},
@@ -22,6 +24,9 @@ pub struct Surfaces {
     socket: Option<(PathBuf, Http)>,
     /// As configured; `None` there while it cannot be served.
     tcp: Option<(config::Http, Option<Http>)>,
+    /// As configured; `None` there while it is off.
+    #[cfg(feature = "mqtt")]
+    mqtt: Option<(config::Mqtt, Option<Mqtt>)>,
 }
 
 impl Surfaces {
@@ -31,6 +36,8 @@ impl Surfaces {
             notices,
             socket: None,
             tcp: None,
+            #[cfg(feature = "mqtt")]
+            mqtt: None,
         };
         surfaces.change(config).await;
         surfaces
@@ -59,7 +66,36 @@ impl Surfaces {
             let http = self.listen(config).await;
             self.tcp = Some((config.http.clone(), http));
         }
+        self.change_mqtt(config, &mut moved).await;
         moved
+    }
+
+    #[cfg(feature = "mqtt")]
+    async fn change_mqtt(&mut self, config: &Config, moved: &mut Vec<ConditionCode>) {
+        let wanted = &config.mqtt;
+        if self.mqtt.as_ref().map(|(old, _)| old) == Some(wanted) {
+            return;
+        }
+        moved.extend([ConditionCode::MqttUnreachable, ConditionCode::MqttRefused]);
+        if let Some((old, Some(mqtt))) = self.mqtt.take() {
+            let stays = old.broker == wanted.broker
+                && (&old.node, &old.prefix) == (&wanted.node, &wanted.prefix)
+                && old.discovery_prefix == wanted.discovery_prefix;
+            mqtt.stop(if stays { End::Leave } else { End::Forget })
+                .await;
+        }
+        let mqtt = wanted.broker.clone().map(|broker| {
+            let (bus, notices) = (self.bus.clone(), self.notices.clone());
+            Mqtt::start(wanted.clone(), broker, bus, notices)
+        });
+        self.mqtt = Some((wanted.clone(), mqtt));
+    }
+
+    #[cfg(not(feature = "mqtt"))]
+    async fn change_mqtt(&mut self, config: &Config, _: &mut Vec<ConditionCode>) {
+        if config.mqtt.broker.is_some() {
+            tracing::warn!("mqtt.broker is set, but this siskin was built without MQTT");
+        }
     }
 
     async fn listen(&self, config: &Config) -> Option<Http> {
@@ -80,6 +116,10 @@ impl Surfaces {
     }
 
     pub async fn close(&mut self) {
+        #[cfg(feature = "mqtt")]
+        if let Some((_, Some(mqtt))) = self.mqtt.take() {
+            mqtt.stop(End::Leave).await;
+        }
         if let Some((_, http)) = self.socket.take() {
             http.stop().await;
         }

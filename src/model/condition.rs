@@ -72,6 +72,10 @@ pub enum ConditionCode {
     NoSocket,
     /// The same for the address that we are to listen at.
     NoHttp,
+    /// The MQTT broker of the house cannot be reached; trying again.
+    MqttUnreachable,
+    /// The same broker is there and does not let us in, or not everywhere.
+    MqttRefused,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -93,7 +97,9 @@ impl ConditionCode {
             | Self::StateRepaired
             | Self::StreamTaken
             | Self::NoSocket
-            | Self::NoHttp => Severity::Notice,
+            | Self::NoHttp
+            | Self::MqttUnreachable
+            | Self::MqttRefused => Severity::Notice,
             _ => Severity::Trouble,
         }
     }
@@ -126,6 +132,8 @@ impl ConditionCode {
             Self::ConfigRejected => "config_rejected",
             Self::NoSocket => "no_socket",
             Self::NoHttp => "no_http",
+            Self::MqttUnreachable => "mqtt_unreachable",
+            Self::MqttRefused => "mqtt_refused",
         }
     }
 }

@@ -86,6 +86,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
         "http_body_util",
         &["control", "discovery/endpoint", "cli/client", "librespot"],
     ),
+    ("rumqttc", &["control/mqtt"]),
     ("subtle", &["control/http/guard"]),
     ("oauth2", &["librespot/pair"]),
     ("qrcode", &["cli/pair/show"]),
