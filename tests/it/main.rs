@@ -3,6 +3,7 @@
 mod accounts_command;
 mod ask;
 mod booth;
+mod broker;
 mod card;
 mod command_line;
 mod content;
@@ -16,6 +17,7 @@ mod house;
 mod household;
 mod http;
 mod lan;
+mod mqtt;
 mod network;
 mod orders;
 mod pairing;
