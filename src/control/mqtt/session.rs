@@ -142,9 +142,13 @@ impl<'a> Session<'a> {
         for topic in old.keys().filter(|topic| !new.contains_key(*topic)) {
             self.publish(topic.clone(), String::new());
         }
-        for (topic, payload) in &new {
-            if old.get(topic) != Some(payload) {
-                self.publish(topic.clone(), payload.clone());
+        // Who wakes up because it plays now finds what it is.
+        let is_last = |topic: &str| topic.ends_with("/state") || topic.ends_with("/playing");
+        for last in [false, true] {
+            for (topic, payload) in &new {
+                if is_last(topic) == last && old.get(topic) != Some(payload) {
+                    self.publish(topic.clone(), payload.clone());
+                }
             }
         }
         self.told = new;
