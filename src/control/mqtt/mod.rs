@@ -37,8 +37,8 @@ use crate::{
 const SLOWEST: Duration = Duration::from_secs(30);
 /// A connection that held for so long was one: the next attempt is the first again.
 const HELD: Duration = Duration::from_secs(10);
-/// Its own farewell is shorter.
-const CLOSING: Duration = Duration::from_millis(1_200);
+/// For the end of the task, after its last words.
+const CLOSING: Duration = Duration::from_millis(200);
 
 /// What becomes of that which stands on the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,16 @@ pub enum End {
     Leave,
     /// It is taken away: we shall not come back there.
     Forget,
+}
+
+impl End {
+    /// For the last words. A daemon that stops has other things to do, and there is the will.
+    fn patience(self) -> Duration {
+        match self {
+            Self::Leave => Duration::from_millis(400),
+            Self::Forget => Duration::from_secs(2),
+        }
+    }
 }
 
 /// The surface while it runs. Dropped without [`Mqtt::stop`], it leaves.
@@ -77,7 +87,8 @@ impl Mqtt {
 
     pub async fn stop(mut self, end: End) {
         let _ = self.stop.send(end);
-        if timeout(CLOSING, &mut self.task).await.is_err() {
+        let limit = end.patience() + CLOSING;
+        if timeout(limit, &mut self.task).await.is_err() {
             warn!("the connection to the MQTT broker did not end in order");
             self.task.abort();
         }

@@ -29,8 +29,6 @@ use crate::{
 
 /// How long is looked for what an earlier siskin of our name left behind.
 const SWEEP: Duration = Duration::from_secs(3);
-/// For the last words.
-const FAREWELL: Duration = Duration::from_millis(800);
 /// Wishes of one speaker that may wait.
 const WISHES: usize = 16;
 /// What may wait for the line beside the state, whose topics are counted. More is left out.
@@ -286,7 +284,7 @@ impl<'a> Session<'a> {
                 self.publish(self.tree.availability(), String::new());
             }
         }
-        let limit = Instant::now() + FAREWELL;
+        let limit = Instant::now() + end.patience();
         let said = async {
             while !self.waiting.is_empty() || self.delivered < self.mouth.handed {
                 tokio::select! {
