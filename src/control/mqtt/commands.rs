@@ -210,6 +210,8 @@ fn invalid(what: impl Into<String>, help: impl Into<String>) -> Unable {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const TRACK: &str = "spotify:track:4uLU6hMCjMI75M1A2tKUQC";
@@ -331,5 +333,26 @@ mod tests {
             assert!(!unable.message.is_empty() && !unable.help.is_empty());
         }
         assert!(wish("volume", &[0xff, 0xfe]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_published_is_a_wish_within_its_limits_or_is_answered(
+            command in "play|seek|volume|mute|shuffle|repeat|load|queue|sleep|\\PC{0,8}",
+            payload in prop_oneof![
+                "[+-]?[0-9]{1,20}(\\.[0-9])?".prop_map(String::into_bytes),
+                "\\PC{0,40}".prop_map(String::into_bytes),
+                prop::collection::vec(any::<u8>(), 0..40),
+            ],
+        ) {
+            match wish(&command, &payload) {
+                Ok(Transport::VolumeBy { points }) => prop_assert!((-100..=100).contains(&points)),
+                Ok(Transport::Sleep(SleepTimer::In { ms })) => {
+                    prop_assert!((1_000..=86_400_000).contains(&ms));
+                }
+                Ok(_) => {}
+                Err(unable) => prop_assert_eq!(unable.code, Reason::Invalid),
+            }
+        }
     }
 }
