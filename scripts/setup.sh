@@ -4,7 +4,7 @@
 set -eu
 
 build="gcc libc6-dev pkg-config libasound2-dev ca-certificates"
-tests="alsa-utils libasound2-plugins pulseaudio pulseaudio-utils iproute2 systemd util-linux procps"
+tests="alsa-utils libasound2-plugins pulseaudio pulseaudio-utils iproute2 systemd util-linux procps shellcheck python3-prometheus-client"
 
 packages=$build
 if [ "${1:-build}" = test ]; then

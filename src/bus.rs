@@ -8,7 +8,11 @@
 //! if it has something to tell, an arm in `daemon/clerk.rs` that carries it out, and a route in
 //! `control/http` (see there).
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 use tokio::{
@@ -16,7 +20,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::model::{Account, House, Obstacle, Pairing, Secret, Transport, Unmet, Way, unix_ms};
+use crate::{
+    model::{Account, House, Measures, Obstacle, Pairing, Secret, Transport, Unmet, Way, unix_ms},
+    tally::Tally,
+};
 
 /// Orders that may wait for the daemon; more wait at their senders, within their limits.
 const WAITING: usize = 16;
@@ -42,6 +49,10 @@ pub enum Order {
     CancelPairing { speaker: String },
     /// Something is to play, or to play otherwise.
     Transport { speaker: String, wish: Transport },
+    /// Music that is held for hooks may be heard.
+    LetPlay { speaker: String },
+    /// What every engine that plays measures of itself.
+    Measure,
 }
 
 /// What an order came to.
@@ -50,6 +61,8 @@ pub enum Answer {
     Done,
     Accounts(Vec<Account>),
     Pairing(Pairing),
+    /// By the id of the speaker; those that did not answer are left out.
+    Measures(Vec<(String, Measures)>),
 }
 
 /// Why an order has not taken effect. What was there before still is.
@@ -90,6 +103,25 @@ pub enum Reason {
     Unavailable,
 }
 
+impl Reason {
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::UnknownSpeaker => "unknown_speaker",
+            Self::UnknownAccount => "unknown_account",
+            Self::NoPairing => "no_pairing",
+            Self::NotActive => "not_active",
+            Self::NobodySignedIn => "nobody_signed_in",
+            Self::Unplayable => "unplayable",
+            Self::Invalid => "invalid",
+            Self::Conflict => "conflict",
+            Self::Refused => "refused",
+            Self::Broken => "broken",
+            Self::TimedOut => "timed_out",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
 impl Order {
     /// How long it may take until it has taken effect.
     pub fn limit(&self) -> Duration {
@@ -99,6 +131,7 @@ impl Order {
             Self::ForgetAccount { .. } => Duration::from_secs(10),
             // The engine's own limit is 2.5 s.
             Self::Transport { .. } => Duration::from_secs(3),
+            Self::Measure | Self::LetPlay { .. } => Duration::from_secs(1),
             Self::Accounts
             | Self::RenameAccount { .. }
             | Self::Pair { .. }
@@ -181,6 +214,7 @@ pub struct Bus {
     born_ms: i64,
     house: watch::Receiver<Arc<House>>,
     orders: mpsc::Sender<Asked>,
+    tally: Tally,
 }
 
 /// The daemon's end.
@@ -211,6 +245,7 @@ pub fn open() -> (Bus, Desk) {
         born_ms,
         house,
         orders,
+        tally: Tally::default(),
     };
     (bus, desk)
 }
@@ -231,6 +266,11 @@ impl Bus {
         self.born_ms
     }
 
+    /// What is counted of this daemon.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// Waits for a state that this handle has not seen here. `None`: the daemon stops.
     pub async fn changed(&mut self) -> Option<Arc<House>> {
         self.house.changed().await.ok()?;
@@ -242,6 +282,22 @@ impl Bus {
     /// # Errors
     /// Why it has not.
     pub async fn order(&self, order: Order) -> Result<Answer, Unable> {
+        let what = match &order {
+            Order::Transport { wish, .. } => Some(wish.key()),
+            _ => None,
+        };
+        let begun = Instant::now();
+        let result = self.give(order).await;
+        if let Some(what) = what {
+            match &result {
+                Ok(_) => self.tally.order(what, begun.elapsed()),
+                Err(unable) => self.tally.refused(unable.code.key()),
+            }
+        }
+        result
+    }
+
+    async fn give(&self, order: Order) -> Result<Answer, Unable> {
         let limit = order.limit();
         let (answer, answered) = oneshot::channel();
         let carried_out = async {

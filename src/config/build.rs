@@ -6,12 +6,14 @@ use super::{
     check::{self, Kind},
     clash::{Origins, clashes},
     file::{Section, Table},
+    hooks::{self, Hook, Occasion},
     household::{self, ForAccount, Household},
     layers::Layers,
     problem::Problem,
     schema::{self, Scope},
     settings::{
-        Audio, Config, Http, Network, Output, Pairing, SampleFormat, Speaker, VolumeSettings,
+        Audio, Config, Http, Metadata, Network, Output, Pairing, SampleFormat, Speaker,
+        VolumeSettings,
     },
     value::{Fault, Origin, Raw, Value},
 };
@@ -37,6 +39,7 @@ impl fmt::Display for Explained {
                 Scope::Top => {}
                 Scope::Speaker => writeln!(out, "\n# speaker {}", group.title)?,
                 Scope::Account => writeln!(out, "\n# account {}", group.title)?,
+                Scope::Hook => writeln!(out, "\n# hook {}", group.title)?,
             }
             for (name, path) in schema::names(group.scope) {
                 if let Some((_, value)) = group.entries.iter().find(|(known, _)| *known == path) {
@@ -76,9 +79,11 @@ pub(super) fn build(
 
     let mut speakers = Vec::new();
     let mut places = Vec::new();
+    let mut metadata = Vec::new();
     if file.speakers.is_empty() {
         let mut lookup = Lookup::new(common.to_vec(), problems);
         speakers.push(lookup.speaker("main".to_owned(), default_name));
+        metadata.extend(lookup.metadata("main", &[]));
         places.push(lookup.origins());
         groups[0].entries.extend(lookup.group.entries);
     }
@@ -87,6 +92,7 @@ pub(super) fn build(
         let mut lookup = Lookup::new(order, problems);
         let id = lookup.id(section, index + 1);
         speakers.push(lookup.speaker(id.clone(), default_name));
+        metadata.extend(lookup.metadata(&id, &metadata));
         let mut origins = lookup.origins();
         origins.section = Some(section.origin.clone());
         places.push(origins);
@@ -108,6 +114,14 @@ pub(super) fn build(
             speaker.household.accounts.push(account.clone());
         }
     }
+    let mut hooks = Vec::new();
+    for (index, section) in file.hooks.iter().enumerate() {
+        let mut lookup = Lookup::new(vec![&section.values], problems);
+        hooks.extend(lookup.hook(section, &speakers));
+        lookup.group.scope = Scope::Hook;
+        lookup.group.title = (index + 1).to_string();
+        groups.push(lookup.group);
+    }
     clashes(&speakers, &places, problems);
     let config = Config {
         speakers,
@@ -118,6 +132,8 @@ pub(super) fn build(
         socket,
         http,
         account_key_file,
+        hooks,
+        metadata,
     };
     (config, Explained { groups })
 }
@@ -231,6 +247,18 @@ impl<'a> Lookup<'a> {
             let help = "add user, the name that siskin accounts shows";
             self.wrong(&section.origin, what, help);
         }
+        let speaker = self.one_speaker(section, speakers);
+        ForAccount {
+            user: self.said("user", check::user).unwrap_or_default(),
+            speaker,
+            max_volume: self.said("max_volume", check::percent),
+            bitrate: self.said("bitrate", check::bitrate),
+            normalisation: self.said("normalisation", check::normalisation),
+        }
+    }
+
+    /// The speaker that a section is about; `None`: all of them.
+    fn one_speaker(&mut self, section: &Section, speakers: &[Speaker]) -> Option<String> {
         let speaker = self.said("speaker", check::id);
         if let Some(id) = &speaker
             && !speakers.iter().any(|known| known.id == *id)
@@ -241,13 +269,70 @@ impl<'a> Lookup<'a> {
             let help = format!("use the id of a speaker: {}", ids.join(", "));
             self.wrong(&value.origin, &what, &help);
         }
-        ForAccount {
-            user: self.said("user", check::user).unwrap_or_default(),
-            speaker,
-            max_volume: self.said("max_volume", check::percent),
-            bitrate: self.said("bitrate", check::bitrate),
-            normalisation: self.said("normalisation", check::normalisation),
+        speaker
+    }
+
+    /// What a `[[hook]]` says; `None` where that is not enough to run anything.
+    fn hook(&mut self, section: &Section, speakers: &[Speaker]) -> Option<Hook> {
+        for (key, help) in [
+            ("on", r#"say when it is run: on = ["playing"]"#),
+            (
+                "run",
+                r#"say what is run: run = ["/usr/local/bin/amplifier", "on"]"#,
+            ),
+        ] {
+            if !section.values.contains_key(key) {
+                let what = format!("this hook has no {key}");
+                self.wrong(&section.origin, &what, help);
+            }
         }
+        let on = self.said("on", hooks::occasions);
+        let run = self.said("run", hooks::program);
+        let speaker = self.one_speaker(section, speakers);
+        let timeout = self.said("timeout", hooks::timeout);
+        let inactive_delay = self.said("inactive_delay", hooks::inactive_delay);
+        let wait = self.said("wait", hooks::wait);
+        let (on, run) = (on?, run?);
+        for (key, needs) in [
+            ("wait", &[Occasion::BeforePlay][..]),
+            ("inactive_delay", &[Occasion::Active, Occasion::Inactive]),
+        ] {
+            if let Some(value) = section.values.get(key)
+                && !on.iter().any(|one| needs.contains(one))
+            {
+                let words: Vec<_> = needs.iter().map(|one| format!("{:?}", one.key())).collect();
+                let what = format!("{key} says nothing without {}", words.join(" or "));
+                self.wrong(&value.origin, &what, "add that to on, or take it out");
+            }
+        }
+        Some(Hook {
+            on,
+            run,
+            speaker,
+            timeout: timeout.unwrap_or(hooks::TIMEOUT),
+            inactive_delay,
+            wait: wait.unwrap_or(hooks::WAIT),
+        })
+    }
+
+    /// Where this speaker tells what it plays. Two in one pipe could not be told apart.
+    fn metadata(&mut self, speaker: &str, known: &[Metadata]) -> Option<Metadata> {
+        let pipe = self.get("metadata.pipe", check::full_path)?;
+        let place = self
+            .find("metadata.pipe")
+            .map(|(_, value)| value.origin.clone());
+        if let Some(other) = known.iter().find(|other| other.pipe == pipe) {
+            let what = format!(
+                "metadata.pipe of the speakers {} and {speaker} is the same",
+                other.speaker
+            );
+            let help = "give each speaker a pipe of its own, in [speaker.metadata]";
+            self.wrong(&place.unwrap_or(Origin::Default), &what, help);
+        }
+        Some(Metadata {
+            speaker: speaker.to_owned(),
+            pipe,
+        })
     }
 
     /// A setting that has no default.

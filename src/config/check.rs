@@ -257,6 +257,17 @@ pub(super) fn path(given: &Value) -> Result<Option<PathBuf>, Fault> {
     Ok(text(given)?.map(PathBuf::from))
 }
 
+/// The same, from the root on.
+pub(super) fn full_path(given: &Value) -> Result<Option<PathBuf>, Fault> {
+    match path(given)? {
+        Some(path) if !path.is_absolute() => {
+            let what = format!("is {given}, which is no full path");
+            Err(Fault::new(what, "use a path that begins with /"))
+        }
+        path => Ok(path),
+    }
+}
+
 /// Relative to nothing: the daemon and those who look for it may stand in different folders.
 pub(super) fn socket(given: &Value) -> Result<Socket, Fault> {
     let path = match text(given)?.as_deref() {

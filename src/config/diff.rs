@@ -1,6 +1,11 @@
 //! What a reload has to do: the difference between two configurations, as data.
 
-use super::settings::{Config, Http, LogLevel, Network, Pairing, Socket, Speaker, VolumeSettings};
+use super::{
+    hooks::Hook,
+    settings::{
+        Config, Http, LogLevel, Metadata, Network, Pairing, Socket, Speaker, VolumeSettings,
+    },
+};
 
 /// One thing that is different now.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +23,10 @@ pub enum Change {
     Socket(Socket),
     /// The same over TCP.
     Http(Http),
+    /// Which programs are run when something happens.
+    Hooks(Vec<Hook>),
+    /// Where displays read what plays.
+    Metadata(Vec<Metadata>),
     Added(Box<Speaker>),
     Removed {
         id: String,
@@ -66,7 +75,9 @@ impl Change {
             | Self::FirstLevel(_)
             | Self::Household(_)
             | Self::Socket(_)
-            | Self::Http(_) => Effort::AtOnce,
+            | Self::Http(_)
+            | Self::Hooks(_)
+            | Self::Metadata(_) => Effort::AtOnce,
             Self::Announcement(_) | Self::Port { .. } => Effort::Announce,
             // The engine tells Spotify name, kind and volume steps when it signs in.
             Self::Name { .. }
@@ -91,7 +102,9 @@ impl Change {
             | Self::WayToSpotify(_)
             | Self::StateDir
             | Self::Socket(_)
-            | Self::Http(_) => None,
+            | Self::Http(_)
+            | Self::Hooks(_)
+            | Self::Metadata(_) => None,
             Self::Removed { id } | Self::Name { id, .. } | Self::Port { id, .. } => Some(id),
             Self::Added(speaker)
             | Self::DeviceType(speaker)
@@ -134,6 +147,12 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     }
     if old.http != new.http {
         changes.push(Change::Http(new.http.clone()));
+    }
+    if old.hooks != new.hooks {
+        changes.push(Change::Hooks(new.hooks.clone()));
+    }
+    if old.metadata != new.metadata {
+        changes.push(Change::Metadata(new.metadata.clone()));
     }
     network(&old.network, &new.network, &mut changes);
     for gone in &old.speakers {

@@ -12,6 +12,7 @@ mod check;
 mod clash;
 mod diff;
 mod file;
+mod hooks;
 mod household;
 mod layers;
 mod problem;
@@ -26,11 +27,12 @@ use std::path::PathBuf;
 
 pub use build::Explained;
 pub use diff::{Change, Effort, diff};
+pub use hooks::{HOOK_VARIABLES, Hook, Occasion};
 pub use household::{ForAccount, Guests, Household, QuietHours};
 pub use layers::{Flag, Request, Surroundings};
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Audio, Autoplay, Bitrate, Config, Curve, Http, LogLevel, Network, Normalisation,
+    Audio, Autoplay, Bitrate, Config, Curve, Http, LogLevel, Metadata, Network, Normalisation,
     NormalisationMethod, Offer, Output, Pairing, SampleFormat, Socket, Speaker, VolumeSettings,
 };
 pub use value::Origin;

@@ -63,6 +63,7 @@ pub(super) const KEYS: &[Key] = &[
     both("volume.curve", r#""log""#),
     both("volume.range_db", "60.0"),
     both("volume.steps", "64"),
+    both("metadata.pipe", r#""""#),
     whole_daemon("http.listen", r#""127.0.0.1:7070""#),
     whole_daemon("http.names", "[]"),
     whole_daemon("http.origins", "[]"),
@@ -87,12 +88,17 @@ pub(super) const ID: &str = "id";
 pub(super) const ACCOUNT_KEYS: &[&str] =
     &["user", "speaker", "max_volume", "bitrate", "normalisation"];
 
-/// Where a key stands: at the top level, in a `[[speaker]]` or in an `[[account]]`.
+/// What `[[hook]]` has. Nothing of it is known to the layers above.
+pub(super) const HOOK_KEYS: &[&str] =
+    &["on", "run", "speaker", "timeout", "inactive_delay", "wait"];
+
+/// Where a key stands: at the top level, in a `[[speaker]]`, an `[[account]]` or a `[[hook]]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     Top,
     Speaker,
     Account,
+    Hook,
 }
 
 /// The names that may stand in `scope`, each with the path it means.
@@ -101,11 +107,15 @@ pub(super) fn names(scope: Scope) -> impl Iterator<Item = (&'static str, &'stati
     let keys = KEYS.iter().filter_map(move |key| match scope {
         Scope::Top => Some((key.path, key.path)),
         Scope::Speaker => key.in_speaker.map(|name| (name, key.path)),
-        Scope::Account => None,
+        Scope::Account | Scope::Hook => None,
     });
-    let of_account = ACCOUNT_KEYS.iter().filter(move |_| scope == Scope::Account);
-    let of_account = of_account.map(|name| (*name, *name));
-    id.into_iter().chain(keys).chain(of_account)
+    let own: &[&str] = match scope {
+        Scope::Account => ACCOUNT_KEYS,
+        Scope::Hook => HOOK_KEYS,
+        Scope::Top | Scope::Speaker => &[],
+    };
+    let own = own.iter().map(|name| (*name, *name));
+    id.into_iter().chain(keys).chain(own)
 }
 
 /// The path that `name` means in `scope`.

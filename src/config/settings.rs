@@ -7,7 +7,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::household::Household;
+use super::{
+    hooks::{Hook, Occasion},
+    household::Household,
+};
 use crate::model::{DeviceType, Percent};
 
 /// Everything the daemon needs to know. `speakers` is never empty.
@@ -23,6 +26,30 @@ pub struct Config {
     pub account_key_file: Option<PathBuf>,
     pub socket: Socket,
     pub http: Http,
+    /// Programs that are run when something happens, in the order of the file.
+    pub hooks: Vec<Hook>,
+    /// Where what plays is written down for displays: a FIFO for each speaker that has one.
+    pub metadata: Vec<Metadata>,
+}
+
+impl Config {
+    /// How long the music of a speaker may be held for hooks on `before-play`, in ms.
+    pub fn hold_ms(&self, speaker: &str) -> Option<u32> {
+        let here = |hook: &&Hook| hook.speaker.as_deref().is_none_or(|id| id == speaker);
+        let hooks = self.hooks.iter().filter(here);
+        let before = hooks.filter(|hook| hook.on.contains(&Occasion::BeforePlay));
+        let longest = before.map(|hook| hook.wait).max()?;
+        u32::try_from(longest.as_millis()).ok()
+    }
+}
+
+/// A FIFO that tells what a speaker plays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metadata {
+    /// The id of the speaker.
+    pub speaker: String,
+    /// An absolute path, no two speakers' the same.
+    pub pipe: PathBuf,
 }
 
 /// Where other programs ask the daemon.

@@ -69,6 +69,8 @@ fn defaults() -> Config {
         socket: Socket::Usual,
         http: Http::default(),
         account_key_file: None,
+        hooks: Vec::new(),
+        metadata: Vec::new(),
     }
 }
 
@@ -143,6 +145,7 @@ fn the_several_speakers_of_the_example_are_valid() {
     assert_eq!(config.speakers.len(), 2);
     let caps = config.speakers.iter().map(|it| it.household.accounts.len());
     assert_eq!(caps.collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(config.hooks.len(), 2);
 }
 
 /// Takes the `# ` away from lines that read `# key = value`.

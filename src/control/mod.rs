@@ -1,9 +1,13 @@
 //! The surfaces through which people and programs ask the house and give it orders.
 //!
 //! Each is one folder here, holds only a [`crate::bus::Bus`], and knows nothing of speakers, engines
-//! or discovery. Today there is one: [`http`], on a Unix socket.
+//! or discovery: [`http`] to ask and order, [`hooks`] that are run when something
+//! happens, [`metadata`] for displays, [`metrics`] for curves (asked over [`http`]).
 
+pub mod hooks;
 pub mod http;
+pub mod metadata;
+pub mod metrics;
 
 use crate::model::{Condition, ConditionCode};
 

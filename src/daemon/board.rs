@@ -88,6 +88,7 @@ impl Board {
         if phase != Phase::Online || user(&speaker.account) != user(&account) {
             speaker.playback = None;
             speaker.volume_percent = None;
+            speaker.holding = false;
         }
         speaker.phase = phase;
         speaker.account = account;
@@ -128,6 +129,13 @@ impl Board {
         if let Some(speaker) = self.speaker(place) {
             speaker.volume_percent = Some(playback.volume.percent());
             speaker.playback = Some(playback);
+        }
+    }
+
+    /// Music waits to be heard, or does not any more.
+    pub fn holding(&mut self, place: &str, on: bool) {
+        if let Some(speaker) = self.speaker(place) {
+            speaker.holding = on;
         }
     }
 

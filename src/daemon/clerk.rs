@@ -1,10 +1,11 @@
 //! Carries out what surfaces ask for, beside the daemon's loop: no order holds up another.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot},
     task::{JoinSet, spawn_blocking},
+    time::{Instant, timeout_at},
 };
 
 use super::{house::House, pairing};
@@ -17,6 +18,8 @@ use crate::{
 
 /// Orders under way at once. Each has its limit; the next one is told to come back.
 const AT_WORK: usize = 32;
+/// How long an engine may take to say what it measures.
+const MEASURING: Duration = Duration::from_millis(500);
 
 /// An account that is called, or known, otherwise now.
 type Effect = Option<Account>;
@@ -73,6 +76,20 @@ impl Clerk {
                 Some(door) => self.begin(answer, transport(door, wish)),
                 None => drop(answer.send(Err(Unable::unknown_speaker(&speaker)))),
             },
+            Order::LetPlay { speaker } => {
+                for door in house.doors(Some(&speaker)) {
+                    // One that is too busy for it lets the music go by itself.
+                    let _ = door.try_send(Knock::LetPlay);
+                }
+                let _ = answer.send(Ok(Answer::Done));
+            }
+            Order::Measure => {
+                let doors = house.speakers().iter().filter_map(|speaker| {
+                    let door = house.doors(Some(&speaker.id)).pop()?;
+                    Some((speaker.id.clone(), door))
+                });
+                self.begin(answer, measure(doors.collect()));
+            }
             // Taken above.
             Order::Pair { .. }
             | Order::Pairing { .. }
@@ -177,6 +194,26 @@ async fn transport(door: mpsc::Sender<Knock>, order: Transport) -> Result<Answer
     door.send(wish).await.map_err(|_| gone(()))?;
     let done = answered.await.map_err(|_| gone(()))?;
     done.map(|()| Answer::Done).map_err(Unable::unmet)
+}
+
+/// Asks all of them at once; who does not answer in time is left out.
+async fn measure(doors: Vec<(String, mpsc::Sender<Knock>)>) -> Result<Answer, Unable> {
+    let mut asked = Vec::new();
+    for (speaker, door) in doors {
+        let (answer, answered) = oneshot::channel();
+        // One that is too busy to be asked has no time to answer.
+        if door.try_send(Knock::Measure { answer }).is_ok() {
+            asked.push((speaker, answered));
+        }
+    }
+    let until = Instant::now() + MEASURING;
+    let mut measured = Vec::new();
+    for (speaker, answered) in asked {
+        if let Ok(Ok(measures)) = timeout_at(until, answered).await {
+            measured.push((speaker, measures));
+        }
+    }
+    Ok(Answer::Measures(measured))
 }
 
 fn is_volume(wish: &Transport) -> bool {

@@ -50,6 +50,7 @@ impl Running {
             speaker,
             network: config.network.clone(),
             log: config.log,
+            hold_ms: config.hold_ms(&self.settings.speaker.id),
         };
         // Never waited for: the speaker may be waiting to tell us something.
         let new = NewSettings {
@@ -205,6 +206,8 @@ impl House {
                         .iter()
                         .filter(concerns)
                         .any(|change| change.effort() == Effort::Engine);
+                    let hold = self.config.hold_ms(&speaker.id);
+                    let renew = renew || running.settings.hold_ms != hold;
                     running.change(speaker.clone(), &self.config, renew);
                 }
                 None => self.start(speaker),
@@ -256,6 +259,7 @@ impl House {
             speaker,
             network: self.config.network.clone(),
             log: self.config.log,
+            hold_ms: self.config.hold_ms(&place),
         };
         let (knocks, knocked) = mpsc::channel(KNOCKS);
         let (changes, changed) = mpsc::channel(4);

@@ -17,7 +17,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{Interval, interval},
 };
 use tracing::info;
@@ -77,6 +77,7 @@ pub async fn run(
     let (remarks, mut remarked) = mpsc::channel(8);
     let (pairings, mut paired) = mpsc::channel(16);
     let (bus, mut desk) = bus::open();
+    let tally = bus.tally().clone();
     let mut clerk = Clerk::new(store.clone());
     let mut house = House::new(
         config.clone(),
@@ -112,7 +113,10 @@ pub async fn run(
             },
             Some(notice) = noticed.recv() => notice_board(notice, &mut board),
             Some(remark) = remarked.recv() => remark_board(remark, &mut board),
-            Some((place, news)) = told.recv() => news_board(&place, news, &mut house, &mut board),
+            Some((place, news)) = told.recv() => match news {
+                News::Cut(cut) => tally.cut(&place, cut),
+                news => news_board(&place, news, &mut house, &mut board),
+            },
             Some((place, now)) = paired.recv() => board.pairing(&place, now, unix_ms()),
             Some(report) = found.recv() => report_board(report, &house, &mut board),
             () = tick(&mut watchdog) => if house.is_fit() {
@@ -125,7 +129,12 @@ pub async fn run(
     // Nobody listens any more, so nobody may wait for being heard, or for an answer.
     drop((told, noticed, remarked, paired, found, desk, clerk));
     surfaces.close().await;
-    house.close().await;
+    let (silent, is_silent) = oneshot::channel();
+    let closing = async {
+        house.close().await;
+        let _ = silent.send(());
+    };
+    tokio::join!(closing, surfaces.say_goodbye(is_silent));
     Ok(())
 }
 
@@ -261,6 +270,9 @@ fn news_board(place: &str, news: News, house: &mut House, board: &mut Board) {
             }
         }),
         News::Playback(playback) => board.playback(place, *playback),
+        News::Holding(on) => board.holding(place, on),
+        // Counted, not shown.
+        News::Cut(_) => {}
         // The state is published before anybody who waits gets to run.
         News::Done { answer, result } => drop(answer.send(result)),
     }

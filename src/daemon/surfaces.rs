@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{places, token};
 use crate::{
@@ -10,7 +10,9 @@ use crate::{
     config::{self, Config},
     control::{
         Notice,
+        hooks::Hooks,
         http::{Http, guard::Guard},
+        metadata::Metadata,
     },
     model::{Condition, ConditionCode, Secret},
 };
@@ -22,6 +24,9 @@ pub struct Surfaces {
     socket: Option<(PathBuf, Http)>,
     /// As configured; `None` there while it cannot be served.
     tcp: Option<(config::Http, Option<Http>)>,
+    /// `None` while there never was one.
+    hooks: Option<(Vec<config::Hook>, Hooks)>,
+    metadata: Option<(Vec<config::Metadata>, Metadata)>,
 }
 
 impl Surfaces {
@@ -31,6 +36,8 @@ impl Surfaces {
             notices,
             socket: None,
             tcp: None,
+            hooks: None,
+            metadata: None,
         };
         surfaces.change(config).await;
         surfaces
@@ -59,7 +66,40 @@ impl Surfaces {
             let http = self.listen(config).await;
             self.tcp = Some((config.http.clone(), http));
         }
+        self.change_hooks(config).await;
+        let known = self.metadata.as_ref().map(|(known, _)| known.as_slice());
+        if known.unwrap_or_default() != config.metadata {
+            moved.push(ConditionCode::NoMetadata);
+            self.metadata = (!config.metadata.is_empty()).then(|| {
+                let metadata = Metadata::start(&config.metadata, &self.bus, &self.notices);
+                (config.metadata.clone(), metadata)
+            });
+        }
         moved
+    }
+
+    async fn change_hooks(&mut self, config: &Config) {
+        match &mut self.hooks {
+            Some((known, _)) if *known == config.hooks => {}
+            Some((known, hooks)) => {
+                known.clone_from(&config.hooks);
+                hooks.change(config.hooks.clone()).await;
+            }
+            None if config.hooks.is_empty() => {}
+            None => {
+                let mark = places::state_dir(config).join("in-use.json");
+                let (bus, notices) = (self.bus.clone(), self.notices.clone());
+                let hooks = Hooks::start(config.hooks.clone(), Some(mark), bus, notices);
+                self.hooks = Some((config.hooks.clone(), hooks));
+            }
+        }
+    }
+
+    /// The last of the surfaces: hooks have something to do when the music is over.
+    pub async fn say_goodbye(self, silent: oneshot::Receiver<()>) {
+        if let Some((_, hooks)) = self.hooks {
+            hooks.stop(silent).await;
+        }
     }
 
     async fn listen(&self, config: &Config) -> Option<Http> {
@@ -79,6 +119,7 @@ impl Surfaces {
         Some(Http::start_tcp(at, guard, bus, notices).await)
     }
 
+    /// Takes no more orders. Hooks go on.
     pub async fn close(&mut self) {
         if let Some((_, http)) = self.socket.take() {
             http.stop().await;

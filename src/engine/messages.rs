@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config,
     model::{
-        Condition, ConditionCode, DeviceId, Login, Pairing, Playback, Refusal, Secret, Transport,
-        Unmet, Volume, Way,
+        Condition, ConditionCode, Cut, DeviceId, Login, Measures, Pairing, Playback, Refusal,
+        Secret, Transport, Unmet, Volume, Way,
     },
 };
 
@@ -50,6 +50,12 @@ pub enum Command {
         id: u64,
         order: Transport,
     },
+    /// Music that waits may be heard: see [`Event::Holding`].
+    LetPlay,
+    /// Answered by [`Event::Measured`] with the same number, if at all.
+    Measure {
+        id: u64,
+    },
     /// Leave the phone's picker, fade out, and end. Answered by the end of the process.
     Stop,
 }
@@ -68,6 +74,10 @@ pub struct Start {
     /// account less than a day ago.
     #[serde(default)]
     pub keys_from_ms: Option<i64>,
+    /// How long music that begins after a silence waits for [`Command::LetPlay`] at most, in ms;
+    /// `None`: not at all.
+    #[serde(default)]
+    pub hold_ms: Option<u32>,
     /// Process id of the daemon: whose standard output a `pipe` output without a path writes to.
     pub daemon_pid: u32,
 }
@@ -142,6 +152,9 @@ pub enum Event {
     /// there is another reason. The music goes on meanwhile, as far as it can.
     Interrupted {
         why: String,
+        /// What the session was lost by; `None` when this is about an attempt to have another.
+        #[serde(default)]
+        cut: Option<Cut>,
     },
     /// After `Interrupted`: a new session stands, and connect-state lists the speaker again.
     Resumed,
@@ -167,6 +180,15 @@ pub enum Event {
     Done {
         id: u64,
         result: Result<(), Unmet>,
+    },
+    /// Music waits to be heard, or does not any more.
+    Holding {
+        on: bool,
+    },
+    /// What this engine knows of itself.
+    Measured {
+        id: u64,
+        measures: Box<Measures>,
     },
     /// How a sign-in that was asked for with `Pair` stands. `Ready` is never said: the lasting
     /// credential comes as [`Event::Ready`], and whoever has kept it may say so.

@@ -24,7 +24,7 @@ use crate::{
     connect::{Heard, LoadId, Uri, Why},
     fetch::{Blame, Budget, Failure, Handle},
     model::{Volume, unix_ms},
-    output::{Clock, VolumeControl},
+    output::{Clock, Stock, VolumeControl},
     player::{self, Event, Order, Player},
 };
 
@@ -128,6 +128,11 @@ impl Loader {
         let heard = self.tools.clock.now();
         let id = heard.track.filter(|_| heard.consuming)?;
         Some((id, heard.position_ms))
+    }
+
+    /// The music that waits for the output.
+    pub fn stock(&self) -> Stock {
+        self.tools.clock.stock()
     }
 
     /// Where a track is, or begins.

@@ -98,7 +98,7 @@ async fn renew(recipe: Recipe, first: u32, reporter: Reporter) -> Result<Fresh, 
             Err(_) => "the sign-in took too long".to_owned(),
         };
         debug!("not signed in (attempt {attempt}): {why}");
-        reporter.report(&Event::Interrupted { why });
+        reporter.report(&Event::Interrupted { why, cut: None });
         attempt = attempt.saturating_add(1);
         if session.username().is_empty() {
             kept = Some(session);

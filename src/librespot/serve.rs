@@ -8,7 +8,7 @@ use tokio::{
         mpsc::{Receiver, UnboundedReceiver},
         watch,
     },
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, sleep_until},
 };
 use tracing::{debug, info, warn};
 
@@ -24,8 +24,9 @@ use super::{
 use crate::{
     connect::{Heard, Input, Order},
     engine::messages::{Command, Event},
-    model::{ConditionCode, Playback, Volume},
-    output::Report,
+    fetch,
+    model::{ConditionCode, Cut, Measures, Playback, Volume, ms_of},
+    output::{Gate, Report},
     player,
 };
 
@@ -58,6 +59,14 @@ pub(super) struct Stage<'a> {
     pub desk: Desk<Loader>,
     /// Whether a key was granted or refused last.
     pub keys: Option<bool>,
+    /// Times the card ran dry so far.
+    pub xruns: u64,
+    /// Before the output, for music after a silence.
+    pub gate: Gate,
+    /// How long it may stay shut.
+    pub hold: Duration,
+    /// Until when it does.
+    pub held_until: Option<Instant>,
 }
 
 impl Stage<'_> {
@@ -107,6 +116,11 @@ impl Stage<'_> {
                     let level = *inputs.level.borrow_and_update();
                     self.desk.input(Input::Level(level))
                 }
+                () = at(self.held_until) => {
+                    debug!("the music does not wait any longer");
+                    self.let_play();
+                    vec![]
+                }
                 _ = check.tick() => self.check(),
             };
             self.tell(news);
@@ -124,12 +138,12 @@ impl Stage<'_> {
     /// Has a lost session replaced. (The log of a session that was let go says "lost", too.)
     fn look_at_link(&mut self) {
         if self.sessions.session().is_invalid() {
-            self.interrupt("the link to the access point is gone");
+            self.interrupt(Cut::AccessPoint, "the link to the access point is gone");
         }
     }
 
     /// The session is lost: another one is made while the music goes on.
-    fn interrupt(&mut self, why: &str) {
+    fn interrupt(&mut self, cut: Cut, why: &str) {
         if self.renewal.is_some() {
             return;
         }
@@ -137,7 +151,8 @@ impl Stage<'_> {
         self.sessions.fell();
         self.interrupted = true;
         let why = why.to_owned();
-        self.reporter.report(&Event::Interrupted { why });
+        let cut = Some(cut);
+        self.reporter.report(&Event::Interrupted { why, cut });
         let reporter = self.reporter.clone();
         self.renewal = Some(Renewal::start(self.recipe.clone(), self.since, reporter));
     }
@@ -157,7 +172,8 @@ impl Stage<'_> {
                 self.reporter.report(&Event::Checked { id, alive });
                 if !alive && matches!(command, Command::NetworkChanged { .. }) {
                     // A link that leads nowhere says so after a minute; nobody waits for that.
-                    self.interrupt("the link to the access point leads nowhere");
+                    let why = "the link to the access point leads nowhere";
+                    self.interrupt(Cut::AccessPoint, why);
                 }
                 vec![]
             }
@@ -166,11 +182,54 @@ impl Stage<'_> {
                 self.desk.input(Input::Order(Order::Restore(then)))
             }
             Command::Order { id, order } => self.desk.order(id, order),
+            Command::LetPlay => {
+                self.let_play();
+                vec![]
+            }
+            Command::Measure { id } => {
+                let measures = Box::new(self.measures());
+                self.reporter.report(&Event::Measured { id, measures });
+                vec![]
+            }
             Command::Start(_)
             | Command::Warm(_)
             | Command::Pair(_)
             | Command::Pasted { .. }
             | Command::Stop => vec![],
+        }
+    }
+
+    /// The music waits for a word of the daemon, but not for long.
+    fn holding(&mut self) {
+        if self.held_until.is_none() {
+            self.held_until = Some(Instant::now() + self.hold);
+            self.reporter.report(&Event::Holding { on: true });
+        }
+    }
+
+    fn let_play(&mut self) {
+        self.gate.open();
+        if self.held_until.take().is_some() {
+            self.reporter.report(&Event::Holding { on: false });
+        }
+    }
+
+    fn measures(&mut self) -> Measures {
+        let shown = self.desk.shown_position();
+        let deck = self.desk.deck();
+        let stock = deck.stock();
+        let heard = deck.place().map(|(_, position_ms)| position_ms);
+        let drift = heard
+            .zip(shown)
+            .map(|(heard, shown)| i64::from(heard) - i64::from(shown));
+        Measures {
+            pid: std::process::id(),
+            buffered_ms: ms_of(stock.frames as u64),
+            depth_ms: ms_of(stock.depth as u64),
+            xruns: self.xruns,
+            gaps: stock.gaps,
+            drift_ms: drift.and_then(|ms| i32::try_from(ms).ok()),
+            fetches: fetch::answers(),
         }
     }
 
@@ -208,7 +267,11 @@ impl Stage<'_> {
             }
             Report::Lost(condition) => self.reporter.report(&Event::Raised { condition }),
             Report::Back => self.cleared(ConditionCode::OutputLost),
-            Report::Xrun { count } => debug!("the sound card ran dry ({count} times so far)"),
+            Report::Holding => self.holding(),
+            Report::Xrun { count } => {
+                self.xruns = count;
+                debug!("the sound card ran dry ({count} times so far)");
+            }
         }
     }
 
@@ -243,7 +306,7 @@ impl Stage<'_> {
                     }
                 }
                 News::LoggedOut => self.reporter.report(&Event::LoggedOut),
-                News::DealerLost => self.interrupt("the dealer is gone"),
+                News::DealerLost => self.interrupt(Cut::Dealer, "the dealer is gone"),
             }
         }
     }
@@ -254,6 +317,13 @@ impl Stage<'_> {
 fn in_album_order(playback: &Playback) -> bool {
     let album = |uri: &String| uri.starts_with("spotify:album:");
     playback.context.as_ref().is_some_and(album) && !playback.shuffle
+}
+
+async fn at(when: Option<Instant>) {
+    match when {
+        Some(when) => sleep_until(when.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn done(renewal: &mut Option<Renewal>) -> Result<Fresh, Failure> {

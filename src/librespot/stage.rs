@@ -44,6 +44,7 @@ pub async fn play(
 ) -> Result<(), Failure> {
     certificates(reporter)?;
     let (reports_in, reports) = tokio::sync::mpsc::channel(32);
+    let hold_in = reports_in.clone();
     let volume = VolumeControl::new(&start.speaker.volume, start.volume);
     let output = Output::open(
         &start.speaker.output,
@@ -51,6 +52,9 @@ pub async fn play(
         reports_in,
         start.daemon_pid,
     );
+    if start.hold_ms.is_some() {
+        output.ask(hold_in);
+    }
     let config = session::session_config(&start);
     let session = made_ready.unwrap_or_else(|| Session::new(config.clone(), None));
     let sessions = Holder::new(session.clone());
@@ -80,6 +84,10 @@ pub async fn play(
         interrupted: false,
         desk,
         keys: None,
+        xruns: 0,
+        gate: output.gate(),
+        hold: Duration::from_millis(start.hold_ms.unwrap_or(0).into()),
+        held_until: None,
     };
     let coming = async {
         let login = session::sign_in(&start.login, &session).await?;

@@ -72,6 +72,10 @@ pub enum ConditionCode {
     NoSocket,
     /// The same for the address that we are to listen at.
     NoHttp,
+    /// A program that is to be run when something happens fails.
+    HookFails,
+    /// The pipe that displays read what plays from cannot be made.
+    NoMetadata,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -93,7 +97,9 @@ impl ConditionCode {
             | Self::StateRepaired
             | Self::StreamTaken
             | Self::NoSocket
-            | Self::NoHttp => Severity::Notice,
+            | Self::NoHttp
+            | Self::HookFails
+            | Self::NoMetadata => Severity::Notice,
             _ => Severity::Trouble,
         }
     }
@@ -126,6 +132,8 @@ impl ConditionCode {
             Self::ConfigRejected => "config_rejected",
             Self::NoSocket => "no_socket",
             Self::NoHttp => "no_http",
+            Self::HookFails => "hook_fails",
+            Self::NoMetadata => "no_metadata",
         }
     }
 }

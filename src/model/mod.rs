@@ -6,6 +6,7 @@ mod device;
 mod frames;
 mod link;
 mod login;
+mod measures;
 mod moment;
 mod pairing;
 mod playback;
@@ -20,6 +21,7 @@ pub use device::{DeviceId, DeviceIdError, DeviceType};
 pub use frames::{CHANNELS, RATE, duration_of, frames_of, ms_of};
 pub use link::{Link, LinkError, LinkKind};
 pub use login::{Login, Refusal, Secret, masked};
+pub use measures::{BOUNDS_MS, Cut, Histogram, Measures};
 pub use moment::{local_date, local_minute, unix_ms};
 pub use pairing::{Pairing, Way};
 pub use playback::{

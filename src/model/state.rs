@@ -38,6 +38,9 @@ pub struct SpeakerState {
     /// What is streamed at most, in kbit/s.
     #[serde(default)]
     pub bitrate: u16,
+    /// Music waits for hooks that come before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub holding: bool,
     pub conditions: Conditions,
     /// The sign-in by a code or a browser that is under way, or how the last one ended.
     #[serde(default)]

@@ -53,6 +53,29 @@ pub enum Transport {
     Sleep(SleepTimer),
 }
 
+impl Transport {
+    /// What is wished for, in a word.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Play => "play",
+            Self::Pause => "pause",
+            Self::Toggle => "toggle",
+            Self::Stop => "stop",
+            Self::Next => "next",
+            Self::Previous => "previous",
+            Self::Seek { .. } | Self::SeekBy { .. } => "seek",
+            Self::Volume { .. } | Self::VolumeBy { .. } => "volume",
+            Self::Mute { .. } => "mute",
+            Self::Shuffle { .. } => "shuffle",
+            Self::Repeat { .. } => "repeat",
+            Self::Load(_) => "load",
+            Self::Enqueue { .. } => "enqueue",
+            Self::Pull => "pull",
+            Self::Sleep(_) => "sleep",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Load {
     pub link: Link,

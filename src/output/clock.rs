@@ -31,7 +31,27 @@ pub struct Clock {
     pub(super) feed: Arc<Feed>,
 }
 
+/// Music that is decoded and waits for the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stock {
+    pub frames: usize,
+    /// How many can wait.
+    pub depth: usize,
+    /// Times the music broke off because none did, since the beginning.
+    pub gaps: u64,
+}
+
 impl Clock {
+    pub fn stock(&self) -> Stock {
+        let inner = self.feed.lock();
+        let frames = inner.reel.len();
+        Stock {
+            frames,
+            depth: inner.reel.room() + frames,
+            gaps: inner.reel.gaps,
+        }
+    }
+
     pub fn now(&self) -> Played {
         self.feed.played(Instant::now())
     }

@@ -8,11 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::mpsc;
+
 use super::{
     clock::{Beat, Played},
     reel::{Pace, Reel},
+    report::Report,
 };
 use crate::model::duration_of;
+
+/// Music that begins after less silence than this goes on without asking.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// Whether there is a device behind the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +50,12 @@ pub(super) struct Inner {
     pub(super) waker: Option<Waker>,
     /// Index of the frame with which it is called as it leaves.
     pub(super) wake_at: u64,
+    /// Who is asked before music is heard after a silence.
+    pub(super) asks: Option<mpsc::Sender<Report>>,
+    /// Somebody was asked, and nothing leaves before the answer.
+    pub(super) held: bool,
+    /// Since when there is no music; `None` before there was any.
+    pub(super) silent_since: Option<Instant>,
 }
 
 /// Called from the device's thread: must be quick, and must not come back here.
@@ -99,6 +111,9 @@ impl Feed {
                 closing: false,
                 waker: None,
                 wake_at: u64::MAX,
+                asks: None,
+                held: false,
+                silent_since: None,
             }),
             rested: Condvar::new(),
             work: Condvar::new(),
@@ -141,6 +156,17 @@ impl Feed {
             .wait_timeout(inner, limit)
             .unwrap_or_else(PoisonError::into_inner)
             .0
+    }
+
+    /// What is held may be heard, and what begins now, too.
+    pub(super) fn release(&self) {
+        let mut inner = self.lock();
+        inner.silent_since = Some(Instant::now());
+        if std::mem::take(&mut inner.held) && inner.running {
+            inner.reel.resume();
+        }
+        drop(inner);
+        self.work.notify_all();
     }
 
     // ---- the device's side ----
@@ -293,7 +319,24 @@ impl Inner {
         rests
     }
 
+    /// Asks, where that is wanted, whether music may be heard after a silence. True: it is to wait.
+    fn asks(&self) -> bool {
+        let Some(asks) = &self.asks else {
+            return false;
+        };
+        let after_silence = !self.running
+            && self
+                .silent_since
+                .is_none_or(|since| since.elapsed() >= SILENCE);
+        // Nobody waits for an answer that cannot come.
+        after_silence && asks.try_send(Report::Holding).is_ok()
+    }
+
     pub(super) fn begin(&mut self) {
+        self.held |= self.asks();
+        if !self.held {
+            self.reel.resume();
+        }
         self.running = true;
         self.wanted = true;
         self.resting = false;

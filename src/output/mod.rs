@@ -39,7 +39,7 @@ use std::{
 use tokio::sync::mpsc;
 
 pub use card::Examined;
-pub use clock::{Clock, Played};
+pub use clock::{Clock, Played, Stock};
 pub use inlet::{Inlet, Look};
 pub use report::{Opened, Report};
 pub use volume::VolumeControl;
@@ -76,6 +76,16 @@ pub fn devices() -> Vec<DeviceLine> {
 /// asks why there is no sound, never while something plays on it. Blocks.
 pub fn examine(device: Option<&str>, tone: bool) -> Examined {
     card::examine(device, tone)
+}
+
+/// Lets music go that waits for somebody's word.
+#[derive(Debug, Clone)]
+pub struct Gate(Arc<Feed>);
+
+impl Gate {
+    pub fn open(&self) {
+        self.0.release();
+    }
 }
 
 /// The output of one engine.
@@ -125,6 +135,16 @@ impl Output {
     /// The player's end: where samples go. One player an output.
     pub fn inlet(&self) -> Inlet {
         Inlet::new(Arc::clone(&self.feed))
+    }
+
+    /// From now on music that begins after a silence waits: [`Report::Holding`] says so, and
+    /// [`Gate::open`] lets it go. Whoever asks sets the limit.
+    pub fn ask(&self, reports: mpsc::Sender<Report>) {
+        self.feed.lock().asks = Some(reports);
+    }
+
+    pub fn gate(&self) -> Gate {
+        Gate(Arc::clone(&self.feed))
     }
 
     pub fn clock(&self) -> Clock {

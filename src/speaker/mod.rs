@@ -11,6 +11,7 @@ mod household_tests;
 mod keep;
 #[cfg(test)]
 mod knock_tests;
+mod measured;
 mod phase;
 mod policy;
 mod pulse;
@@ -40,13 +41,14 @@ use crate::{
         messages::{Command, Event, PROTOCOL, Start},
     },
     model::{
-        Account, CameBy, Condition, ConditionCode, DeviceId, Login, Phase, Playback, Transport,
-        Unmet, Volume, local_minute, unix_ms,
+        Account, CameBy, Condition, ConditionCode, Cut, DeviceId, Login, Measures, Phase, Playback,
+        Transport, Unmet, Volume, local_minute, unix_ms,
     },
 };
 use asked::Asked;
 pub use asked::Waits;
 use clock::{Steady, by_the_wall, steadied};
+use measured::Measured;
 use phase::{Action, Answer, Arrival, Input, Now, Seat, Seats, Ticket, Timer};
 use policy::Who;
 use pulse::Pulse;
@@ -92,6 +94,10 @@ pub enum Knock {
     /// The addresses of the machine, or its clock, are others now: what waits is tried at once, and
     /// what stands proves that it does.
     Surroundings,
+    /// Music that waits may be heard.
+    LetPlay,
+    /// What does the engine that plays measure of itself? Where there is none, nobody answers.
+    Measure { answer: oneshot::Sender<Measures> },
 }
 
 /// Somebody who waits to hear what became of his wish.
@@ -114,6 +120,10 @@ pub enum News {
         engine: bool,
         session: Option<bool>,
     },
+    /// Music waits to be heard, or does not any more.
+    Holding(bool),
+    /// A session was lost, by this.
+    Cut(Cut),
     /// What became of a wish; to be passed on once everything told before is known.
     Done {
         answer: Waits,
@@ -128,6 +138,8 @@ pub struct Settings {
     pub speaker: config::Speaker,
     pub network: config::Network,
     pub log: config::LogLevel,
+    /// How long music after a silence may be held, in ms; `None`: not at all.
+    pub hold_ms: Option<u32>,
 }
 
 /// Settings that hold from now on, and whether the engine must be started anew for them.
@@ -154,6 +166,7 @@ pub struct Speaker {
     answers: HashMap<Ticket, Waiting>,
     last_ticket: Ticket,
     asked: Asked,
+    measured: Measured,
     timers: JoinSet<Timer>,
     /// Engines on their way out.
     leaving: JoinSet<()>,
@@ -193,6 +206,7 @@ impl Speaker {
             answers: HashMap::new(),
             last_ticket: 0,
             asked: Asked::default(),
+            measured: Measured::default(),
             timers: JoinSet::new(),
             leaving: JoinSet::new(),
             ear,
@@ -266,6 +280,8 @@ impl Speaker {
                 return self.beat(seat, id, alive).await;
             }
             Heard::Event(Event::Done { id, result }) => return self.done(seat, id, result).await,
+            Heard::Event(Event::Holding { on }) => return self.holding(seat, on).await,
+            Heard::Event(Event::Measured { id, measures }) => return self.measured(id, *measures),
             Heard::Event(Event::Playback(told)) => Input::Engine {
                 seat,
                 event: Event::Playback(steadied(told, unix_ms(), self.clock.now_ms())),
@@ -277,6 +293,9 @@ impl Speaker {
                 Input::Ended { seat, how }
             }
         };
+        if let Some(cut) = self.cut(&input) {
+            self.tell_all(News::Cut(cut)).await;
+        }
         self.step(input).await;
     }
 
@@ -330,6 +349,8 @@ impl Speaker {
                 self.step(Input::Forget { ticket, user }).await;
             }
             Knock::Surroundings => self.surroundings_changed().await,
+            Knock::LetPlay => self.let_play(),
+            Knock::Measure { answer } => self.measure(answer),
         }
     }
 
@@ -492,6 +513,7 @@ impl Speaker {
             volume: briefing.level,
             login,
             keys_from_ms: briefing.keys_from_ms,
+            hold_ms: self.settings.hold_ms,
             daemon_pid: process::id(),
         };
         if self.seat_spare(seat, &start) {

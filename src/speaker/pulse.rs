@@ -141,7 +141,11 @@ impl Speaker {
                 })
                 .await;
                 let how = format!("it hung: no answer within {} s", HANGS.as_secs());
-                self.step(Input::Ended { seat, how }).await;
+                let input = Input::Ended { seat, how };
+                if let Some(cut) = self.cut(&input) {
+                    self.tell_all(News::Cut(cut)).await;
+                }
+                self.step(input).await;
             }
         }
     }

@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("output", &["model", "config"]),
     ("decode", &["model"]),
     ("player", &["model", "config", "decode", "output"]),
-    ("fetch", &["decode"]),
+    ("fetch", &["model", "decode"]),
     ("connect", &["model"]),
     (
         "librespot",
@@ -28,8 +28,9 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("speaker", &["model", "config", "accounts", "engine"]),
-    ("bus", &["model"]),
-    ("control", &["model", "config", "bus"]),
+    ("tally", &["model"]),
+    ("bus", &["model", "tally"]),
+    ("control", &["model", "config", "bus", "tally"]),
     (
         "daemon",
         &[
@@ -42,6 +43,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "librespot",
             "speaker",
             "bus",
+            "tally",
             "control",
         ],
     ),

@@ -30,7 +30,8 @@
 //! | `DELETE …/pairing` | |
 //!
 //! Beside `/api/v1`, and open to everybody: `GET /healthz` (the daemon answers) and `GET /readyz`
-//! (200 when a phone could pick a speaker, else 503).
+//! (200 when a phone could pick a speaker, else 503). `GET /metrics`, in OpenMetrics, takes the token:
+//! see [`super::metrics`].
 //!
 //! An order is answered when it has taken effect, and the state that is read after that shows it.
 //! Whatever goes wrong is `{"error": {"code", "message", "help"}}` with a status that fits, see
@@ -82,7 +83,7 @@ use self::{
     guard::Guard,
     transport::Nothing,
 };
-use super::Notice;
+use super::{Notice, metrics};
 use crate::{
     bus::{Bus, Unable},
     model::{House, Phase, SpeakerState, Transport},
@@ -209,6 +210,7 @@ fn routes(bus: Bus) -> Router {
         .nest("/api/v1", v1)
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics::metrics))
         .fallback(async || Failed::no_such_route())
         .method_not_allowed_fallback(async || Failed::wrong_method())
         .layer(Extension(Seats::default()))

@@ -49,7 +49,9 @@ use tracing::{debug, info};
 use super::renewal::dismiss;
 use crate::{
     connect::{Action, Connect, Device, Input, LoadId, Now, Ticket, Uri},
-    model::{Condition, ConditionCode, Obstacle, Playback, Transport, Unmet, Volume, unix_ms},
+    model::{
+        Condition, ConditionCode, Obstacle, PlayState, Playback, Transport, Unmet, Volume, unix_ms,
+    },
 };
 use pump::{Pump, ToSpotify};
 use put::Facts;
@@ -194,6 +196,13 @@ impl<D: Deck> Desk<D> {
     /// The player's side.
     pub fn deck(&mut self) -> &mut D {
         &mut self.deck
+    }
+
+    /// The place that others are shown now, in ms; `None` while nothing plays.
+    pub fn shown_position(&self) -> Option<u32> {
+        let shown = self.machine.playback();
+        let now_ms = unix_ms() + 1_000 * self.session.time_delta();
+        (shown.state == PlayState::Playing).then(|| shown.position_at(now_ms))
     }
 
     pub fn machine(&self) -> &Connect {

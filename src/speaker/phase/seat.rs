@@ -44,7 +44,7 @@ impl Seats {
                 out.push(Action::Retire { seat });
                 self.lost(trouble::unreachable(&why), now, out);
             }
-            Event::Interrupted { why } => self.interrupted(&why, now, out),
+            Event::Interrupted { why, .. } => self.interrupted(&why, now, out),
             Event::Resumed => self.resumed(out),
             Event::Checked { id, alive } => self.checked(id, alive, now, out),
             Event::Playback(playback) => self.playback(playback, out),
@@ -63,7 +63,11 @@ impl Seats {
             Event::Raised { condition } => out.push(Action::Raise(condition)),
             Event::Cleared { code } => out.push(Action::Clear(code)),
             // Whoever asked is told by the speaker itself.
-            Event::Hello { .. } | Event::Pairing(_) | Event::Done { .. } => {}
+            Event::Hello { .. }
+            | Event::Pairing(_)
+            | Event::Done { .. }
+            | Event::Measured { .. }
+            | Event::Holding { .. } => {}
         }
     }
 
