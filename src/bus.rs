@@ -16,7 +16,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::model::{Account, House, Obstacle, Pairing, Secret, Transport, Unmet, Way, unix_ms};
+use crate::model::{
+    Account, House, Known, Obstacle, Pairing, Query, Secret, Transport, Unmet, Way, unix_ms,
+};
 
 /// Orders that may wait for the daemon; more wait at their senders, within their limits.
 const WAITING: usize = 16;
@@ -42,6 +44,8 @@ pub enum Order {
     CancelPairing { speaker: String },
     /// Something is to play, or to play otherwise.
     Transport { speaker: String, wish: Transport },
+    /// Somebody wants to see something that only Spotify has. The last answers are kept.
+    Ask { speaker: String, query: Query },
 }
 
 /// What an order came to.
@@ -50,6 +54,7 @@ pub enum Answer {
     Done,
     Accounts(Vec<Account>),
     Pairing(Pairing),
+    Known(Arc<Known>),
 }
 
 /// Why an order has not taken effect. What was there before still is.
@@ -99,6 +104,8 @@ impl Order {
             Self::ForgetAccount { .. } => Duration::from_secs(10),
             // The engine's own limit is 2.5 s.
             Self::Transport { .. } => Duration::from_secs(3),
+            // The engine's own limit is 3.5 s.
+            Self::Ask { .. } => Duration::from_secs(4),
             Self::Accounts
             | Self::RenameAccount { .. }
             | Self::Pair { .. }

@@ -7,7 +7,7 @@ use tokio::{
     task::{JoinSet, spawn_blocking},
 };
 
-use super::{house::House, pairing};
+use super::{house::House, pairing, queries::Queries};
 use crate::{
     accounts::Store,
     bus::{Answer, Asked, Order, Reason, Unable},
@@ -25,6 +25,7 @@ type Effect = Option<Account>;
 pub struct Clerk {
     store: Option<Arc<Store>>,
     at_work: JoinSet<Effect>,
+    queries: Queries,
 }
 
 impl Clerk {
@@ -32,12 +33,21 @@ impl Clerk {
         Self {
             store,
             at_work: JoinSet::new(),
+            queries: Queries::default(),
         }
     }
 
     /// Begins with an order.
     pub fn take(&mut self, asked: Asked, house: &mut House) {
         let Asked { order, answer } = asked;
+        let order = match order {
+            // Has a bound of its own, so that nobody who only looks stands in the way.
+            Order::Ask { speaker, query } => match house.doors(Some(&speaker)).pop() {
+                Some(door) => return self.queries.take(speaker, query, door, answer),
+                None => return drop(answer.send(Err(Unable::unknown_speaker(&speaker)))),
+            },
+            order => order,
+        };
         if self.at_work.len() >= AT_WORK {
             let help = "ask again in a moment";
             let busy = Unable::new(Reason::Unavailable, "too much is asked at once", help);
@@ -74,7 +84,8 @@ impl Clerk {
                 None => drop(answer.send(Err(Unable::unknown_speaker(&speaker)))),
             },
             // Taken above.
-            Order::Pair { .. }
+            Order::Ask { .. }
+            | Order::Pair { .. }
             | Order::Pairing { .. }
             | Order::Paste { .. }
             | Order::CancelPairing { .. } => {}
@@ -94,9 +105,9 @@ impl Clerk {
 
     /// Waits until an order is done; for ever when none is under way. Cancel safe.
     pub async fn work(&mut self) -> Effect {
-        match self.at_work.join_next().await {
-            Some(done) => done.ok().flatten(),
-            None => std::future::pending().await,
+        tokio::select! {
+            Some(done) = self.at_work.join_next() => done.ok().flatten(),
+            () = self.queries.work() => None,
         }
     }
 }

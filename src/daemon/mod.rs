@@ -9,6 +9,7 @@ mod house;
 pub mod pairing;
 pub mod places;
 pub mod presence;
+mod queries;
 mod service;
 mod surfaces;
 pub mod token;

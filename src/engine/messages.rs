@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config,
     model::{
-        Condition, ConditionCode, DeviceId, Login, Pairing, Playback, Refusal, Secret, Transport,
-        Unmet, Volume, Way,
+        Condition, ConditionCode, DeviceId, Known, Login, Pairing, Playback, Query, Refusal,
+        Secret, Transport, Unmet, Volume, Way,
     },
 };
 
@@ -49,6 +49,12 @@ pub enum Command {
     Order {
         id: u64,
         order: Transport,
+    },
+    /// Somebody wants to see something that only Spotify has; answered by [`Event::Told`] with the
+    /// same number, within 3.5 s. Playback does not wait for it.
+    Ask {
+        id: u64,
+        query: Query,
     },
     /// Leave the phone's picker, fade out, and end. Answered by the end of the process.
     Stop,
@@ -167,6 +173,11 @@ pub enum Event {
     Done {
         id: u64,
         result: Result<(), Unmet>,
+    },
+    /// What was asked for, or why it cannot be had, in words.
+    Told {
+        id: u64,
+        result: Result<Known, String>,
     },
     /// How a sign-in that was asked for with `Pair` stands. `Ready` is never said: the lasting
     /// credential comes as [`Event::Ready`], and whoever has kept it may say so.

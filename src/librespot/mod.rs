@@ -8,6 +8,7 @@ pub mod connect;
 mod current;
 mod loader;
 mod pair;
+mod query;
 mod renewal;
 mod serve;
 mod service;

@@ -16,6 +16,7 @@ use super::{
     connect::{Desk, News},
     current::Holder,
     loader::{Loader, Outcome},
+    query::Queries,
     renewal::{Fresh, Recipe, Renewal},
     session::{self, Failure},
     telltale::Tell,
@@ -58,6 +59,8 @@ pub(super) struct Stage<'a> {
     pub desk: Desk<Loader>,
     /// Whether a key was granted or refused last.
     pub keys: Option<bool>,
+    /// What somebody wants to see.
+    pub queries: Queries,
 }
 
 impl Stage<'_> {
@@ -166,6 +169,11 @@ impl Stage<'_> {
                 self.desk.input(Input::Order(Order::Restore(then)))
             }
             Command::Order { id, order } => self.desk.order(id, order),
+            Command::Ask { id, query } => {
+                let session = self.sessions.session();
+                self.queries.take(id, query, session, self.reporter.clone());
+                vec![]
+            }
             Command::Start(_)
             | Command::Warm(_)
             | Command::Pair(_)

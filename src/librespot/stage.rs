@@ -13,6 +13,7 @@ use super::{
     connect::{Deck, Desk},
     current::Holder,
     loader::{Loader, Tools},
+    query::Queries,
     renewal::Recipe,
     serve::{Inputs, Stage},
     session::{self, Failure},
@@ -80,6 +81,7 @@ pub async fn play(
         interrupted: false,
         desk,
         keys: None,
+        queries: Queries::default(),
     };
     let coming = async {
         let login = session::sign_in(&start.login, &session).await?;

@@ -10,6 +10,7 @@ mod moment;
 mod pairing;
 mod playback;
 mod presence;
+mod query;
 mod state;
 mod transport;
 mod volume;
@@ -26,6 +27,7 @@ pub use playback::{
     MAX_NEIGHBOURS, MAX_TOLD, Neighbour, Place, PlayState, Playback, Repeat, Source, Track,
 };
 pub use presence::{Layer, LayerState, Presence};
+pub use query::{Known, MAX_NAMES, MAX_PICTURE, Picture, Query};
 pub use state::{House, Phase, SpeakerState};
 pub use transport::{Load, Obstacle, SleepTimer, Transport, Unmet};
 pub use volume::{Percent, Volume};

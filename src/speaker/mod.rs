@@ -14,6 +14,7 @@ mod knock_tests;
 mod phase;
 mod policy;
 mod pulse;
+mod query;
 mod shown;
 #[cfg(test)]
 mod simulation;
@@ -40,8 +41,8 @@ use crate::{
         messages::{Command, Event, PROTOCOL, Start},
     },
     model::{
-        Account, CameBy, Condition, ConditionCode, DeviceId, Login, Phase, Playback, Transport,
-        Unmet, Volume, local_minute, unix_ms,
+        Account, CameBy, Condition, ConditionCode, DeviceId, Login, Phase, Playback, Query,
+        Transport, Unmet, Volume, local_minute, unix_ms,
     },
 };
 use asked::Asked;
@@ -50,6 +51,8 @@ use clock::{Steady, by_the_wall, steadied};
 use phase::{Action, Answer, Arrival, Input, Now, Seat, Seats, Ticket, Timer};
 use policy::Who;
 use pulse::Pulse;
+use query::Queries;
+pub use query::Wants;
 use spare::Spares;
 
 /// A level is kept on disk when nobody has changed it for this long.
@@ -83,6 +86,8 @@ pub enum Knock {
     },
     /// Something is to play, or to play otherwise.
     Wish { order: Transport, answer: Waits },
+    /// Somebody wants to see something that only Spotify has.
+    Ask { query: Query, answer: Wants },
     /// An account (all, when `None`) leaves this speaker and is removed from the machine. Every
     /// speaker of the house is to be told.
     Forget {
@@ -154,6 +159,7 @@ pub struct Speaker {
     answers: HashMap<Ticket, Waiting>,
     last_ticket: Ticket,
     asked: Asked,
+    queries: Queries,
     timers: JoinSet<Timer>,
     /// Engines on their way out.
     leaving: JoinSet<()>,
@@ -193,6 +199,7 @@ impl Speaker {
             answers: HashMap::new(),
             last_ticket: 0,
             asked: Asked::default(),
+            queries: Queries::default(),
             timers: JoinSet::new(),
             leaving: JoinSet::new(),
             ear,
@@ -266,6 +273,7 @@ impl Speaker {
                 return self.beat(seat, id, alive).await;
             }
             Heard::Event(Event::Done { id, result }) => return self.done(seat, id, result).await,
+            Heard::Event(Event::Told { id, result }) => return self.told(seat, id, result),
             Heard::Event(Event::Playback(told)) => Input::Engine {
                 seat,
                 event: Event::Playback(steadied(told, unix_ms(), self.clock.now_ms())),
@@ -274,6 +282,7 @@ impl Speaker {
             Heard::Ended { how } => {
                 self.engines.remove(&seat);
                 self.nothing_done(seat).await;
+                self.nothing_told(seat);
                 Input::Ended { seat, how }
             }
         };
@@ -321,6 +330,7 @@ impl Speaker {
                 }
             }
             Knock::Wish { order, answer } => self.wish(order, answer).await,
+            Knock::Ask { query, answer } => self.ask(query, answer),
             Knock::Forget { user, answer } => {
                 let removed = self.forget(user.clone()).await;
                 self.answers.insert(ticket, Waiting::ForWords(answer));
