@@ -4,7 +4,7 @@
 set -eu
 
 build="gcc libc6-dev pkg-config libasound2-dev ca-certificates"
-tests="alsa-utils libasound2-plugins pulseaudio pulseaudio-utils iproute2 systemd util-linux procps"
+tests="alsa-utils chromium chromium-driver libasound2-plugins pulseaudio pulseaudio-utils iproute2 systemd util-linux procps"
 
 packages=$build
 if [ "${1:-build}" = test ]; then

@@ -88,6 +88,9 @@ pub enum Command {
     /// Print the token that programs need to ask over TCP
     #[command(hide = true)]
     Token {
+        /// Print the link to the page for people, with the token in it
+        #[arg(long)]
+        link: bool,
         #[command(flatten)]
         door: Door,
     },

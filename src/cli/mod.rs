@@ -15,6 +15,7 @@ mod pair;
 mod pick;
 mod remote;
 mod status;
+mod token;
 mod watch;
 
 use std::{
@@ -70,7 +71,7 @@ pub fn main() -> ExitCode {
         Command::Accounts { what, door } => accounts::run(&door, what),
         Command::Remote(what) => remote::run(what),
         Command::Events { door } => watch::events(&door),
-        Command::Token { door } => token(&door),
+        Command::Token { link, door } => token::token(&door, link),
         Command::Check { explain, settings } => check(&settings, explain),
         Command::Doctor {
             json,
@@ -131,23 +132,6 @@ fn check(settings: &Settings, explain: bool) -> ExitCode {
         text = loaded.explained.to_string();
     }
     print(text.as_bytes())
-}
-
-fn token(door: &args::Door) -> ExitCode {
-    let config = match door::settings(door) {
-        Ok(config) => config,
-        Err(problems) => return misconfigured(&problems),
-    };
-    let mut trouble = String::new();
-    for dir in daemon::places::state_dirs(&config) {
-        match daemon::token::read(&dir) {
-            Ok(token) => return print(&[token.expose(), b"\n"].concat()),
-            Err(why) => trouble = format!("{}: {why}", daemon::token::file(&dir).display()),
-        }
-    }
-    let what = format!("there is no token to read ({trouble})");
-    let help = "it is made when siskin first runs with http.listen; ask as its user, or with sudo";
-    failed(exit::FAILED, &what, help)
 }
 
 fn devices() -> ExitCode {

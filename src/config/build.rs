@@ -70,6 +70,7 @@ pub(super) fn build(
         listen: daemon.get("http.listen", check::listen),
         names: daemon.get("http.names", check::host_names),
         origins: daemon.get("http.origins", check::origins),
+        page: daemon.get("http.page", check::switch),
     };
     let account_key_file = daemon.get("account_key_file", check::path);
     let mut groups = vec![daemon.group];

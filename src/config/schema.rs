@@ -66,6 +66,7 @@ pub(super) const KEYS: &[Key] = &[
     whole_daemon("http.listen", r#""127.0.0.1:7070""#),
     whole_daemon("http.names", "[]"),
     whole_daemon("http.origins", "[]"),
+    whole_daemon("http.page", "true"),
     whole_daemon("network.allow", "[]"),
     whole_daemon("network.deny", "[]"),
     whole_daemon("network.ipv6", "false"),

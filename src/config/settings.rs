@@ -46,6 +46,8 @@ pub struct Http {
     pub names: Vec<String>,
     /// Pages of other sites that may ask, as browsers name them: `https://house.example`.
     pub origins: Vec<String>,
+    /// Whether people find a page there.
+    pub page: bool,
 }
 
 impl Default for Http {
@@ -54,6 +56,7 @@ impl Default for Http {
             listen: Some((Ipv4Addr::LOCALHOST, 7070).into()),
             names: Vec::new(),
             origins: Vec::new(),
+            page: true,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The surfaces through which people and programs ask the house and give it orders.
 //!
 //! Each is one folder here, holds only a [`crate::bus::Bus`], and knows nothing of speakers, engines
-//! or discovery. Today there is one: [`http`], on a Unix socket.
+//! or discovery. [`http`] is for programs, on a Unix socket and over TCP; [`web`] is the page that
+//! people open in a browser, which asks [`http`] like everybody else.
 
 pub mod http;
+pub mod web;
 
 use crate::model::{Condition, ConditionCode};
 

@@ -76,7 +76,7 @@ impl Surfaces {
         };
         let guard = guard(token, &config.http);
         let (bus, notices) = (self.bus.clone(), self.notices.clone());
-        Some(Http::start_tcp(at, guard, bus, notices).await)
+        Some(Http::start_tcp(at, guard, config.http.page, bus, notices).await)
     }
 
     pub async fn close(&mut self) {

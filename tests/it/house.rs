@@ -88,7 +88,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ),
     ("subtle", &["control/http/guard"]),
     ("oauth2", &["librespot/pair"]),
-    ("qrcode", &["cli/pair/show"]),
+    ("qrcode", &["cli/pair/show", "control/http/qr"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),

@@ -3,6 +3,7 @@
 mod accounts_command;
 mod ask;
 mod booth;
+mod browser;
 mod card;
 mod command_line;
 mod content;
@@ -36,5 +37,6 @@ mod storms;
 mod tape;
 mod tour;
 mod trouble;
+mod web;
 mod world;
 mod zeroconf;

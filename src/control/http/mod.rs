@@ -28,6 +28,9 @@
 //! | `GET …/pairing` | the same, as it stands now |
 //! | `PATCH …/pairing` `{"address"}` | |
 //! | `DELETE …/pairing` | |
+//! | `GET …/pairing/qr.svg` | the address to sign in at, as a QR code |
+//! | `GET …/cover?size=` `large`, `medium`, `small` | the picture of what plays |
+//! | `GET …/tracks?uri=…&uri=…` | `{"tracks": [`[`crate::model::Track`]` or null]}` |
 //!
 //! Beside `/api/v1`, and open to everybody: `GET /healthz` (the daemon answers) and `GET /readyz`
 //! (200 when a phone could pick a speaker, else 503).
@@ -49,8 +52,10 @@ mod door;
 pub mod events;
 pub mod given;
 pub mod guard;
+pub mod looks;
 mod pairing;
 mod patient;
+mod qr;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -82,7 +87,7 @@ use self::{
     guard::Guard,
     transport::Nothing,
 };
-use super::Notice;
+use super::{Notice, web};
 use crate::{
     bus::{Bus, Unable},
     model::{House, Phase, SpeakerState, Transport},
@@ -125,14 +130,23 @@ impl Http {
         Self::start_at(Pace::default(), Place::Socket(path), routes(bus), notices).await
     }
 
-    /// The same on an address of this machine, for those whom `guard` lets in.
+    /// The same on an address of this machine, for those whom `guard` lets in. With `page`, also
+    /// the page that people open in a browser.
     pub async fn start_tcp(
         at: SocketAddr,
         guard: Guard,
+        page: bool,
         bus: Bus,
         notices: mpsc::Sender<Notice>,
     ) -> Self {
-        let routes = guarded(routes(bus), guard);
+        let routes = match page {
+            // The page holds nothing secret, and asks for the token itself.
+            true => guarded(
+                routes(bus).merge(web::routes()),
+                guard.open_to(web::is_file),
+            ),
+            false => guarded(routes(bus), guard),
+        };
         Self::start_at(Pace::default(), Place::Tcp(at), routes, notices).await
     }
 
@@ -197,6 +211,9 @@ fn routes(bus: Bus) -> Router {
                 .patch(pairing::paste)
                 .delete(pairing::cancel),
         )
+        .route("/speakers/{id}/pairing/qr.svg", get(qr::qr))
+        .route("/speakers/{id}/cover", get(looks::cover))
+        .route("/speakers/{id}/tracks", get(looks::tracks))
         .route(
             "/accounts",
             get(accounts::list).delete(accounts::forget_all),
