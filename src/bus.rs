@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::model::{Account, House, Obstacle, Pairing, Secret, Transport, Unmet, Way, unix_ms};
+use crate::model::{Account, House, Obstacle, OutputChoice, Pairing, Secret, Transport, Unmet, Way, unix_ms};
 
 /// Orders that may wait for the daemon; more wait at their senders, within their limits.
 const WAITING: usize = 16;
@@ -42,6 +42,13 @@ pub enum Order {
     CancelPairing { speaker: String },
     /// Something is to play, or to play otherwise.
     Transport { speaker: String, wish: Transport },
+    /// Looks where the sound could go.
+    Outputs { speaker: String },
+    /// The sound is to go elsewhere, from now on; [`crate::model::AS_CONFIGURED`] or empty: where the
+    /// configuration says.
+    Output { speaker: String, device: String },
+    /// What phones show, from now on; empty: what the configuration says.
+    Name { speaker: String, name: String },
 }
 
 /// What an order came to.
@@ -50,6 +57,7 @@ pub enum Answer {
     Done,
     Accounts(Vec<Account>),
     Pairing(Pairing),
+    Outputs(Vec<OutputChoice>),
 }
 
 /// Why an order has not taken effect. What was there before still is.
@@ -68,6 +76,12 @@ pub struct Unable {
 pub enum Reason {
     UnknownSpeaker,
     UnknownAccount,
+    /// The account has no such device to send playback to.
+    UnknownDevice,
+    /// There is no such output, or it cannot be opened.
+    NoOutput,
+    /// Spotify does not allow it at present.
+    Restricted,
     /// No sign-in by a code or a browser was asked for.
     NoPairing,
     /// The listener plays on another device, or on none.
@@ -99,8 +113,12 @@ impl Order {
             Self::ForgetAccount { .. } => Duration::from_secs(10),
             // The engine's own limit is 2.5 s.
             Self::Transport { .. } => Duration::from_secs(3),
+            // Cards are looked for, then one is closed and another opened.
+            Self::Outputs { .. } => Duration::from_secs(5),
+            Self::Output { .. } => Duration::from_secs(10),
             Self::Accounts
             | Self::RenameAccount { .. }
+            | Self::Name { .. }
             | Self::Pair { .. }
             | Self::Pairing { .. }
             | Self::Paste { .. }
@@ -145,6 +163,18 @@ impl Unable {
             Obstacle::Unplayable => (
                 Reason::Unplayable,
                 "see whether it plays in the Spotify app with this account",
+            ),
+            Obstacle::Restricted => (
+                Reason::Restricted,
+                "play something else; what is forbidden stands in the state",
+            ),
+            Obstacle::UnknownDevice => (
+                Reason::UnknownDevice,
+                "the state of the speaker lists the devices of the account",
+            ),
+            Obstacle::NoOutput => (
+                Reason::NoOutput,
+                "the sound goes where it went before; see whether the device is free",
             ),
             Obstacle::Nobody => (
                 Reason::NobodySignedIn,

@@ -21,7 +21,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (librespot 0.8.0)");
     subcommand_required = true,
     disable_help_subcommand = true,
     max_term_width = 80,
-    after_help = "Remote control: play, pause, toggle, stop, next, prev, seek, volume, mute,\nshuffle, repeat, queue, pull, sleep. For programs: events, token.\nStart with: siskin run. It needs no configuration."
+    after_help = "Remote control: play, pause, toggle, stop, next, prev, seek, volume, mute,\nshuffle, repeat, queue, pull, send, output, rename, sleep.\nFor programs: events, token.\nStart with: siskin run. It needs no configuration."
 )]
 pub struct Cli {
     #[command(subcommand)]

@@ -37,14 +37,23 @@ const INTERFACE_BYTES: usize = 15;
 
 /// `None`: take the host name.
 pub(super) fn name(given: &Value) -> Result<Option<String>, Fault> {
-    let text = given.text()?.trim();
+    let name = speaker_name(given.text()?);
+    name.map_err(|(what, help)| Fault::new(what, help))
+}
+
+/// What phones may be shown; `None` for nothing.
+///
+/// # Errors
+/// What is wrong with it, and the cure.
+pub fn speaker_name(text: &str) -> Result<Option<String>, (String, &'static str)> {
+    let text = text.trim();
     if text.len() > NAME_BYTES {
         let what = format!("is {} bytes long", text.len());
-        return Err(Fault::new(what, "use at most 64 bytes"));
+        return Err((what, "use at most 64 bytes"));
     }
     if text.chars().any(char::is_control) {
-        let what = format!("is {given}, which holds a control character");
-        return Err(Fault::new(what, "use letters that can be shown"));
+        let what = format!("is {text:?}, which holds a control character");
+        return Err((what, "use letters that can be shown"));
     }
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }

@@ -65,15 +65,14 @@ impl Change {
             | Self::Pairing(_)
             | Self::FirstLevel(_)
             | Self::Household(_)
+            | Self::Output(_)
             | Self::Socket(_)
             | Self::Http(_) => Effort::AtOnce,
-            Self::Announcement(_) | Self::Port { .. } => Effort::Announce,
-            // The engine tells Spotify name, kind and volume steps when it signs in.
-            Self::Name { .. }
-            | Self::DeviceType(_)
+            Self::Announcement(_) | Self::Port { .. } | Self::Name { .. } => Effort::Announce,
+            // The engine tells Spotify kind and volume steps when it signs in.
+            Self::DeviceType(_)
             | Self::WayToSpotify(_)
             | Self::Audio(_)
-            | Self::Output(_)
             | Self::Volume(_) => Effort::Engine,
             Self::Added(_) | Self::Removed { .. } => Effort::Speaker,
             Self::StateDir => Effort::Daemon,

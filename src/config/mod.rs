@@ -25,6 +25,8 @@ mod tests;
 use std::path::PathBuf;
 
 pub use build::Explained;
+pub use check::speaker_name;
+pub use clash::shared;
 pub use diff::{Change, Effort, diff};
 pub use household::{ForAccount, Guests, Household, QuietHours};
 pub use layers::{Flag, Request, Surroundings};

@@ -7,19 +7,43 @@ use tokio::{
     task::{JoinSet, spawn_blocking},
 };
 
-use super::{house::House, pairing};
+use super::{
+    choices::{self, Chosen},
+    house::House,
+    pairing,
+};
 use crate::{
     accounts::Store,
     bus::{Answer, Asked, Order, Reason, Unable},
-    model::{Account, Transport},
+    model::{Account, OutputChoice, Transport},
     speaker::Knock,
 };
 
 /// Orders under way at once. Each has its limit; the next one is told to come back.
 const AT_WORK: usize = 32;
 
-/// An account that is called, or known, otherwise now.
-type Effect = Option<Account>;
+/// An answer that waits for the state that shows it.
+pub type Owed = oneshot::Sender<Result<Answer, Unable>>;
+
+/// What the house has to follow, once an order is carried out.
+pub enum Effect {
+    Nothing,
+    /// An account that is called, or known, otherwise now.
+    Account(Account),
+    /// These sound cards were found; and what came of the order besides, where it was for more.
+    Cards {
+        speaker: String,
+        cards: Vec<OutputChoice>,
+        owed: Owed,
+    },
+    /// Something was chosen, and is kept.
+    Chosen {
+        speaker: String,
+        cards: Vec<OutputChoice>,
+        result: Result<Chosen, Unable>,
+        owed: Owed,
+    },
+}
 
 /// Dropped, it leaves what is under way; whoever waits is told.
 pub struct Clerk {
@@ -54,9 +78,9 @@ impl Clerk {
             Order::RenameAccount { user, name } => {
                 self.at_work.spawn(async move {
                     let done = rename(store, user, name).await;
-                    let effect = done.as_ref().ok().cloned();
+                    let effect = done.as_ref().ok().cloned().map(Effect::Account);
                     let _ = answer.send(done.map(|_| Answer::Done));
-                    effect
+                    effect.unwrap_or(Effect::Nothing)
                 });
             }
             Order::UseAccount { speaker, user } => match house.doors(Some(&speaker)).pop() {
@@ -73,6 +97,58 @@ impl Clerk {
                 Some(door) => self.begin(answer, transport(door, wish)),
                 None => drop(answer.send(Err(Unable::unknown_speaker(&speaker)))),
             },
+            Order::Outputs { speaker } | Order::Output { speaker, .. } | Order::Name { speaker, .. }
+                if house.doors(Some(&speaker)).is_empty() =>
+            {
+                drop(answer.send(Err(Unable::unknown_speaker(&speaker))));
+            }
+            Order::Outputs { speaker } => {
+                let log = house.log();
+                self.at_work.spawn(async move {
+                    match choices::cards(log).await {
+                        Ok(cards) => Effect::Cards {
+                            speaker,
+                            cards,
+                            owed: answer,
+                        },
+                        Err(unable) => {
+                            let _ = answer.send(Err(unable));
+                            Effect::Nothing
+                        }
+                    }
+                });
+            }
+            Order::Output { speaker, device } => {
+                let Some(wish) = house.output_wish(&speaker, device) else {
+                    return drop(answer.send(Err(Unable::unknown_speaker(&speaker))));
+                };
+                self.at_work.spawn(async move {
+                    let (cards, result) = choices::lead(wish).await;
+                    Effect::Chosen {
+                        speaker,
+                        cards,
+                        result,
+                        owed: answer,
+                    }
+                });
+            }
+            Order::Name { speaker, name } => {
+                let named = choices::named(house.speakers(), &speaker, &name);
+                self.at_work.spawn(async move {
+                    let result = match named {
+                        Ok(name) => {
+                            choices::keep(store, speaker.clone(), Chosen::Name(name)).await
+                        }
+                        Err(unable) => Err(unable),
+                    };
+                    Effect::Chosen {
+                        speaker,
+                        cards: Vec::new(),
+                        result,
+                        owed: answer,
+                    }
+                });
+            }
             // Taken above.
             Order::Pair { .. }
             | Order::Pairing { .. }
@@ -88,14 +164,14 @@ impl Clerk {
     ) {
         self.at_work.spawn(async move {
             let _ = answer.send(work.await);
-            None
+            Effect::Nothing
         });
     }
 
     /// Waits until an order is done; for ever when none is under way. Cancel safe.
     pub async fn work(&mut self) -> Effect {
         match self.at_work.join_next().await {
-            Some(done) => done.ok().flatten(),
+            Some(done) => done.unwrap_or(Effect::Nothing),
             None => std::future::pending().await,
         }
     }

@@ -4,6 +4,7 @@
 //! notices and news. It ends when it is told to, and for nothing else.
 
 mod board;
+mod choices;
 mod clerk;
 mod house;
 pub mod pairing;
@@ -24,7 +25,7 @@ use tracing::info;
 
 use crate::{
     accounts::{AccountKey, Damage, Store, StoreError},
-    bus,
+    bus::{self, Answer, Desk},
     config::{Config, Problems},
     control,
     discovery::Notice,
@@ -32,7 +33,7 @@ use crate::{
     speaker::News,
 };
 use board::{Board, HOUSE};
-use clerk::Clerk;
+use clerk::{Clerk, Effect};
 use house::House;
 use pairing::Pairings;
 use presence::{Part, Report};
@@ -87,7 +88,7 @@ pub async fn run(
         Pairings::new(pairings),
     );
     house.open().await;
-    board.introduce(house.speakers());
+    introduce(&house, &mut board);
     desk.publish(board.house());
     let mut surfaces = Surfaces::open(&config, bus, remarks).await;
     service.ready();
@@ -107,9 +108,7 @@ pub async fn run(
                 },
             },
             asked = desk.next() => clerk.take(asked, &mut house),
-            effect = clerk.work() => if let Some(account) = effect {
-                board.account(&account);
-            },
+            effect = clerk.work() => follow(effect, &mut house, &mut board, &desk).await,
             Some(notice) = noticed.recv() => notice_board(notice, &mut board),
             Some(remark) = remarked.recv() => remark_board(remark, &mut board),
             Some((place, news)) = told.recv() => news_board(&place, news, &mut house, &mut board),
@@ -169,13 +168,62 @@ async fn take_over(
     board: &mut Board,
 ) {
     house.change(config).await;
-    board.introduce(house.speakers());
+    introduce(house, board);
     board.clear(HOUSE, ConditionCode::ConfigRejected);
     for code in moved {
         // Whatever stands at the new place has said, or will say, so itself.
         board.clear(HOUSE, code);
     }
     info!("the configuration is taken over");
+}
+
+/// Who is there, and what was chosen for whom.
+fn introduce(house: &House, board: &mut Board) {
+    board.introduce(house.speakers());
+    for (place, configured, chosen) in house.outputs() {
+        board.outputs(place, configured, chosen, None);
+    }
+}
+
+/// What an order came to; whoever gave it is told once the state shows it.
+async fn follow(effect: Effect, house: &mut House, board: &mut Board, desk: &Desk) {
+    let (speaker, cards, result, owed) = match effect {
+        Effect::Nothing => return,
+        Effect::Account(account) => return board.account(&account),
+        Effect::Cards {
+            speaker,
+            cards,
+            owed,
+        } => (speaker, Some(cards), None, owed),
+        Effect::Chosen {
+            speaker,
+            cards,
+            result,
+            owed,
+        } => {
+            let cards = Some(cards).filter(|cards| !cards.is_empty());
+            (speaker, cards, Some(result), owed)
+        }
+    };
+    let done = match result {
+        Some(Ok(chosen)) => {
+            house.choose(&speaker, chosen).await;
+            Ok(Answer::Done)
+        }
+        Some(Err(unable)) => Err(unable),
+        None => Ok(Answer::Outputs(Vec::new())),
+    };
+    introduce(house, board);
+    if let Some((place, configured, chosen)) = house.outputs().find(|(id, ..)| *id == speaker) {
+        board.outputs(place, configured, chosen, cards);
+    }
+    desk.publish(board.house());
+    let done = done.map(|answer| match answer {
+        Answer::Outputs(_) => Answer::Outputs(board.outputs_of(&speaker)),
+        other => other,
+    });
+    // Who has left needs no answer.
+    let _ = owed.send(done);
 }
 
 fn notice_board(notice: Notice, board: &mut Board) {
@@ -261,6 +309,8 @@ fn news_board(place: &str, news: News, house: &mut House, board: &mut Board) {
             }
         }),
         News::Playback(playback) => board.playback(place, *playback),
+        News::Devices(devices) => board.devices(place, devices),
+        News::Sound(sound) => board.sound(place, sound),
         // The state is published before anybody who waits gets to run.
         News::Done { answer, result } => drop(answer.send(result)),
     }

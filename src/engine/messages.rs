@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config,
     model::{
-        Condition, ConditionCode, DeviceId, Login, Pairing, Playback, Refusal, Secret, Transport,
-        Unmet, Volume, Way,
+        Condition, ConditionCode, DeviceId, Login, OutputChoice, Pairing, Peer, Playback, Refusal,
+        Secret, Sound, Transport, Unmet, Volume, Way,
     },
 };
 
 /// Raised when a message changes its meaning. Both sides are the same binary, except while one is
 /// being replaced under a running daemon.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// No honest line is longer; a longer one ends the conversation.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
@@ -50,6 +50,18 @@ pub enum Command {
         id: u64,
         order: Transport,
     },
+    /// The sound goes elsewhere from now on, from the place where it is. With a number, answered by
+    /// [`Event::Done`]; when it cannot go there, it goes where it went before.
+    Output {
+        id: Option<u64>,
+        output: config::Output,
+    },
+    /// What phones are shown from now on.
+    Rename {
+        name: String,
+    },
+    /// Nothing is played: what cards there are, told by [`Event::Outputs`], and that is all.
+    Outputs(Outputs),
     /// Leave the phone's picker, fade out, and end. Answered by the end of the process.
     Stop,
 }
@@ -95,6 +107,19 @@ pub struct Pair {
     /// The OAuth client to be; `None`: the one that librespot signs in with.
     pub client_id: Option<String>,
     pub way: Way,
+}
+
+/// What a child that only looks for sound cards is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outputs {
+    pub protocol: u32,
+    pub log: config::LogLevel,
+}
+
+impl From<Outputs> for Command {
+    fn from(outputs: Outputs) -> Self {
+        Self::Outputs(outputs)
+    }
 }
 
 impl From<Start> for Command {
@@ -167,6 +192,16 @@ pub enum Event {
     Done {
         id: u64,
         result: Result<(), Unmet>,
+    },
+    /// Sound goes there now.
+    Sound(Sound),
+    /// The other devices of the account are these now.
+    Devices {
+        devices: Vec<Peer>,
+    },
+    /// The sound cards that there are.
+    Outputs {
+        cards: Vec<OutputChoice>,
     },
     /// How a sign-in that was asked for with `Pair` stands. `Ready` is never said: the lasting
     /// credential comes as [`Event::Ready`], and whoever has kept it may say so.

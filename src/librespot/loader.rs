@@ -22,8 +22,9 @@ use super::{
 use crate::{
     config::Bitrate,
     connect::{Heard, LoadId, Uri, Why},
+    decode::Kind,
     fetch::{Blame, Budget, Failure, Handle},
-    model::{Volume, unix_ms},
+    model::{Codec, Stream, Track, Volume, unix_ms},
     output::{Clock, VolumeControl},
     player::{self, Event, Order, Player},
 };
@@ -233,7 +234,17 @@ impl Loader {
             duration_ms: opened.facts.duration_ms,
             by_album: self.album_in_order,
         };
-        let track = Box::new(opened.facts);
+        let stream = Stream {
+            codec: match opened.kind {
+                Kind::Vorbis => Codec::Vorbis,
+                Kind::Mp3 => Codec::Mp3,
+            },
+            kbps: opened.kbps,
+        };
+        let track = Box::new(Track {
+            stream: Some(stream),
+            ..opened.facts
+        });
         let mut heard = vec![Heard::Described { id, track }];
         if self.is_current(id) {
             // It may have been opened to follow another.

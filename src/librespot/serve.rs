@@ -18,13 +18,14 @@ use super::{
     loader::{Loader, Outcome},
     renewal::{Fresh, Recipe, Renewal},
     session::{self, Failure},
+    sound::{Led, Sound},
     telltale::Tell,
     wire::Reporter,
 };
 use crate::{
     connect::{Heard, Input, Order},
     engine::messages::{Command, Event},
-    model::{ConditionCode, Playback, Volume},
+    model::{self, ConditionCode, Peer, Playback, Volume},
     output::Report,
     player,
 };
@@ -56,6 +57,9 @@ pub(super) struct Stage<'a> {
     /// The session was lost, and connect-state does not know of a new one yet.
     pub interrupted: bool,
     pub desk: Desk<Loader>,
+    pub sound: Sound,
+    /// The other devices of the account, until the daemon may be told.
+    pub unsaid: Option<Vec<Peer>>,
     /// Whether a key was granted or refused last.
     pub keys: Option<bool>,
 }
@@ -101,6 +105,10 @@ impl Stage<'_> {
                     self.output(report);
                     vec![]
                 }
+                led = self.sound.next() => {
+                    self.led(led?);
+                    vec![]
+                }
                 fresh = done(&mut self.renewal) => self.renewed(fresh?),
                 Some(tell) = inputs.tells.recv() => self.overheard(&tell),
                 Ok(()) = inputs.level.changed() => {
@@ -111,6 +119,19 @@ impl Stage<'_> {
             };
             self.tell(news);
         }
+    }
+
+    /// The daemon knows who is signed in: it may hear of the account's devices.
+    pub(super) fn say(&mut self) {
+        if let Some(devices) = self.unsaid.take() {
+            self.reporter.report(&Event::Devices { devices });
+        }
+    }
+
+    /// Carries out what was said before serving began.
+    pub(super) async fn follow(&mut self, command: Command) {
+        let news = self.command(command).await;
+        self.tell(news);
     }
 
     fn check(&mut self) -> Vec<News> {
@@ -166,10 +187,17 @@ impl Stage<'_> {
                 self.desk.input(Input::Order(Order::Restore(then)))
             }
             Command::Order { id, order } => self.desk.order(id, order),
+            Command::Output { id, output } => {
+                let led = self.sound.lead(id, output);
+                self.led(led);
+                vec![]
+            }
+            Command::Rename { name } => self.desk.input(Input::Rename(name)),
             Command::Start(_)
             | Command::Warm(_)
             | Command::Pair(_)
             | Command::Pasted { .. }
+            | Command::Outputs(_)
             | Command::Stop => vec![],
         }
     }
@@ -197,7 +225,23 @@ impl Stage<'_> {
         }
     }
 
+    /// Answers whoever wanted the sound elsewhere.
+    fn led(&mut self, led: Option<Led>) {
+        match led {
+            Some((Some(id), result)) => self.reporter.report(&Event::Done { id, result }),
+            Some((None, Err(unmet))) => warn!("the output was not changed: {}", unmet.why),
+            Some((None, Ok(()))) | None => {}
+        }
+    }
+
     fn output(&mut self, report: Report) {
+        let led = self.sound.hear(&report);
+        self.report(report);
+        // After the state that it made.
+        self.led(led);
+    }
+
+    fn report(&mut self, report: Report) {
         match report {
             Report::Opened(opened) => {
                 info!(
@@ -205,6 +249,11 @@ impl Stage<'_> {
                     opened.device, opened.rate, opened.format
                 );
                 self.cleared(ConditionCode::OutputLost);
+                self.reporter.report(&Event::Sound(model::Sound {
+                    device: opened.device,
+                    rate: opened.rate,
+                    format: opened.format,
+                }));
             }
             Report::Lost(condition) => self.reporter.report(&Event::Raised { condition }),
             Report::Back => self.cleared(ConditionCode::OutputLost),
@@ -234,6 +283,10 @@ impl Stage<'_> {
                         .set_album_in_order(in_album_order(&playback));
                     self.reporter.report(&Event::Playback(playback));
                 }
+                News::Devices(devices) => match &mut self.unsaid {
+                    Some(unsaid) => *unsaid = devices,
+                    None => self.reporter.report(&Event::Devices { devices }),
+                },
                 News::Raised(condition) => self.reporter.report(&Event::Raised { condition }),
                 News::Cleared(code) => self.cleared(code),
                 News::Done { id, result } => self.reporter.report(&Event::Done { id, result }),

@@ -16,6 +16,7 @@ use super::{
     renewal::Recipe,
     serve::{Inputs, Stage},
     session::{self, Failure},
+    sound::Sound,
     telltale::Tell,
     wire::Reporter,
 };
@@ -79,6 +80,8 @@ pub async fn play(
         renewal: None,
         interrupted: false,
         desk,
+        unsaid: Some(Vec::new()),
+        sound: Sound::new(output, start.speaker.output.clone()),
         keys: None,
     };
     let coming = async {
@@ -88,14 +91,17 @@ pub async fn play(
             .map_err(|_| Failure::Lost("connect-state did not list the speaker".into()))??;
         Ok(login)
     };
+    // What is said before there is somebody to carry it out.
+    let mut early = [None, None];
     let login = tokio::select! {
         login = coming => login?,
-        () = told_to_stop(&mut commands) => return Ok(()),
+        () = told_to_stop(&mut commands, &mut early) => return Ok(()),
     };
     stage.recipe.login = login.clone();
     stage.since = Instant::now();
     stage.sessions.stands(session.clone());
     ready(reporter, &session, login);
+    stage.say();
 
     let mut inputs = Inputs {
         commands,
@@ -105,6 +111,9 @@ pub async fn play(
         tells,
         level: volume.watch(),
     };
+    for command in early.into_iter().flatten() {
+        stage.follow(command).await;
+    }
     let naming = async move {
         if let Some(name) = session::display_name(&session).await {
             reporter.report(&Event::Named { name });
@@ -117,7 +126,7 @@ pub async fn play(
         end = stage.serve(&mut inputs) => end,
         never = naming => match never {},
     };
-    leave(stage.desk, output, end.is_ok()).await;
+    leave(stage.desk, stage.sound, end.is_ok()).await;
     end
 }
 
@@ -133,23 +142,19 @@ fn device(start: &Start, volume: Volume) -> Device {
     }
 }
 
-/// The music fades while Spotify takes the goodbye; a session that is gone is told nothing.
-async fn leave(mut desk: Desk<Loader>, output: Output, in_order: bool) {
+/// The music fades while Spotify takes the goodbye; a session that is gone is told nothing. The
+/// card is let go of without waiting for Spotify: the next account may be about to play on it.
+/// (Dropping the output does the same, at once.)
+async fn leave(mut desk: Desk<Loader>, sound: Sound, in_order: bool) {
     desk.deck().stop();
     if in_order {
         let leaving = desk.close(LEAVE_LIMIT);
-        if !tokio::join!(leaving, hand_back(output)).0 {
+        if !tokio::join!(leaving, sound.close()).0 {
             warn!("Spotify did not take the goodbye within {LEAVE_LIMIT:?}");
         }
     } else {
-        hand_back(output).await;
+        sound.close().await;
     }
-}
-
-/// Lets go of the card once the music has faded, without waiting for Spotify: the next account may
-/// be about to play on it. (Dropping the output does the same, at once.)
-async fn hand_back(output: Output) {
-    let _ = tokio::task::spawn_blocking(move || output.close()).await;
 }
 
 /// Without a certificate authority librespot panics at its first request.
@@ -175,10 +180,13 @@ pub(super) fn certificates(reporter: &Reporter) -> Result<(), Failure> {
     Err(Failure::Lost(why))
 }
 
-async fn told_to_stop(commands: &mut Receiver<Command>) {
+/// Keeps the newest word about the output and about the name in `early`.
+async fn told_to_stop(commands: &mut Receiver<Command>, early: &mut [Option<Command>; 2]) {
     loop {
         match commands.recv().await {
             None | Some(Command::Stop) => return,
+            Some(command @ Command::Output { .. }) => early[0] = Some(command),
+            Some(command @ Command::Rename { .. }) => early[1] = Some(command),
             Some(other) => debug!("not signed in yet; {other:?} is not for now"),
         }
     }

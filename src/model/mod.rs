@@ -7,7 +7,9 @@ mod frames;
 mod link;
 mod login;
 mod moment;
+mod output;
 mod pairing;
+mod peer;
 mod playback;
 mod presence;
 mod state;
@@ -21,9 +23,12 @@ pub use frames::{CHANNELS, RATE, duration_of, frames_of, ms_of};
 pub use link::{Link, LinkError, LinkKind};
 pub use login::{Login, Refusal, Secret, masked};
 pub use moment::{local_date, local_minute, unix_ms};
+pub use output::{AS_CONFIGURED, OutputChoice, Sound};
 pub use pairing::{Pairing, Way};
+pub use peer::{MAX_PEERS, Peer};
 pub use playback::{
-    MAX_NEIGHBOURS, MAX_TOLD, Neighbour, Place, PlayState, Playback, Repeat, Source, Track,
+    Codec, Forbidden, MAX_NEIGHBOURS, MAX_TOLD, Neighbour, Place, PlayState, Playback, Repeat,
+    Restriction, Source, Stream, Track, TrackKind,
 };
 pub use presence::{Layer, LayerState, Presence};
 pub use state::{House, Phase, SpeakerState};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Conditions, Pairing, Percent, Playback, Presence};
+use super::{Account, Conditions, OutputChoice, Pairing, Peer, Percent, Playback, Presence, Sound};
 
 /// Everything that can be said about the daemon and its speakers at one moment. Holds no secret.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,16 @@ pub struct SpeakerState {
     /// Where the sound goes: `card`, `pipe`, `wav` or `null`.
     #[serde(default)]
     pub output: String,
+    /// Where it could go, what is used among them. Sound cards are looked for when somebody asks
+    /// for the outputs.
+    #[serde(default)]
+    pub outputs: Vec<OutputChoice>,
+    /// What was opened last for sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sound: Option<Sound>,
+    /// The other devices of the account; empty while nobody is signed in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Peer>,
     /// What is streamed at most, in kbit/s.
     #[serde(default)]
     pub bitrate: u16,

@@ -50,6 +50,10 @@ pub enum Transport {
     },
     /// Moves playback here from wherever it is.
     Pull,
+    /// Moves playback to another device of the account, by its name or id.
+    Send {
+        device: String,
+    },
     Sleep(SleepTimer),
 }
 
@@ -98,6 +102,12 @@ pub enum Obstacle {
     Conflict,
     /// It cannot be played here, or does not exist.
     Unplayable,
+    /// Spotify does not allow it at present.
+    Restricted,
+    /// The account has no such device.
+    UnknownDevice,
+    /// The sound cannot go there.
+    NoOutput,
     /// Nobody is signed in.
     Nobody,
     /// There is no session with Spotify at the moment.

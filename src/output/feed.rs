@@ -14,6 +14,9 @@ use super::{
 };
 use crate::model::duration_of;
 
+/// How often is looked whether the music has fallen silent.
+const STEP: Duration = Duration::from_millis(5);
+
 /// Whether there is a device behind the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Link {
@@ -129,6 +132,39 @@ impl Feed {
                 return;
             }
             inner = self.wait_for_rest(inner, left.min(duration_of(unheard)));
+        }
+    }
+
+    /// Lets what is just being heard fade, and keeps what waits, as a pause does; then waits until the
+    /// device has let all of it be heard.
+    pub(super) fn hush(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let mut inner = self.lock();
+        inner.reel.pause();
+        loop {
+            let taken = inner.reel.taken();
+            let unheard = taken.saturating_sub(inner.beat.heard(taken, Instant::now()));
+            let left = deadline.saturating_duration_since(Instant::now());
+            let silent = inner.reel.is_shut() && unheard == 0;
+            if silent || left.is_zero() || inner.link != Link::Open {
+                return;
+            }
+            // Nobody calls when the gate shuts under music that is to go on.
+            inner = self.wait_for_rest(inner, left.min(STEP));
+        }
+    }
+
+    /// The owner of the device has ended, and another one comes: what waits goes on there.
+    pub(super) fn reopen(&self) {
+        let mut inner = self.lock();
+        inner.closing = false;
+        if inner.link == Link::Open {
+            inner.link = Link::Closed;
+        }
+        inner.reel.hold();
+        inner.wanted = inner.running;
+        if inner.running {
+            inner.reel.resume();
         }
     }
 

@@ -40,8 +40,8 @@ use crate::{
         messages::{Command, Event, PROTOCOL, Start},
     },
     model::{
-        Account, CameBy, Condition, ConditionCode, DeviceId, Login, Phase, Playback, Transport,
-        Unmet, Volume, local_minute, unix_ms,
+        Account, CameBy, Condition, ConditionCode, DeviceId, Login, Peer, Phase, Playback, Sound,
+        Transport, Unmet, Volume, local_minute, unix_ms,
     },
 };
 use asked::Asked;
@@ -83,6 +83,11 @@ pub enum Knock {
     },
     /// Something is to play, or to play otherwise.
     Wish { order: Transport, answer: Waits },
+    /// The sound is to go elsewhere. Whoever asked sees to it that the settings say so when it does.
+    Output {
+        output: config::Output,
+        answer: Waits,
+    },
     /// An account (all, when `None`) leaves this speaker and is removed from the machine. Every
     /// speaker of the house is to be told.
     Forget {
@@ -109,6 +114,10 @@ pub enum News {
     /// Where the speaker stands, and whom it belongs to.
     Seat(Phase, Option<Account>),
     Playback(Box<Playback>),
+    /// The other devices of the account.
+    Devices(Vec<Peer>),
+    /// What was opened for sound.
+    Sound(Sound),
     /// Whether the engine answers, and whether its session does (`None`: not asked).
     Pulse {
         engine: bool,
@@ -266,6 +275,10 @@ impl Speaker {
                 return self.beat(seat, id, alive).await;
             }
             Heard::Event(Event::Done { id, result }) => return self.done(seat, id, result).await,
+            Heard::Event(Event::Sound(sound)) => return self.of_resident(seat, News::Sound(sound)).await,
+            Heard::Event(Event::Devices { devices }) => {
+                return self.of_resident(seat, News::Devices(devices)).await;
+            }
             Heard::Event(Event::Playback(told)) => Input::Engine {
                 seat,
                 event: Event::Playback(steadied(told, unix_ms(), self.clock.now_ms())),
@@ -321,6 +334,7 @@ impl Speaker {
                 }
             }
             Knock::Wish { order, answer } => self.wish(order, answer).await,
+            Knock::Output { output, answer } => self.lead(output, answer).await,
             Knock::Forget { user, answer } => {
                 let removed = self.forget(user.clone()).await;
                 self.answers.insert(ticket, Waiting::ForWords(answer));
@@ -395,11 +409,13 @@ impl Speaker {
 
     async fn change(&mut self, new: NewSettings) {
         let renew = new.renew || self.differs_for_resident(&new.settings.speaker).await;
-        self.settings = new.settings;
+        let old = std::mem::replace(&mut self.settings, new.settings);
         self.spares.dismiss();
         self.plan_look();
         if renew {
             self.step(Input::Renew).await;
+        } else {
+            self.tell_engines(&old.speaker);
         }
     }
 

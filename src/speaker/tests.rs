@@ -80,6 +80,7 @@ fn playing() -> Box<Playback> {
             duration_ms: 60_000,
             explicit: false,
             covers: vec![],
+            ..Track::default()
         }),
         ..Playback::silent(Volume::FULL)
     })

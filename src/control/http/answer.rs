@@ -81,6 +81,9 @@ impl From<Unable> for Failed {
         let (status, code) = match unable.code {
             Reason::UnknownSpeaker => (StatusCode::NOT_FOUND, "unknown_speaker"),
             Reason::UnknownAccount => (StatusCode::NOT_FOUND, "unknown_account"),
+            Reason::UnknownDevice => (StatusCode::NOT_FOUND, "unknown_device"),
+            Reason::NoOutput => (StatusCode::UNPROCESSABLE_ENTITY, "no_output"),
+            Reason::Restricted => (StatusCode::CONFLICT, "restricted"),
             Reason::NoPairing => (StatusCode::NOT_FOUND, "no_pairing"),
             Reason::NotActive => (StatusCode::CONFLICT, "not_active"),
             Reason::NobodySignedIn => (StatusCode::CONFLICT, "nobody_signed_in"),

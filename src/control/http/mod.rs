@@ -20,6 +20,10 @@
 //! | `POST …/queue` `{"uri"}` | |
 //! | `GET …/queue` | `{"previous", "current", "next"}` |
 //! | `POST …/sleep` `{"after_s"}` or `{"end_of_track": true}`; `{}`: not any more | |
+//! | `POST …/send` `{"device"}`: name or id of another device of the account | |
+//! | `GET …/outputs`: looks for sound cards | `{"outputs": [`[`crate::model::OutputChoice`]`]}` |
+//! | `POST …/output` `{"device"}`; `default`: as configured | |
+//! | `POST …/name` `{"name"}`; empty: as configured | |
 //! | `GET /accounts` | `{"accounts": [`[`crate::model::Account`]`]}` |
 //! | `PATCH /accounts/{user}` `{"name"}` | |
 //! | `DELETE /accounts/{user}`, `DELETE /accounts` | |
@@ -34,8 +38,8 @@
 //!
 //! An order is answered when it has taken effect, and the state that is read after that shows it.
 //! Whatever goes wrong is `{"error": {"code", "message", "help"}}` with a status that fits, see
-//! [`answer`]: among them 409 `not_active` (another device plays), 409 `nobody_signed_in`, 422
-//! `unplayable`, 503 `unavailable`, 504 `timed_out` (after 2.5 s; it may take effect yet). Requests
+//! [`answer`]: among them 409 `not_active` (another device plays), 409 `restricted` (Spotify does not
+//! allow it at present), 409 `nobody_signed_in`, 422 `unplayable`, 422 `no_output`, 503 `unavailable`, 504 `timed_out` (after 2.5 s; it may take effect yet). Requests
 //! that change something must say `Content-Type: application/json`.
 //!
 //! To add an order: give the bus one (see there), then a handler beside those in
@@ -51,6 +55,7 @@ pub mod given;
 pub mod guard;
 mod pairing;
 mod patient;
+pub mod setup;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -189,6 +194,10 @@ fn routes(bus: Bus) -> Router {
             get(transport::queue).post(transport::enqueue),
         )
         .route("/speakers/{id}/sleep", post(transport::sleep))
+        .route("/speakers/{id}/send", post(setup::send))
+        .route("/speakers/{id}/outputs", get(setup::outputs))
+        .route("/speakers/{id}/output", post(setup::output))
+        .route("/speakers/{id}/name", post(setup::name))
         .route("/speakers/{id}/account", post(accounts::sign_in))
         .route(
             "/speakers/{id}/pairing",

@@ -38,6 +38,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hyper::Method;
 use librespot_core::{Error, Session, dealer::manager::Reply};
 use tokio::{
     sync::mpsc::{self, UnboundedSender},
@@ -46,10 +47,15 @@ use tokio::{
 };
 use tracing::{debug, info};
 
-use super::renewal::dismiss;
+use super::{
+    renewal::dismiss,
+    service::{self, JSON},
+};
 use crate::{
     connect::{Action, Connect, Device, Input, LoadId, Now, Ticket, Uri},
-    model::{Condition, ConditionCode, Obstacle, Playback, Transport, Unmet, Volume, unix_ms},
+    model::{
+        Condition, ConditionCode, Obstacle, Peer, Playback, Transport, Unmet, Volume, unix_ms,
+    },
 };
 use pump::{Pump, ToSpotify};
 use put::Facts;
@@ -57,6 +63,9 @@ use streams::{Said, Streams};
 
 /// How long the dealer may take to close when everything else is done.
 const CLOSE_LIMIT: Duration = Duration::from_millis(300);
+
+/// Whoever sends playback away is told within 2.5 s.
+const SEND_LIMIT: Duration = Duration::from_secs(2);
 
 /// Questions that may be open at once, one of each. The machine waits for the answer to the newest
 /// only.
@@ -66,6 +75,7 @@ enum Question {
     Page,
     Following,
     Playback,
+    Sending,
 }
 
 /// Orders of the daemon that may wait at once.
@@ -93,6 +103,8 @@ pub trait Deck {
 #[derive(Debug, Clone, PartialEq)]
 pub enum News {
     Playback(Box<Playback>),
+    /// The other devices of the account.
+    Devices(Vec<Peer>),
     /// The order of this number has taken effect, or why not. Comes after the truth that it made.
     Done {
         id: u64,
@@ -336,6 +348,8 @@ impl<D: Deck> Desk<D> {
             }
             Action::SetTimer { tick_ms } => self.timer = Some(tick_ms),
             Action::FetchPlayback => self.fetch_playback(),
+            Action::SendTo { device } => self.send_to(device),
+            Action::Devices(devices) => return Some(News::Devices(devices)),
             Action::Note(line) => info!("{line}"),
             Action::Publish(playback) => return Some(News::Playback(playback)),
             Action::Listed => return Some(News::Listed),
@@ -387,6 +401,21 @@ impl<D: Deck> Desk<D> {
                 return Some(Input::NotFetched { why });
             }
             None
+        });
+    }
+
+    /// Asks that playback go to another device; the cluster tells when it has.
+    fn send_to(&mut self, device: String) {
+        let session = self.session.clone();
+        self.ask(Question::Sending, async move {
+            let own = session.device_id();
+            let path = format!("/connect-state/v1/connect/transfer/from/{own}/to/{device}");
+            let question = service::Question {
+                limit: SEND_LIMIT,
+                ..service::Question::new(Method::POST, path, Vec::new(), JSON)
+            };
+            let why = service::ask(&session, &question).await.err()?.to_string();
+            Some(Input::NotSent { why })
         });
     }
 

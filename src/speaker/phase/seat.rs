@@ -63,7 +63,12 @@ impl Seats {
             Event::Raised { condition } => out.push(Action::Raise(condition)),
             Event::Cleared { code } => out.push(Action::Clear(code)),
             // Whoever asked is told by the speaker itself.
-            Event::Hello { .. } | Event::Pairing(_) | Event::Done { .. } => {}
+            Event::Hello { .. }
+            | Event::Pairing(_)
+            | Event::Done { .. }
+            | Event::Sound(_)
+            | Event::Devices { .. }
+            | Event::Outputs { .. } => {}
         }
     }
 

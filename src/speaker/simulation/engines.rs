@@ -122,6 +122,7 @@ impl Music {
                 duration_ms: u32::try_from(SONG_MS).unwrap_or(u32::MAX),
                 explicit: false,
                 covers: Vec::new(),
+                ..Track::default()
             }),
             ..Playback::silent(Volume::FULL)
         })
