@@ -47,6 +47,8 @@ pub enum Order {
     /// The sound is to go elsewhere, from now on; [`crate::model::AS_CONFIGURED`] or empty: where the
     /// configuration says.
     Output { speaker: String, device: String },
+    /// How much is logged from now on: `error`, `warn`, `info`, `debug` or `trace`.
+    Log { level: String },
     /// What phones show, from now on; empty: what the configuration says.
     Name { speaker: String, name: String },
 }
@@ -119,6 +121,7 @@ impl Order {
             Self::Accounts
             | Self::RenameAccount { .. }
             | Self::Name { .. }
+            | Self::Log { .. }
             | Self::Pair { .. }
             | Self::Pairing { .. }
             | Self::Paste { .. }

@@ -32,6 +32,7 @@ use crate::{
     output,
 };
 use args::{Cli, Command, Settings};
+use client::Method;
 
 /// Parses, dispatches, and says how it ended.
 pub fn main() -> ExitCode {
@@ -70,6 +71,12 @@ pub fn main() -> ExitCode {
         Command::Accounts { what, door } => accounts::run(&door, what),
         Command::Remote(what) => remote::run(what),
         Command::Events { door } => watch::events(&door),
+        Command::LogLevel { level, door } => door::ask(&door, async |client| {
+            let body = serde_json::json!({ "level": level });
+            let done = client.send(Method::POST, &["log"], Some(&body)).await;
+            let _: serde_json::Value = done.map_err(door::told)?;
+            Ok(String::new())
+        }),
         Command::Token { door } => token(&door),
         Command::Check { explain, settings } => check(&settings, explain),
         Command::Doctor {
@@ -112,7 +119,7 @@ fn run(settings: &Settings) -> ExitCode {
             );
         }
     };
-    match runtime.block_on(daemon::run(loaded.config, reload)) {
+    match runtime.block_on(daemon::run(loaded.config, reload, logging::set_level)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(exit::NOT_NOW, &in_full(&error), error.help()),
     }

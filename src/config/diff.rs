@@ -260,7 +260,7 @@ mod tests {
         use Effort::{Announce, AtOnce, Engine};
         assert_eq!(
             efforts,
-            [AtOnce, AtOnce, Announce, Engine, Engine, AtOnce, Engine]
+            [AtOnce, AtOnce, Announce, Announce, AtOnce, AtOnce, Engine]
         );
     }
 

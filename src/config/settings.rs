@@ -217,6 +217,20 @@ pub enum LogLevel {
     Trace,
 }
 
+impl LogLevel {
+    /// By its name in the configuration.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "error" => Self::Error,
+            "warn" => Self::Warn,
+            "info" => Self::Info,
+            "debug" => Self::Debug,
+            "trace" => Self::Trace,
+            _ => return None,
+        })
+    }
+}
+
 impl Default for Audio {
     fn default() -> Self {
         Self {

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     accounts::Store,
     bus::{Answer, Asked, Order, Reason, Unable},
+    config::LogLevel,
     model::{Account, OutputChoice, Transport},
     speaker::Knock,
 };
@@ -30,6 +31,11 @@ pub enum Effect {
     Nothing,
     /// An account that is called, or known, otherwise now.
     Account(Account),
+    /// So much is to be logged.
+    Log {
+        level: LogLevel,
+        owed: Owed,
+    },
     /// These sound cards were found; and what came of the order besides, where it was for more.
     Cards {
         speaker: String,
@@ -96,6 +102,17 @@ impl Clerk {
                 }
                 Some(door) => self.begin(answer, transport(door, wish)),
                 None => drop(answer.send(Err(Unable::unknown_speaker(&speaker)))),
+            },
+            Order::Log { level } => match LogLevel::named(&level) {
+                Some(level) => {
+                    let owed = answer;
+                    self.at_work.spawn(async move { Effect::Log { level, owed } });
+                }
+                None => {
+                    let what = format!("{level:?} is no level of the log");
+                    let help = "use error, warn, info, debug or trace";
+                    let _ = answer.send(Err(Unable::new(Reason::Invalid, what, help)));
+                }
             },
             Order::Outputs { speaker } | Order::Output { speaker, .. } | Order::Name { speaker, .. }
                 if house.doors(Some(&speaker)).is_empty() =>

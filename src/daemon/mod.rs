@@ -26,7 +26,7 @@ use tracing::info;
 use crate::{
     accounts::{AccountKey, Damage, Store, StoreError},
     bus::{self, Answer, Desk},
-    config::{Config, Problems},
+    config::{Config, LogLevel, Problems},
     control,
     discovery::Notice,
     model::{Condition, ConditionCode, LayerState, unix_ms},
@@ -60,13 +60,14 @@ impl StartError {
 }
 
 /// Runs until SIGTERM or SIGINT. `reload` reads the configuration anew on SIGHUP; what it answers
-/// when that fails is told as it is.
+/// when that fails is told as it is. `log_at` has so much logged from then on.
 ///
 /// # Errors
 /// When another daemon uses the same state, or the process lacks what it cannot do without.
 pub async fn run(
     config: Config,
     reload: impl Fn() -> Result<Config, Problems>,
+    log_at: impl Fn(LogLevel),
 ) -> Result<(), StartError> {
     let mut signals = Signals::listen()?;
     let mut service = Service::default();
@@ -108,7 +109,15 @@ pub async fn run(
                 },
             },
             asked = desk.next() => clerk.take(asked, &mut house),
-            effect = clerk.work() => follow(effect, &mut house, &mut board, &desk).await,
+            effect = clerk.work() => match effect {
+                Effect::Log { level, owed } => {
+                    log_at(level);
+                    house.log_at(level).await;
+                    info!("the log tells more or less now: {level:?}");
+                    let _ = owed.send(Ok(Answer::Done));
+                }
+                effect => follow(effect, &mut house, &mut board, &desk).await,
+            },
             Some(notice) = noticed.recv() => notice_board(notice, &mut board),
             Some(remark) = remarked.recv() => remark_board(remark, &mut board),
             Some((place, news)) = told.recv() => news_board(&place, news, &mut house, &mut board),
@@ -188,7 +197,8 @@ fn introduce(house: &House, board: &mut Board) {
 /// What an order came to; whoever gave it is told once the state shows it.
 async fn follow(effect: Effect, house: &mut House, board: &mut Board, desk: &Desk) {
     let (speaker, cards, result, owed) = match effect {
-        Effect::Nothing => return,
+        // The log is no business of the house's.
+        Effect::Nothing | Effect::Log { .. } => return,
         Effect::Account(account) => return board.account(&account),
         Effect::Cards {
             speaker,

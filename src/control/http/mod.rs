@@ -24,6 +24,7 @@
 //! | `GET …/outputs`: looks for sound cards | `{"outputs": [`[`crate::model::OutputChoice`]`]}` |
 //! | `POST …/output` `{"device"}`; `default`: as configured | |
 //! | `POST …/name` `{"name"}`; empty: as configured | |
+//! | `POST /log` `{"level"}`: how much the daemon logs | |
 //! | `GET /accounts` | `{"accounts": [`[`crate::model::Account`]`]}` |
 //! | `PATCH /accounts/{user}` `{"name"}` | |
 //! | `DELETE /accounts/{user}`, `DELETE /accounts` | |
@@ -194,6 +195,7 @@ fn routes(bus: Bus) -> Router {
             get(transport::queue).post(transport::enqueue),
         )
         .route("/speakers/{id}/sleep", post(transport::sleep))
+        .route("/log", post(setup::log))
         .route("/speakers/{id}/send", post(setup::send))
         .route("/speakers/{id}/outputs", get(setup::outputs))
         .route("/speakers/{id}/output", post(setup::output))

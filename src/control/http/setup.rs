@@ -69,3 +69,18 @@ pub async fn send(
     bus.order(Order::Transport { speaker, wish }).await?;
     Ok(Done::answer())
 }
+
+/// `error`, `warn`, `info`, `debug` or `trace`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Level {
+    level: String,
+}
+
+pub async fn log(
+    State(bus): State<Bus>,
+    Given(Level { level }): Given<Level>,
+) -> Result<Json<Done>, Failed> {
+    bus.order(Order::Log { level }).await?;
+    Ok(Done::answer())
+}
