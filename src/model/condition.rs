@@ -18,6 +18,7 @@ pub struct Condition {
 
 /// The name of a condition: stable, `snake_case`, fit for automations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ConditionCode {
     /// No interface that a phone could reach us on.
@@ -75,6 +76,7 @@ pub enum ConditionCode {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Worth knowing; music is not affected.
@@ -154,6 +156,7 @@ pub struct Conditions(BTreeMap<ConditionCode, (i64, Condition)>);
 
 /// A condition as it hangs on the board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Standing {
     pub code: ConditionCode,
     pub severity: Severity,

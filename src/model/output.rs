@@ -7,6 +7,7 @@ pub const AS_CONFIGURED: &str = "default";
 
 /// One of the places that sound can be led to while it plays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct OutputChoice {
     /// What to choose it by: [`AS_CONFIGURED`], or as `siskin devices` names it.
     pub name: String,
@@ -19,6 +20,7 @@ pub struct OutputChoice {
 
 /// What was opened last, as the device takes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Sound {
     /// The card's name, or the path.
     pub device: String,

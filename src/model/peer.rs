@@ -7,6 +7,7 @@ pub const MAX_PEERS: usize = 32;
 
 /// A device that playback can be sent to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Peer {
     /// Its id in the cluster.
     pub id: String,

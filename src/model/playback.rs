@@ -6,6 +6,7 @@ use super::{SleepTimer, Volume};
 
 /// One moment of playback. The truth for readers; events only say that it changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Playback {
     pub state: PlayState,
     pub track: Option<Track>,
@@ -56,6 +57,7 @@ pub const MAX_NEIGHBOURS: usize = 30;
 
 /// A track before or after the one that plays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Neighbour {
     pub uri: String,
     pub source: Source,
@@ -63,6 +65,7 @@ pub struct Neighbour {
 
 /// Whose choice a track is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     Context,
@@ -74,6 +77,7 @@ pub enum Source {
 
 /// Where in the list the music is, for the one who takes it up again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Place {
     /// The context's own name of the place; empty when there is none.
@@ -97,6 +101,7 @@ impl Place {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PlayState {
     Stopped,
@@ -106,6 +111,7 @@ pub enum PlayState {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Repeat {
     #[default]
@@ -115,6 +121,7 @@ pub enum Repeat {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Track {
     /// `spotify:track:…` or `spotify:episode:…`.
     pub uri: String,
@@ -133,6 +140,7 @@ pub struct Track {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TrackKind {
     #[default]
@@ -142,6 +150,7 @@ pub enum TrackKind {
 
 /// The file that is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Stream {
     pub codec: Codec,
     /// kbit/s, nominal.
@@ -149,6 +158,7 @@ pub struct Stream {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Codec {
     Vorbis,
@@ -157,6 +167,7 @@ pub enum Codec {
 
 /// Something that Spotify does not allow at present.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Restriction {
     pub what: Forbidden,
     /// In Spotify's words.
@@ -165,6 +176,7 @@ pub struct Restriction {
 
 /// What can be forbidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Forbidden {
     Pause,

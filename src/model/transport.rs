@@ -71,6 +71,7 @@ pub struct Load {
 
 /// When music is to pause by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SleepTimer {
     #[default]

@@ -116,9 +116,15 @@ async fn orders(mut stream: UnixStream, hand: usize, lasts: Duration) -> (Vec<u1
         ticks.tick().await;
         let (route, body) = match (answers.len() + hand) % 4 {
             0 => ("volume", json!({"percent": 40 + answers.len() % 30})),
-            1 => ("repeat", json!({"mode": ["off", "context"][answers.len() / 4 % 2]})),
+            1 => {
+                let mode = ["off", "context"][answers.len() / 4 % 2];
+                ("repeat", json!({ "mode": mode }))
+            }
             2 => ("sleep", json!({"after_s": 3_600 + answers.len()})),
-            _ => ("volume", json!({"by": if answers.len() % 8 < 4 { 1 } else { -1 }})),
+            _ => {
+                let by = if answers.len() % 8 < 4 { 1 } else { -1 };
+                ("volume", json!({ "by": by }))
+            }
         };
         let body = body.to_string();
         let request = format!(

@@ -19,15 +19,19 @@ pub struct Failed {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 struct Told {
     /// Stable, `snake_case`, fit for programs.
+    #[cfg_attr(test, schema(value_type = String))]
     code: &'static str,
     message: String,
     help: String,
 }
 
+/// Why not, for programs and for people.
 #[derive(Serialize)]
-struct Body {
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub(super) struct Body {
     error: Told,
 }
 
@@ -112,6 +116,7 @@ impl IntoResponse for Failed {
 
 /// An order that has taken effect and has nothing more to tell.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Done {
     done: bool,
 }

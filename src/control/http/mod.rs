@@ -8,6 +8,7 @@
 //! | route | answer |
 //! | --- | --- |
 //! | `GET /status` | [`crate::model::House`] |
+//! | `GET /openapi.json` | this table for programs (OpenAPI 3.1) |
 //! | `GET /events` | server-sent events, see [`events`] |
 //! | `GET …` | [`crate::model::SpeakerState`] |
 //! | `POST …/play` `{"uri", "index", "track", "position_ms", "shuffle", "paused"}`, all optional | `{"done": true}`, here and below |
@@ -54,6 +55,8 @@ mod door;
 pub mod events;
 pub mod given;
 pub mod guard;
+#[cfg(test)]
+mod openapi;
 mod pairing;
 mod patient;
 pub mod setup;
@@ -67,8 +70,9 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use axum::{
     Extension, Json, Router,
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, header},
     middleware,
+    response::IntoResponse,
     routing::{get, patch, post},
 };
 use serde::Serialize;
@@ -195,6 +199,7 @@ fn routes(bus: Bus) -> Router {
             get(transport::queue).post(transport::enqueue),
         )
         .route("/speakers/{id}/sleep", post(transport::sleep))
+        .route("/openapi.json", get(document))
         .route("/log", post(setup::log))
         .route("/speakers/{id}/send", post(setup::send))
         .route("/speakers/{id}/outputs", get(setup::outputs))
@@ -245,6 +250,7 @@ fn plain(wish: Transport) -> axum::routing::MethodRouter<Bus> {
 
 /// Fit for programs that look whether others live.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 struct Health {
     ok: bool,
 }
@@ -263,6 +269,12 @@ async fn ready(State(bus): State<Bus>) -> (StatusCode, Json<Health>) {
         false => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, Json(Health { ok }))
+}
+
+/// Made from the code by a test of it (`openapi.rs`).
+async fn document() -> impl IntoResponse {
+    let text = include_str!("../../../docs/openapi.json");
+    ([(header::CONTENT_TYPE, "application/json")], text)
 }
 
 async fn status(State(bus): State<Bus>) -> Json<House> {

@@ -14,18 +14,22 @@ use crate::{
 
 /// Where the sound could go.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, schema(as = OutputList))]
 pub struct Outputs {
     outputs: Vec<OutputChoice>,
 }
 
 /// Where it is to go: the name of an output, or of a device of the account.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct To {
     device: String,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Called {
     name: String,
@@ -72,6 +76,7 @@ pub async fn send(
 
 /// `error`, `warn`, `info`, `debug` or `trace`.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Level {
     level: String,
