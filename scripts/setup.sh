@@ -4,7 +4,7 @@
 set -eu
 
 build="gcc libc6-dev pkg-config libasound2-dev ca-certificates"
-tests="alsa-utils libasound2-plugins pulseaudio pulseaudio-utils iproute2 systemd util-linux procps"
+tests="alsa-utils libasound2-plugins pulseaudio pulseaudio-utils iproute2 systemd util-linux procps python3 python3-venv"
 
 packages=$build
 if [ "${1:-build}" = test ]; then
@@ -56,6 +56,21 @@ if [ -n "$missing" ]; then
         echo "  help: see what it said above; it may not remove anything by itself"
         exit 1
     }
+fi
+
+# What tries the API out, in an environment of its own below target/.
+fuzzer="schemathesis==4.32.5"
+venv="$(dirname "$0")/../target/fuzzer"
+if [ "${1:-build}" = test ] && [ "$(cat "$venv/is" 2>/dev/null || true)" != "$fuzzer" ]; then
+    echo "installing: $fuzzer (into target/fuzzer)"
+    rm -rf "$venv"
+    mkdir -p "$(dirname "$venv")"
+    if ! python3 -m venv "$venv" || ! "$venv/bin/pip" install -q --disable-pip-version-check "$fuzzer"; then
+        echo "pip could not install $fuzzer"
+        echo "  help: see what it said above; it needs python3-venv and the package index"
+        exit 1
+    fi
+    echo "$fuzzer" >"$venv/is"
 fi
 
 # The edition and the dependencies need this much.

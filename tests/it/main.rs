@@ -12,6 +12,7 @@ mod doctor;
 mod faces;
 mod faults;
 mod files;
+mod fuzz;
 mod gapless;
 mod handoff;
 mod house;
