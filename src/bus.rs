@@ -16,7 +16,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::model::{Account, House, Obstacle, OutputChoice, Pairing, Secret, Transport, Unmet, Way, unix_ms};
+use crate::model::{
+    Account, House, Obstacle, OutputChoice, Pairing, Secret, Transport, Unmet, Way, unix_ms,
+};
 
 /// Orders that may wait for the daemon; more wait at their senders, within their limits.
 const WAITING: usize = 16;

@@ -52,7 +52,10 @@ pub fn speaker_name(text: &str) -> Result<Option<String>, (String, &'static str)
         return Err((what, "use at most 64 bytes"));
     }
     if text.chars().any(char::is_control) {
-        let what = format!("is {}, which holds a control character", super::quoted(text));
+        let what = format!(
+            "is {}, which holds a control character",
+            super::quoted(text)
+        );
         return Err((what, "use letters that can be shown"));
     }
     Ok((!text.is_empty()).then(|| text.to_owned()))

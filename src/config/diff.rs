@@ -70,10 +70,9 @@ impl Change {
             | Self::Http(_) => Effort::AtOnce,
             Self::Announcement(_) | Self::Port { .. } | Self::Name { .. } => Effort::Announce,
             // The engine tells Spotify kind and volume steps when it signs in.
-            Self::DeviceType(_)
-            | Self::WayToSpotify(_)
-            | Self::Audio(_)
-            | Self::Volume(_) => Effort::Engine,
+            Self::DeviceType(_) | Self::WayToSpotify(_) | Self::Audio(_) | Self::Volume(_) => {
+                Effort::Engine
+            }
             Self::Added(_) | Self::Removed { .. } => Effort::Speaker,
             Self::StateDir => Effort::Daemon,
         }

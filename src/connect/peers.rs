@@ -133,7 +133,10 @@ impl Connect {
             Order::Enqueue(_) => Forbidden::Queue,
             _ => return None,
         };
-        let found = self.restrictions().into_iter().find(|one| one.what == what)?;
+        let found = self
+            .restrictions()
+            .into_iter()
+            .find(|one| one.what == what)?;
         let why = format!("Spotify does not allow it at present: {}", found.why);
         Some(Unmet::new(Obstacle::Restricted, why))
     }

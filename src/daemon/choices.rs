@@ -97,7 +97,9 @@ impl Choices {
             }
             if let Some(card) = &choice.output {
                 let output = card_of(&config.speakers[at].output, card);
-                if !others(&config, &|one| config::shared(&one.output, &output).is_some()) {
+                if !others(&config, &|one| {
+                    config::shared(&one.output, &output).is_some()
+                }) {
                     config.speakers[at].output = output;
                 }
             }
@@ -235,7 +237,12 @@ pub async fn lead(wish: Wish) -> (Vec<OutputChoice>, Result<Chosen, Unable>) {
         let help = "look at the status, then ask again";
         Unable::new(Reason::Unavailable, "the speaker does not listen", help)
     };
-    if wish.door.send(Knock::Output { output, answer }).await.is_err() {
+    if wish
+        .door
+        .send(Knock::Output { output, answer })
+        .await
+        .is_err()
+    {
         return (cards, Err(gone()));
     }
     let done = match answered.await {

@@ -106,7 +106,8 @@ impl Clerk {
             Order::Log { level } => match LogLevel::named(&level) {
                 Some(level) => {
                     let owed = answer;
-                    self.at_work.spawn(async move { Effect::Log { level, owed } });
+                    self.at_work
+                        .spawn(async move { Effect::Log { level, owed } });
                 }
                 None => {
                     let what = format!("{level:?} is no level of the log");
@@ -114,7 +115,9 @@ impl Clerk {
                     let _ = answer.send(Err(Unable::new(Reason::Invalid, what, help)));
                 }
             },
-            Order::Outputs { speaker } | Order::Output { speaker, .. } | Order::Name { speaker, .. }
+            Order::Outputs { speaker }
+            | Order::Output { speaker, .. }
+            | Order::Name { speaker, .. }
                 if house.doors(Some(&speaker)).is_empty() =>
             {
                 drop(answer.send(Err(Unable::unknown_speaker(&speaker))));
@@ -153,9 +156,7 @@ impl Clerk {
                 let named = choices::named(house.speakers(), &speaker, &name);
                 self.at_work.spawn(async move {
                     let result = match named {
-                        Ok(name) => {
-                            choices::keep(store, speaker.clone(), Chosen::Name(name)).await
-                        }
+                        Ok(name) => choices::keep(store, speaker.clone(), Chosen::Name(name)).await,
                         Err(unable) => Err(unable),
                     };
                     Effect::Chosen {

@@ -216,11 +216,7 @@ impl House {
         let configured = self.configured.speakers.iter();
         configured.map(|speaker| {
             let chosen = self.choices.output(&speaker.id);
-            (
-                speaker.id.as_str(),
-                choices::words(&speaker.output),
-                chosen,
-            )
+            (speaker.id.as_str(), choices::words(&speaker.output), chosen)
         })
     }
 

@@ -183,7 +183,11 @@ impl Output {
         }
         if !thread.is_finished() {
             tracing::warn!("the sound device does not let go; leaving it behind");
-        } else if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+        } else if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
             tracing::error!("the output's thread had panicked");
         }
     }

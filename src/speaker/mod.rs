@@ -275,7 +275,9 @@ impl Speaker {
                 return self.beat(seat, id, alive).await;
             }
             Heard::Event(Event::Done { id, result }) => return self.done(seat, id, result).await,
-            Heard::Event(Event::Sound(sound)) => return self.of_resident(seat, News::Sound(sound)).await,
+            Heard::Event(Event::Sound(sound)) => {
+                return self.of_resident(seat, News::Sound(sound)).await;
+            }
             Heard::Event(Event::Devices { devices }) => {
                 return self.of_resident(seat, News::Devices(devices)).await;
             }

@@ -31,7 +31,9 @@ fn a_new_name_is_shown_everywhere_at_once_and_kept() {
         app.wait_for_device("Den", PATIENCE)
             .await
             .expect("the picker shows it");
-        let found = world.phone.wait_for(|found| found.instance.contains("Den"), PATIENCE);
+        let found = world
+            .phone
+            .wait_for(|found| found.instance.contains("Den"), PATIENCE);
         let found = found.await.expect("mDNS shows it");
         let info = world.info(&found).await;
         assert!(info.answer.json.to_string().contains("\"Den\""), "{info:?}");
@@ -71,14 +73,20 @@ fn playback_is_sent_to_another_device_that_the_state_lists() {
         assert_eq!(phone["active"], false);
         assert!(phone["type"].is_string(), "{phone}");
         let (status, no) = order(&world, "send", json!({"device": "Attic"})).await;
-        assert_eq!((status, &no["error"]["code"]), (404, &json!("unknown_device")));
+        assert_eq!(
+            (status, &no["error"]["code"]),
+            (404, &json!("unknown_device"))
+        );
         let name = phone["name"].as_str().expect("a name");
         let said = siskin(&world, &["send", name]).await;
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
         let told = state(&world).await;
         assert_eq!(told["playback"]["active"], false);
         shows(&app, "the phone", |state| {
-            state.active.as_ref().is_some_and(|active| active.id == app.phone_id())
+            state
+                .active
+                .as_ref()
+                .is_some_and(|active| active.id == app.phone_id())
         })
         .await;
         let (status, no) = order(&world, "send", json!({"device": app.phone_id()})).await;
@@ -121,7 +129,11 @@ fn what_spotify_forbids_stands_in_the_state_and_is_answered_with_the_reason() {
         for what in [("next", json!({})), ("seek", json!({"position_ms": 5_000}))] {
             let (status, no) = order(&world, what.0, what.1).await;
             let error = &no["error"];
-            assert_eq!((status, &error["code"]), (409, &json!("restricted")), "{no}");
+            assert_eq!(
+                (status, &error["code"]),
+                (409, &json!("restricted")),
+                "{no}"
+            );
             assert!(error["message"].to_string().contains("license"), "{no}");
         }
         assert_eq!(app.state().track_uri, playing.track_uri);
@@ -140,7 +152,10 @@ fn the_log_tells_more_while_the_daemon_runs() {
             assert_eq!(said.code, code, "{said:?}");
         }
         until("a word about it", PATIENCE, || {
-            daemon.log().iter().any(|line| line.contains("the log tells"))
+            daemon
+                .log()
+                .iter()
+                .any(|line| line.contains("the log tells"))
         })
         .await;
         let answer = ask(&world, "POST", "/api/v1/log", Some(json!({"level": 3}))).await;

@@ -55,7 +55,13 @@ fn orders() -> Vec<Order> {
         order("toggle", json!({}), &["toggle"], state, json!("paused")),
         // While it is paused, the track stays at its beginning.
         order("next", json!({}), &["next"], "/playback/index", json!(1)),
-        order("previous", json!({}), &["prev"], "/playback/index", json!(0)),
+        order(
+            "previous",
+            json!({}),
+            &["prev"],
+            "/playback/index",
+            json!(0),
+        ),
         order("toggle", json!({}), &["toggle"], state, json!("playing")),
         order(
             "volume",
@@ -71,9 +77,27 @@ fn orders() -> Vec<Order> {
             "/volume_percent",
             json!(45),
         ),
-        order("mute", json!({"on": true}), &["mute", "on"], "/volume_percent", json!(0)),
-        order("mute", json!({"on": false}), &["mute", "off"], "/volume_percent", json!(45)),
-        order("shuffle", json!({"on": true}), &["shuffle", "on"], "/playback/shuffle", json!(true)),
+        order(
+            "mute",
+            json!({"on": true}),
+            &["mute", "on"],
+            "/volume_percent",
+            json!(0),
+        ),
+        order(
+            "mute",
+            json!({"on": false}),
+            &["mute", "off"],
+            "/volume_percent",
+            json!(45),
+        ),
+        order(
+            "shuffle",
+            json!({"on": true}),
+            &["shuffle", "on"],
+            "/playback/shuffle",
+            json!(true),
+        ),
         order(
             "shuffle",
             json!({"on": false}),
@@ -88,7 +112,13 @@ fn orders() -> Vec<Order> {
             "/playback/repeat",
             json!("context"),
         ),
-        order("repeat", json!({"mode": "off"}), &["repeat", "off"], "/playback/repeat", json!("off")),
+        order(
+            "repeat",
+            json!({"mode": "off"}),
+            &["repeat", "off"],
+            "/playback/repeat",
+            json!("off"),
+        ),
         order(
             "sleep",
             json!({"end_of_track": true}),
@@ -96,9 +126,27 @@ fn orders() -> Vec<Order> {
             "/playback/sleep",
             json!("end_of_track"),
         ),
-        order("sleep", json!({}), &["sleep", "off"], "/playback/sleep", json!("off")),
-        order("name", json!({"name": "Den"}), &["rename", "Den"], "/name", json!("Den")),
-        order("name", json!({"name": ""}), &["rename", ""], "/name", json!("Kitchen")),
+        order(
+            "sleep",
+            json!({}),
+            &["sleep", "off"],
+            "/playback/sleep",
+            json!("off"),
+        ),
+        order(
+            "name",
+            json!({"name": "Den"}),
+            &["rename", "Den"],
+            "/name",
+            json!("Den"),
+        ),
+        order(
+            "name",
+            json!({"name": ""}),
+            &["rename", ""],
+            "/name",
+            json!("Kitchen"),
+        ),
     ]
 }
 
@@ -203,11 +251,19 @@ impl Stage {
                 let mut answer = String::new();
                 let read = timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
                 read.expect("in time").expect("an answer");
-                assert!(answer.starts_with("HTTP/1.1 200"), "{face:?} {route}: {answer}");
+                assert!(
+                    answer.starts_with("HTTP/1.1 200"),
+                    "{face:?} {route}: {answer}"
+                );
             }
             Face::CommandLine => {
                 let said = siskin(&self.world, order.words).await;
-                assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{:?}", order.words);
+                assert_eq!(
+                    (said.code, said.err.as_str()),
+                    (Some(0), ""),
+                    "{:?}",
+                    order.words
+                );
             }
         }
     }
@@ -217,7 +273,12 @@ impl Stage {
         let since = Instant::now();
         for (face, reader) in &mut self.readers {
             let read = timeout(PATIENCE, reader.until(order.shown, &order.is)).await;
-            assert!(read.is_ok(), "{face:?} never showed {} as {}", order.shown, order.is);
+            assert!(
+                read.is_ok(),
+                "{face:?} never showed {} as {}",
+                order.shown,
+                order.is
+            );
         }
         let latest = since.elapsed();
         let route = "/api/v1/speakers/main";

@@ -12,7 +12,10 @@ use crate::{
 };
 
 /// Made by the set-up of the tests.
-const FUZZER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/fuzzer/bin/schemathesis");
+const FUZZER: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/target/fuzzer/bin/schemathesis"
+);
 /// `SISKIN_FUZZ_S` has it last longer.
 const LASTS_S: &str = "40";
 
@@ -31,7 +34,10 @@ fn whatever_is_asked_is_answered_as_the_document_says() {
         status_says(&world, "Kitchen").await;
         let token = siskin(&world, &["token"]).await.out.trim().to_owned();
         let served = ask(&world, "GET", "/api/v1/openapi.json", None).await;
-        assert_eq!((served.status, &served.json["openapi"]), (200, &"3.1.0".into()));
+        assert_eq!(
+            (served.status, &served.json["openapi"]),
+            (200, &"3.1.0".into())
+        );
         let document = world.dir().join("openapi.json");
         std::fs::write(&document, served.json.to_string()).expect("written");
 
@@ -42,12 +48,21 @@ fn whatever_is_asked_is_answered_as_the_document_says() {
             .arg(format!("http://127.0.0.1:{port}"))
             .args(["--header", &format!("Authorization: Bearer {token}")])
             .args(["--checks", "not_a_server_error,status_code_conformance"])
-            .args(["--checks", "content_type_conformance,response_schema_conformance"])
+            .args([
+                "--checks",
+                "content_type_conformance,response_schema_conformance",
+            ])
             // One answer that goes on for ever, and the way to lose every account and the log.
             .args(["--exclude-path", "/api/v1/events"])
             .args(["--phases", "examples,coverage,fuzzing"])
             .args(["--max-time", &lasts, "--max-examples", "60", "--seed", "1"])
-            .args(["--rate-limit", "200/s", "--request-timeout", "10", "--no-color"])
+            .args([
+                "--rate-limit",
+                "200/s",
+                "--request-timeout",
+                "10",
+                "--no-color",
+            ])
             .args(["--suppress-health-check", "all", "--warnings", "off"])
             .env("HYPOTHESIS_DATABASE_FILE", "none")
             .stdin(Stdio::null())

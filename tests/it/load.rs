@@ -86,7 +86,11 @@ fn orders_without_a_pause_before_many_readers_leave_no_gap_and_none_is_lost() {
             "{count} orders in {took:?}, answers {answers:?}, the slowest after {slowest:?}; the \
              daemon has grown by {grown} kB"
         );
-        assert_eq!(answers.keys().collect::<Vec<_>>(), [&200], "every order was obeyed");
+        assert_eq!(
+            answers.keys().collect::<Vec<_>>(),
+            [&200],
+            "every order was obeyed"
+        );
         assert!(grown < 16 * 1024, "the daemon has grown by {grown} kB");
 
         // Who reads is told of the last one.
@@ -99,7 +103,10 @@ fn orders_without_a_pause_before_many_readers_leave_no_gap_and_none_is_lost() {
         assert_eq!(done.await.status, 200);
         let told = async { while readers.join_next().await.is_some_and(|told| told.is_ok()) {} };
         let told = tokio::time::timeout(PATIENCE, told).await;
-        assert!(told.is_ok() && readers.is_empty(), "not every reader was told");
+        assert!(
+            told.is_ok() && readers.is_empty(),
+            "not every reader was told"
+        );
         let heard = fifo.capture().split_off(begun);
         let runs = playing(&heard);
         assert_eq!(runs.len(), 1, "music without a gap: {runs:?}");
@@ -156,7 +163,10 @@ async fn answered(stream: &mut UnixStream) -> u16 {
         .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
     let mut body = vec![0; length.expect("a length")];
     stream.read_exact(&mut body).await.expect("a body");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
     status.expect("a status")
 }
 

@@ -95,38 +95,111 @@ fn post(path: &'static str, about: &'static str, body: &'static str) -> Operatio
 fn operations() -> Vec<Operation> {
     vec![
         get("/status", "Everything that is so now", "House"),
-        get("/events", "The same, and what changes, as it happens", "Events"),
+        get(
+            "/events",
+            "The same, and what changes, as it happens",
+            "Events",
+        ),
         get("/openapi.json", "This document", "Document"),
-        post("/log", "How much the daemon logs, until it is started anew", "Level"),
+        post(
+            "/log",
+            "How much the daemon logs, until it is started anew",
+            "Level",
+        ),
         get("/accounts", "Every account that is remembered", "Accounts"),
         order("delete", "/accounts", "Forgets all of them", None),
-        order("patch", "/accounts/{user}", "Calls one otherwise", Some("AccountName")),
+        order(
+            "patch",
+            "/accounts/{user}",
+            "Calls one otherwise",
+            Some("AccountName"),
+        ),
         order("delete", "/accounts/{user}", "Forgets it", None),
         get("/speakers/{id}", "One speaker as it is now", "SpeakerState"),
-        post("/speakers/{id}/play", "Goes on, or plays something else", "Play"),
+        post(
+            "/speakers/{id}/play",
+            "Goes on, or plays something else",
+            "Play",
+        ),
         post("/speakers/{id}/pause", "Pauses", "Nothing"),
-        post("/speakers/{id}/toggle", "Pauses while music plays, else plays", "Nothing"),
-        post("/speakers/{id}/stop", "Falls silent and lets others play", "Nothing"),
+        post(
+            "/speakers/{id}/toggle",
+            "Pauses while music plays, else plays",
+            "Nothing",
+        ),
+        post(
+            "/speakers/{id}/stop",
+            "Falls silent and lets others play",
+            "Nothing",
+        ),
         post("/speakers/{id}/next", "To the next track", "Nothing"),
-        post("/speakers/{id}/previous", "To the beginning, or to the track before", "Nothing"),
-        post("/speakers/{id}/pull", "Moves playback here from another device", "Nothing"),
-        post("/speakers/{id}/send", "Moves playback to another device of the account", "To"),
-        post("/speakers/{id}/seek", "To another place in the track", "Seek"),
+        post(
+            "/speakers/{id}/previous",
+            "To the beginning, or to the track before",
+            "Nothing",
+        ),
+        post(
+            "/speakers/{id}/pull",
+            "Moves playback here from another device",
+            "Nothing",
+        ),
+        post(
+            "/speakers/{id}/send",
+            "Moves playback to another device of the account",
+            "To",
+        ),
+        post(
+            "/speakers/{id}/seek",
+            "To another place in the track",
+            "Seek",
+        ),
         post("/speakers/{id}/volume", "Louder or softer", "Level100"),
         post("/speakers/{id}/mute", "Mute, or as loud as before", "Mute"),
-        post("/speakers/{id}/shuffle", "Plays in a shuffled order", "Switch"),
+        post(
+            "/speakers/{id}/shuffle",
+            "Plays in a shuffled order",
+            "Switch",
+        ),
         post("/speakers/{id}/repeat", "Repeats all, or one track", "Mode"),
-        get("/speakers/{id}/queue", "What was, what is, what comes", "Queue"),
-        post("/speakers/{id}/queue", "Plays it after the current track", "Enqueue"),
+        get(
+            "/speakers/{id}/queue",
+            "What was, what is, what comes",
+            "Queue",
+        ),
+        post(
+            "/speakers/{id}/queue",
+            "Plays it after the current track",
+            "Enqueue",
+        ),
         post("/speakers/{id}/sleep", "Pauses later", "Sleep"),
-        get("/speakers/{id}/outputs", "Looks where the sound could go", "OutputList"),
+        get(
+            "/speakers/{id}/outputs",
+            "Looks where the sound could go",
+            "OutputList",
+        ),
         post("/speakers/{id}/output", "Leads the sound elsewhere", "To"),
-        post("/speakers/{id}/name", "Gives the speaker another name", "Called"),
-        post("/speakers/{id}/account", "Signs a remembered account in", "Who"),
-        get("/speakers/{id}/pairing", "Where a sign-in stands", "Pairing"),
+        post(
+            "/speakers/{id}/name",
+            "Gives the speaker another name",
+            "Called",
+        ),
+        post(
+            "/speakers/{id}/account",
+            "Signs a remembered account in",
+            "Who",
+        ),
+        get(
+            "/speakers/{id}/pairing",
+            "Where a sign-in stands",
+            "Pairing",
+        ),
         Operation {
             answer: "Pairing",
-            ..post("/speakers/{id}/pairing", "Begins to sign somebody in", "How")
+            ..post(
+                "/speakers/{id}/pairing",
+                "Begins to sign somebody in",
+                "How",
+            )
         },
         order(
             "patch",
@@ -141,7 +214,10 @@ fn operations() -> Vec<Operation> {
 fn named(schemas: &mut Map<String, Value>, name: String, schema: &utoipa::openapi::RefOr<Schema>) {
     let schema = serde_json::to_value(schema).expect("plain values");
     let known = schemas.insert(name.clone(), schema.clone());
-    assert!(known.is_none_or(|known| known == schema), "two are called {name}");
+    assert!(
+        known.is_none_or(|known| known == schema),
+        "two are called {name}"
+    );
 }
 
 fn add<T: ToSchema>(schemas: &mut Map<String, Value>) {
@@ -150,7 +226,11 @@ fn add<T: ToSchema>(schemas: &mut Map<String, Value>) {
     for (name, schema) in others {
         named(schemas, name, &schema);
     }
-    named(schemas, T::name().into_owned(), &<T as PartialSchema>::schema());
+    named(
+        schemas,
+        T::name().into_owned(),
+        &<T as PartialSchema>::schema(),
+    );
 }
 
 fn schemas() -> Map<String, Value> {
@@ -214,7 +294,10 @@ fn described(operation: &Operation) -> Value {
     }
     let parts = operation.path.split('/').filter(|part| !part.is_empty());
     let plain = parts.map(|part| part.trim_matches(['{', '}']).replace(".json", ""));
-    let id: Vec<_> = [operation.method.to_owned()].into_iter().chain(plain).collect();
+    let id: Vec<_> = [operation.method.to_owned()]
+        .into_iter()
+        .chain(plain)
+        .collect();
     let mut described = json!({
         "operationId": id.join("_"),
         "summary": operation.about,
@@ -281,7 +364,9 @@ fn the_document_that_is_served_is_made_from_the_code() {
 /// The routes as they are written down beside this.
 fn routes() -> Vec<(String, String)> {
     let source = include_str!("mod.rs");
-    let (_, source) = source.split_once("let v1 = Router::new()").expect("the routes");
+    let (_, source) = source
+        .split_once("let v1 = Router::new()")
+        .expect("the routes");
     let (source, _) = source.split_once(".nest(").expect("their end");
     let mut found = Vec::new();
     for route in source.split(".route(").skip(1) {

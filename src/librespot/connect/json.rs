@@ -10,9 +10,7 @@ use serde::{
 use serde_json::{Value, json};
 
 use crate::{
-    connect::{
-        Command, Entry, Listing, Options, Origin, Page, Play, Provided, SkipTo, Uid, Uri,
-    },
+    connect::{Command, Entry, Listing, Options, Origin, Page, Play, Provided, SkipTo, Uid, Uri},
     model::{Forbidden, Restriction},
 };
 
@@ -138,7 +136,10 @@ pub fn listing(raw: &Value) -> Listing {
         uri: text(raw, "uri"),
         url: text(raw, "url"),
         metadata: metadata.collect(),
-        restrictions: raw.get("restrictions").map(restrictions).unwrap_or_default(),
+        restrictions: raw
+            .get("restrictions")
+            .map(restrictions)
+            .unwrap_or_default(),
         pages: pages(raw),
     }
 }

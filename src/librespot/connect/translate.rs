@@ -135,7 +135,11 @@ pub fn listing(context: Context) -> Listing {
         uri: context.uri.unwrap_or_default(),
         url: context.url.unwrap_or_default(),
         metadata: context.metadata.into_iter().collect(),
-        restrictions: context.restrictions.as_ref().map(restrictions).unwrap_or_default(),
+        restrictions: context
+            .restrictions
+            .as_ref()
+            .map(restrictions)
+            .unwrap_or_default(),
         pages: context.pages.into_iter().map(page).collect(),
     }
 }

@@ -14,13 +14,7 @@ const DAC48: usize = 48_000;
 
 async fn leads(rig: &Rig, device: &str) -> Answer {
     let route = "/api/v1/speakers/main/output";
-    ask(
-        &rig.world,
-        "POST",
-        route,
-        Some(json!({ "device": device })),
-    )
-    .await
+    ask(&rig.world, "POST", route, Some(json!({ "device": device }))).await
 }
 
 async fn state(rig: &Rig) -> Value {
@@ -51,7 +45,11 @@ fn music_goes_on_at_the_same_place_on_another_card_and_comes_back() {
         let (names, chosen) = named(&told.json);
         assert_eq!((names[0].as_str(), chosen.as_str()), ("default", "default"));
         assert!(names.contains(&"dac48".to_owned()), "{names:?}");
-        assert_eq!(rig.dac.dac48().count("open"), 0, "nothing is opened for a list");
+        assert_eq!(
+            rig.dac.dac48().count("open"),
+            0,
+            "nothing is opened for a list"
+        );
 
         let done = leads(&rig, "dac48").await;
         assert_eq!(done.status, 200, "{done:?}");
@@ -91,8 +89,15 @@ fn a_card_that_does_not_open_is_refused_and_the_music_goes_on_where_it_went() {
         let told = state(&rig).await;
         assert_eq!(named(&told).1, "default");
         until("no condition", || {
-            rig.daemon.log().iter().any(|line| line.contains("over: output lost"))
-                || !rig.daemon.log().iter().any(|line| line.contains("output_lost"))
+            rig.daemon
+                .log()
+                .iter()
+                .any(|line| line.contains("over: output lost"))
+                || !rig
+                    .daemon
+                    .log()
+                    .iter()
+                    .any(|line| line.contains("output_lost"))
         })
         .await;
     });
