@@ -26,7 +26,7 @@ use crate::{
     fetch::{Blame, Budget, Failure, Handle},
     model::{Codec, Stream, Track, Volume, unix_ms},
     output::{Clock, VolumeControl},
-    player::{self, Event, Order, Player},
+    player::{self, Event, Gain, Order, Player},
 };
 
 /// A track that was opened, or why not.
@@ -92,6 +92,9 @@ enum State {
     Ready {
         fetch: Handle,
         album: String,
+        /// As it is shown, until its gain is known.
+        shown: Option<Box<Track>>,
+        gain: Gain,
     },
 }
 
@@ -223,28 +226,33 @@ impl Loader {
                 return vec![Heard::Failed { id, why }];
             }
         };
-        let album = opened.facts.album.clone();
-        slot.state = State::Ready {
-            fetch: opened.fetch,
-            album,
-        };
-        let open = player::Opened {
-            source: Box::new(opened.source),
-            kind: opened.kind,
-            duration_ms: opened.facts.duration_ms,
-            by_album: self.album_in_order,
-        };
         let stream = Stream {
             codec: match opened.kind {
                 Kind::Vorbis => Codec::Vorbis,
                 Kind::Mp3 => Codec::Mp3,
             },
             kbps: opened.kbps,
+            gain_db: None,
         };
+        let duration_ms = opened.facts.duration_ms;
         let track = Box::new(Track {
             stream: Some(stream),
             ..opened.facts
         });
+        let gain = Gain::default();
+        slot.state = State::Ready {
+            fetch: opened.fetch,
+            album: track.album.clone(),
+            shown: Some(track.clone()),
+            gain: gain.clone(),
+        };
+        let open = player::Opened {
+            source: Box::new(opened.source),
+            kind: opened.kind,
+            duration_ms,
+            by_album: self.album_in_order,
+            gain,
+        };
         let mut heard = vec![Heard::Described { id, track }];
         if self.is_current(id) {
             // It may have been opened to follow another.
@@ -289,7 +297,25 @@ impl Loader {
         if let Event::Failed { id, why } = &event {
             return self.failed(*id, why);
         }
-        self.said(event).into_iter().collect()
+        let begins = match &event {
+            Event::Started { id } | Event::Joined { to: id, .. } => Some(*id),
+            _ => None,
+        };
+        let gained = begins.and_then(|id| self.gained(id));
+        gained.into_iter().chain(self.said(event)).collect()
+    }
+
+    /// The track as it is shown once its gain is known; once a track.
+    fn gained(&mut self, id: LoadId) -> Option<Heard> {
+        let State::Ready { shown, gain, .. } = &mut self.slot(id)?.state else {
+            return None;
+        };
+        let gain_db = Some(gain.db()?);
+        let mut track = shown.take()?;
+        if let Some(stream) = &mut track.stream {
+            stream.gain_db = gain_db;
+        }
+        Some(Heard::Described { id, track })
     }
 
     fn said(&mut self, event: Event) -> Option<Heard> {

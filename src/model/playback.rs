@@ -120,7 +120,7 @@ pub enum Repeat {
     Track,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Track {
     /// `spotify:track:…` or `spotify:episode:…`.
@@ -149,12 +149,16 @@ pub enum TrackKind {
 }
 
 /// The file that is played.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Stream {
     pub codec: Codec,
     /// kbit/s, nominal.
     pub kbps: u32,
+    /// How much louder or softer it is made to be as loud as others, in dB; `None` until its first
+    /// sample is decoded, and while nothing is done to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain_db: Option<f32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

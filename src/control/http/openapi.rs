@@ -3,7 +3,11 @@
 //!
 //! After a change of the API: `SISKIN_WRITE=1 cargo test --lib openapi`.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize as _;
+use serde_json::{
+    Map, Value, json,
+    ser::{PrettyFormatter, Serializer},
+};
 use utoipa::{PartialSchema, ToSchema, openapi::schema::Schema};
 
 use super::{
@@ -344,7 +348,12 @@ fn document() -> String {
             "schemas": schemas(),
         },
     });
-    serde_json::to_string_pretty(&document).expect("plain values") + "\n"
+    // The binary carries it: one space is enough for people.
+    let mut text = Vec::new();
+    let thin = PrettyFormatter::with_indent(b" ");
+    let written = document.serialize(&mut Serializer::with_formatter(&mut text, thin));
+    written.expect("plain values");
+    String::from_utf8(text).expect("JSON") + "\n"
 }
 
 #[test]
