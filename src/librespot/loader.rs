@@ -85,10 +85,7 @@ struct Slot {
 
 enum State {
     /// Nothing is asked of Spotify before `begins`.
-    Opening {
-        task: AbortHandle,
-        begins: Instant,
-    },
+    Opening { task: AbortHandle, begins: Instant },
     Ready {
         fetch: Handle,
         album: String,
