@@ -7,6 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
+};
+
 use super::{
     Result,
     ear::{Awaited, Ear, Spent},
@@ -66,6 +71,7 @@ pub fn on_stage<T: Send + 'static>(
     // The namespace belongs to the thread; the runtime's threads and all processes inherit it.
     let stage = thread::spawn(move || -> Result<T> {
         let _namespace = Namespace::enter()?;
+        mounts_of_our_own()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -83,16 +89,36 @@ pub fn on_stage<T: Send + 'static>(
     stage.join().map_err(|_| "the measuring thread panicked")?
 }
 
+/// What is mounted on the stage is seen by nobody else, and goes with its last process.
+fn mounts_of_our_own() -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let none = None::<&str>;
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(none, "/", none, private, none)?;
+    Ok(())
+}
+
 impl Stage {
     /// Starts a receiver and measures how it becomes visible.
     pub async fn start(&self, binary: &Binary) -> Result<(Guest, Birth)> {
+        self.start_with(binary, None, Vec::new()).await
+    }
+
+    /// The same, with a sound of its own instead of the ear's, and more in its environment.
+    pub async fn start_with(
+        &self,
+        binary: &Binary,
+        sound: Option<Sound>,
+        env: Vec<(String, String)>,
+    ) -> Result<(Guest, Birth)> {
         let ear = self.ear()?;
         let launch = Launch {
             name: "Bench".to_owned(),
             port: free_port()?,
-            sound: Sound::Pipe(ear.path().to_owned()),
+            sound: sound.unwrap_or_else(|| Sound::Pipe(ear.path().to_owned())),
             volume: 100,
             in_this_environment: false,
+            env,
         };
         let mut watch = self.phone.watch()?;
         // Its first question is on the wire before there is anybody to answer.
@@ -137,7 +163,7 @@ impl Stage {
     }
 
     /// Asks until the endpoint is there.
-    async fn answers(&self, at: &Found) -> Result<Info> {
+    pub async fn answers(&self, at: &Found) -> Result<Info> {
         let until = Instant::now() + PATIENCE;
         loop {
             match self.phone.get_info(at).await {
@@ -251,7 +277,7 @@ impl Guest {
     }
 
     /// Why something did not happen, with the end of its log.
-    fn explain(&mut self, why: &str) -> String {
+    pub fn explain(&mut self, why: &str) -> String {
         let ended = self.receiver.ended();
         let ended = ended.map_or_else(String::new, |status| format!(" (it ended: {status})"));
         let log = self.receiver.log();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 
 use super::{
-    list::{FAULTS, Fault, Strike},
+    list::{FAULTS, Fault, Rig, Strike},
     watch::{Mood, Scene},
 };
 use crate::{
@@ -18,10 +18,12 @@ const EVERY: Duration = Duration::from_secs(30);
 pub async fn run(stage: &Stage, binary: &Binary, length: Duration) -> Result<()> {
     let fits = |fault: &&Fault| {
         let stays = !matches!(fault.strike, Strike::Daemon | Strike::Load(..));
-        stays && fault.moods.contains(&Mood::Playing)
+        // The next fault waits for half a minute only, and all share one receiver.
+        let short = !fault.slow && fault.rig == Rig::Plain;
+        stays && short && fault.moods.contains(&Mood::Playing)
     };
     let faults: Vec<_> = FAULTS.iter().filter(fits).collect();
-    let mut scene = Scene::set(stage, binary).await?;
+    let mut scene = Scene::set(stage, binary, Rig::Plain).await?;
     let before = scene.holds()?;
     let begun = Instant::now();
     let mut round = 0;

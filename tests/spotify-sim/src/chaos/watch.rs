@@ -1,11 +1,15 @@
 //! A receiver that is watched: what it did before, and when it does that again.
 
 use std::{
+    cell::Cell,
     fs,
     time::{Duration, Instant},
 };
 
-use super::list::{Fault, Strike};
+use super::{
+    list::{Fault, Rig, Strike},
+    surroundings::{Avahi, Clock},
+};
 use crate::{
     Controller, PlayOptions,
     bench::{
@@ -13,7 +17,9 @@ use crate::{
         process::memory_mb,
         stage::{Guest, Stage},
     },
-    receiver::Binary,
+    phone::Found,
+    receiver::{Binary, Sound},
+    rigs::FakeDac,
 };
 
 /// All must have been well for so long before it is believed.
@@ -24,7 +30,9 @@ const HEARD: Duration = Duration::from_millis(150);
 /// A place in a track is the same, give or take (ms).
 const PLACE_MS: i64 = 1_000;
 /// What a receiver may hold more than before (MB).
-const MORE_MB: f64 = 4.0;
+const MORE_MB: f64 = 2.0;
+/// A session or an engine that stood for so long counts as a good one.
+const SETTLED: Duration = Duration::from_millis(5_500);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
@@ -66,6 +74,13 @@ pub struct Scene<'a> {
     pub stage: &'a Stage,
     pub guest: Guest,
     pub app: Controller,
+    pub card: Option<FakeDac>,
+    pub clock: Option<Clock>,
+    pub avahi: Option<Avahi>,
+    /// Since when the session stands, at most.
+    stands: Instant,
+    /// How much the card had heard, and when it was last more.
+    card_heard: Cell<(u64, Option<Instant>)>,
 }
 
 /// What is to be again.
@@ -77,17 +92,67 @@ struct Before {
     at: Instant,
 }
 
+impl Before {
+    /// As it is now.
+    fn refresh(&mut self, app: &Controller) {
+        let state = app.state();
+        self.context = state.context_uri;
+        self.track = state.track_uri;
+        self.position_ms = state.position_ms;
+        self.at = Instant::now();
+    }
+}
+
 impl<'a> Scene<'a> {
-    pub async fn set(stage: &'a Stage, binary: &Binary) -> Result<Self> {
-        let (guest, _) = stage.start(binary).await?;
+    pub async fn set(stage: &'a Stage, binary: &Binary, rig: Rig) -> Result<Self> {
+        let card = (rig == Rig::Card).then(FakeDac::build).transpose()?;
+        let clock = (rig == Rig::Clock).then(Clock::new).transpose()?;
+        let mut env = clock.as_ref().map_or_else(Vec::new, Clock::env);
+        if let Some(card) = &card {
+            env.push(("ALSA_CONFIG_PATH".to_owned(), card.alsa_config()));
+        }
+        let sound = card.as_ref().map(|_| Sound::Card);
+        let (guest, _) = stage.start_with(binary, sound, env).await?;
         let app = stage.hand_over(&guest).await?.app;
+        let stands = Instant::now();
         tokio::time::sleep(Duration::from_millis(600)).await;
-        Ok(Self { stage, guest, app })
+        Ok(Self {
+            stage,
+            guest,
+            app,
+            card,
+            clock,
+            avahi: None,
+            stands,
+            card_heard: Cell::default(),
+        })
+    }
+
+    /// When music was heard last.
+    fn last_heard(&self) -> Option<Instant> {
+        let Some(card) = &self.card else {
+            return self.guest.ear.last();
+        };
+        let (known, last) = self.card_heard.get();
+        let heard = card.usbdac().heard();
+        if heard > known && card.usbdac().is_loud_since(known) {
+            let now = Some(Instant::now());
+            self.card_heard.set((heard, now));
+            return now;
+        }
+        self.card_heard.set((heard, last));
+        last
     }
 
     /// Brings it into the mood, strikes, and waits until it is well.
     pub async fn suffer(&mut self, fault: &Fault, mood: Mood, round: usize) -> Result<Cost> {
         let mut before = self.bring_into(mood, round).await?;
+        if !matches!(fault.strike, Strike::Load(..)) {
+            // What breaks as soon as it stands is mended with more patience, on purpose.
+            let young = SETTLED.saturating_sub(self.stands.elapsed());
+            tokio::time::sleep(young).await;
+            before.refresh(&self.app);
+        }
         let begun = Instant::now();
         let ended = if let Strike::Load(place, times, then) = &fault.strike {
             let trouble = crate::Fault::on(*place).times(*times).then(then.clone());
@@ -112,9 +177,25 @@ impl<'a> Scene<'a> {
                 Instant::now()
             }
         };
-        let cost = self.well_again(&before, begun, ended, fault.bound).await;
+        let found = async {
+            if !fault.strike.on_air() {
+                return Ok(Duration::ZERO);
+            }
+            // A phone that begins to look now.
+            let port = self.guest.at.port;
+            let here = |found: &Found| found.port == port;
+            self.stage.phone.wait_for(here, fault.bound).await?;
+            Result::Ok(ended.elapsed())
+        };
+        let cost = tokio::join!(
+            self.well_again(&before, begun, ended, fault.bound),
+            found
+        );
         self.stage.sim.faults().clear();
-        cost
+        let (mut cost, found) = (cost.0?, cost.1?);
+        self.stands = Instant::now().checked_sub(CALM).unwrap_or(ended);
+        cost.recovery = cost.recovery.max(found);
+        Ok(cost)
     }
 
     async fn bring_into(&mut self, mood: Mood, round: usize) -> Result<Before> {
@@ -130,14 +211,15 @@ impl<'a> Scene<'a> {
             }
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
-        let state = self.app.state();
-        Ok(Before {
+        let mut before = Before {
             mood,
-            context: state.context_uri,
-            track: state.track_uri,
-            position_ms: state.position_ms,
+            context: String::new(),
+            track: String::new(),
+            position_ms: 0,
             at: Instant::now(),
-        })
+        };
+        before.refresh(&self.app);
+        Ok(before)
     }
 
     fn is_in(&self, mood: Mood) -> bool {
@@ -190,7 +272,7 @@ impl<'a> Scene<'a> {
                 before.position_ms
             ));
         }
-        let heard = self.guest.ear.last();
+        let heard = self.last_heard();
         let heard = heard.is_some_and(|last| last.elapsed() < HEARD);
         match before.mood {
             Mood::Playing if !state.playing => Some("it does not say that it plays".into()),
@@ -201,7 +283,7 @@ impl<'a> Scene<'a> {
     }
 
     async fn well_again(
-        &mut self,
+        &self,
         before: &Before,
         begun: Instant,
         ended: Instant,
@@ -216,7 +298,7 @@ impl<'a> Scene<'a> {
                 ill_at = now;
                 last_ail = ail;
             }
-            let last = self.guest.ear.last().map_or(begun, |last| last.max(begun));
+            let last = self.last_heard().map_or(begun, |last| last.max(begun));
             silence = silence.max(now.saturating_duration_since(last));
             if ill_at + CALM < now {
                 break;

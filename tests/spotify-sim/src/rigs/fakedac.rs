@@ -1,6 +1,7 @@
 //! A sound card made of C and files: plays in real time, remembers what was
 //! heard, breaks when told to. The plugin itself is `rigs/fakedac.c`.
 
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -174,6 +175,19 @@ impl Card {
     /// Frames heard so far.
     pub fn heard(&self) -> u64 {
         fs::metadata(&self.heard).map_or(0, |m| m.len() / BYTES_PER_FRAME as u64)
+    }
+
+    /// Whether anything but silence was heard from this frame on.
+    pub fn is_loud_since(&self, frame: u64) -> bool {
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut file = fs::File::open(&self.heard)?;
+            file.seek(SeekFrom::Start(frame * BYTES_PER_FRAME as u64))?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let heard = crate::listen::from_f32(&read().unwrap_or_default());
+        heard.iter().flatten().any(|sample| sample.abs() > 0.001)
     }
 
     /// The card's diary.
