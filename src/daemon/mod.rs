@@ -254,10 +254,22 @@ fn news_board(place: &str, news: News, house: &mut House, board: &mut Board) {
         }
         News::ActiveUser(user) => house.set_active_user(place, user),
         News::Seat(phase, account) => board.seat(place, phase, account, unix_ms()),
-        News::Pulse { engine, session } => board.presence(place, |presence| {
-            presence.engine.is(state(engine), None, unix_ms());
-            if let Some(session) = session {
-                presence.session.is(state(session), None, unix_ms());
+        News::Pulse {
+            engine,
+            session,
+            dealer,
+            listed,
+        } => board.presence(place, |presence| {
+            let links = [
+                (&mut presence.engine, Some(engine)),
+                (&mut presence.session, session),
+                (&mut presence.dealer, dealer),
+                (&mut presence.listed, listed),
+            ];
+            for (layer, found) in links {
+                if let Some(found) = found {
+                    layer.is(state(found), None, unix_ms());
+                }
             }
         }),
         News::Playback(playback) => board.playback(place, *playback),

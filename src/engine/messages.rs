@@ -34,9 +34,12 @@ pub enum Command {
     Pasted {
         address: Secret,
     },
-    /// Ask whether the session is alive; answered by [`Event::Checked`] with the same number.
+    /// Ask whether the session is alive; answered by [`Event::Checked`] with the same number. An
+    /// answer of the session that is not older than `trust_ms` will do.
     Check {
         id: u64,
+        #[serde(default)]
+        trust_ms: u32,
     },
     /// The addresses of this machine are others now: links may be dead without knowing it. Answered
     /// like `Check`.
@@ -147,7 +150,14 @@ pub enum Event {
     Resumed,
     Checked {
         id: u64,
+        /// The link to the access point answers.
         alive: bool,
+        /// The dealer's connection stands, as far as is known.
+        #[serde(default)]
+        dealer: Option<bool>,
+        /// connect-state has taken the state of the speaker.
+        #[serde(default)]
+        listed: Option<bool>,
     },
     /// What Spotify calls the account where people see it. Comes some time after `Ready`, or never.
     Named {

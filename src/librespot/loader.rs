@@ -130,6 +130,30 @@ impl Loader {
         Some((id, heard.position_ms))
     }
 
+    /// Whether music is to be heard now.
+    pub fn is_to_sound(&self) -> bool {
+        self.playing && self.current.is_some()
+    }
+
+    /// Whether the output has taken nothing for seconds and answers nobody.
+    pub fn output_hangs(&self) -> bool {
+        self.tools.clock.hangs()
+    }
+
+    /// The output hangs, or does not any more. `None` when it is known to be lost: whoever lost it
+    /// says when it is back.
+    pub fn output_is_stuck(&mut self, hangs: bool) -> Option<Vec<Heard>> {
+        if self.tools.clock.is_lost() {
+            return None;
+        }
+        let id = self.current.as_ref().map(|slot| slot.id);
+        let event = match hangs {
+            true => Event::OutputLost { id },
+            false => Event::OutputBack { id },
+        };
+        Some(self.said(event).into_iter().collect())
+    }
+
     /// Where a track is, or begins.
     fn position(&self, id: LoadId) -> u32 {
         let heard = self.tools.clock.now();

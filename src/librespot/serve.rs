@@ -8,7 +8,8 @@ use tokio::{
         mpsc::{Receiver, UnboundedReceiver},
         watch,
     },
-    time::{MissedTickBehavior, interval},
+    task::JoinSet,
+    time::sleep_until,
 };
 use tracing::{debug, info, warn};
 
@@ -16,7 +17,7 @@ use super::{
     connect::{Desk, News},
     current::Holder,
     loader::{Loader, Outcome},
-    renewal::{Fresh, Recipe, Renewal},
+    renewal::{Flaps, Fresh, Recipe, Renewal},
     session::{self, Failure},
     telltale::Tell,
     wire::Reporter,
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     connect::{Heard, Input, Order},
     engine::messages::{Command, Event},
-    model::{ConditionCode, Playback, Volume},
+    model::{Condition, ConditionCode, Playback, Volume},
     output::Report,
     player,
 };
@@ -32,6 +33,13 @@ use crate::{
 /// How often the session is looked at, and the place of the music. The end of a session is read
 /// off the log at once; this is for the case that it was not said.
 const CHECK: Duration = Duration::from_secs(5);
+/// The same while music is to be heard: an output that hangs is to be told of soon.
+const CHECK_MUSIC: Duration = Duration::from_secs(2);
+/// The dealer of a session that was replaced is closed within this, and what the log says of that
+/// means nothing.
+const DEALER_SETTLES: Duration = Duration::from_secs(8);
+/// Questions to the session that may be open at once; the daemon asks two at most.
+const PROBES: usize = 8;
 
 /// Everything that can happen to a stage besides what the dealer says.
 pub(super) struct Inputs {
@@ -43,6 +51,16 @@ pub(super) struct Inputs {
     pub level: watch::Receiver<Volume>,
 }
 
+/// How a session took the question whether it lives.
+pub(super) struct Probed {
+    id: u64,
+    alive: bool,
+    /// A dead one is to be replaced at once.
+    replace: bool,
+    /// Which session it was.
+    turn: u64,
+}
+
 /// A signed-in account at work.
 pub(super) struct Stage<'a> {
     pub reporter: &'a Reporter,
@@ -51,8 +69,16 @@ pub(super) struct Stage<'a> {
     pub recipe: Recipe,
     /// Since when there is a session, or was.
     pub since: Instant,
+    /// Sessions that fell as soon as they stood.
+    pub flaps: Flaps,
     /// While a new session is being made.
     pub renewal: Option<Renewal>,
+    /// Whether the session answers, asked beside everything else.
+    pub probes: JoinSet<Probed>,
+    /// When the session answered last.
+    pub answered: Option<Instant>,
+    /// The output does not answer.
+    pub hangs: bool,
     /// The session was lost, and connect-state does not know of a new one yet.
     pub interrupted: bool,
     pub desk: Desk<Loader>,
@@ -80,13 +106,12 @@ impl Stage<'_> {
 
     /// Serves until told to stop, or until Spotify does not let the account in any more.
     pub(super) async fn serve(&mut self, inputs: &mut Inputs) -> Result<(), Failure> {
-        let mut check = interval(CHECK);
-        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut check = Instant::now() + CHECK_MUSIC;
         loop {
             let news = tokio::select! {
                 command = inputs.commands.recv() => match command {
                     None | Some(Command::Stop) => return Ok(()),
-                    Some(command) => self.command(command).await,
+                    Some(command) => self.command(command),
                 },
                 news = self.desk.next() => news,
                 event = inputs.events.recv() => match event {
@@ -107,7 +132,15 @@ impl Stage<'_> {
                     let level = *inputs.level.borrow_and_update();
                     self.desk.input(Input::Level(level))
                 }
-                _ = check.tick() => self.check(),
+                Some(Ok(probed)) = self.probes.join_next() => {
+                    self.probed(&probed);
+                    vec![]
+                }
+                () = sleep_until(check.into()) => {
+                    let music = self.desk.deck().is_to_sound();
+                    check = Instant::now() + if music { CHECK_MUSIC } else { CHECK };
+                    self.check()
+                }
             };
             self.tell(news);
         }
@@ -115,10 +148,38 @@ impl Stage<'_> {
 
     fn check(&mut self) -> Vec<News> {
         self.look_at_link();
-        let Some((id, position_ms)) = self.desk.deck().place() else {
+        let mut news = self.look_at_output();
+        if let Some((id, position_ms)) = self.desk.deck().place() {
+            news.extend(self.desk.input(Input::Clock { id, position_ms }));
+        }
+        news
+    }
+
+    /// An output that hangs cannot say so itself.
+    fn look_at_output(&mut self) -> Vec<News> {
+        let hangs = self.desk.deck().output_hangs();
+        if self.hangs == hangs {
+            return vec![];
+        }
+        self.hangs = hangs;
+        let Some(heard) = self.desk.deck().output_is_stuck(hangs) else {
             return vec![];
         };
-        self.desk.input(Input::Clock { id, position_ms })
+        if hangs {
+            let condition = Condition::new(
+                ConditionCode::OutputLost,
+                "the sound output does not answer",
+                "it has taken no sound for three seconds, and neither opens nor closes",
+                "check the card's cable and power, or restart its sound server; music goes on by itself",
+            );
+            self.reporter.report(&Event::Raised { condition });
+        } else {
+            self.cleared(ConditionCode::OutputLost);
+        }
+        heard
+            .into_iter()
+            .flat_map(|heard| self.hear(heard))
+            .collect()
     }
 
     /// Has a lost session replaced. (The log of a session that was let go says "lost", too.)
@@ -139,7 +200,8 @@ impl Stage<'_> {
         let why = why.to_owned();
         self.reporter.report(&Event::Interrupted { why });
         let reporter = self.reporter.clone();
-        self.renewal = Some(Renewal::start(self.recipe.clone(), self.since, reporter));
+        let first = self.flaps.lost(self.since.elapsed());
+        self.renewal = Some(Renewal::start(self.recipe.clone(), first, reporter));
     }
 
     fn renewed(&mut self, fresh: Fresh) -> Vec<News> {
@@ -150,15 +212,61 @@ impl Stage<'_> {
         self.desk.renew(fresh.session, fresh.streams)
     }
 
-    async fn command(&mut self, command: Command) -> Vec<News> {
-        match command {
-            Command::Check { id } | Command::NetworkChanged { id } => {
-                let alive = !self.interrupted && session::is_alive(&self.sessions.session()).await;
-                self.reporter.report(&Event::Checked { id, alive });
-                if !alive && matches!(command, Command::NetworkChanged { .. }) {
-                    // A link that leads nowhere says so after a minute; nobody waits for that.
-                    self.interrupt("the link to the access point leads nowhere");
+    /// Asks the session whether it lives; its answer comes to [`Self::probed`]. Nothing waits for it.
+    fn probe(&mut self, id: u64, replace: bool, trust: Duration) {
+        let (session, turn) = (self.sessions.session(), self.sessions.turn());
+        let known = match self.answered {
+            _ if self.interrupted => Some(false),
+            Some(at) if at.elapsed() < trust => Some(!session.is_invalid()),
+            // What was asked and forgotten would be taken for a hang.
+            _ if self.probes.len() >= PROBES => Some(!session.is_invalid()),
+            _ => None,
+        };
+        match known {
+            Some(alive) => self.tell_checked(id, alive),
+            None => drop(self.probes.spawn(async move {
+                let alive = session::is_alive(&session).await;
+                Probed {
+                    id,
+                    alive,
+                    replace,
+                    turn,
                 }
+            })),
+        }
+    }
+
+    fn probed(&mut self, probed: &Probed) {
+        let same = probed.turn == self.sessions.turn();
+        // A session that came meanwhile has proved itself by that.
+        let alive = probed.alive || !same;
+        if alive {
+            self.answered = Some(Instant::now());
+        }
+        self.tell_checked(probed.id, alive);
+        if !alive && probed.replace {
+            // A link that leads nowhere says so after a minute; nobody waits for that.
+            self.interrupt("the link to the access point leads nowhere");
+        }
+    }
+
+    fn tell_checked(&self, id: u64, alive: bool) {
+        self.reporter.report(&Event::Checked {
+            id,
+            alive,
+            dealer: Some(self.desk.dealer_is_open()),
+            listed: Some(!self.interrupted && self.desk.is_listed()),
+        });
+    }
+
+    fn command(&mut self, command: Command) -> Vec<News> {
+        match command {
+            Command::Check { id, trust_ms } => {
+                self.probe(id, false, Duration::from_millis(trust_ms.into()));
+                vec![]
+            }
+            Command::NetworkChanged { id } => {
+                self.probe(id, true, Duration::ZERO);
                 vec![]
             }
             Command::Restore(then) => {
@@ -220,6 +328,8 @@ impl Stage<'_> {
         match tell {
             Tell::Lost => self.look_at_link(),
             Tell::KeyRefused => self.keys_are(true),
+            Tell::DealerFell if self.since.elapsed() < DEALER_SETTLES => {}
+            Tell::DealerFell => self.desk.dealer_fell(),
             Tell::NotPremium { .. } => {}
         }
         vec![]

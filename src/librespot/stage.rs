@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use librespot_core::Session;
 use tokio::{
     sync::mpsc::{Receiver, UnboundedReceiver},
+    task::JoinSet,
     time::timeout,
 };
 use tracing::{debug, warn};
@@ -13,7 +14,7 @@ use super::{
     connect::{Deck, Desk},
     current::Holder,
     loader::{Loader, Tools},
-    renewal::Recipe,
+    renewal::{Flaps, Recipe},
     serve::{Inputs, Stage},
     session::{self, Failure},
     telltale::Tell,
@@ -76,7 +77,11 @@ pub async fn play(
             login: start.login.clone(),
         },
         since: Instant::now(),
+        flaps: Flaps::default(),
         renewal: None,
+        probes: JoinSet::new(),
+        answered: None,
+        hangs: false,
         interrupted: false,
         desk,
         keys: None,

@@ -11,6 +11,9 @@ use crate::model::RATE;
 /// Music counts as flowing when some was taken this recently: several periods of any device.
 const FLOWING: Duration = Duration::from_millis(300);
 
+/// A device takes samples or answers within this; looking for it, and trying it out, take less, too.
+const HANGS: Duration = Duration::from_secs(3);
+
 /// What the listener hears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Played {
@@ -34,6 +37,16 @@ pub struct Clock {
 impl Clock {
     pub fn now(&self) -> Played {
         self.feed.played(Instant::now())
+    }
+
+    /// Whether the output takes nothing, and its thread is caught inside the device.
+    pub fn hangs(&self) -> bool {
+        self.feed.hangs(HANGS)
+    }
+
+    /// Whether there is no device, and somebody was told why.
+    pub fn is_lost(&self) -> bool {
+        self.feed.is_lost()
     }
 }
 

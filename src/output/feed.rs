@@ -40,6 +40,10 @@ pub(super) struct Inner {
     pub(super) pulls: u64,
     pub(super) last_pull: Instant,
     pub(super) closing: bool,
+    /// The device's owner waits in here for something to do.
+    pub(super) owner_waits: bool,
+    /// When somebody on the device's side was seen last.
+    pub(super) seen: Instant,
     /// Called when the player has something to do.
     pub(super) waker: Option<Waker>,
     /// Index of the frame with which it is called as it leaves.
@@ -97,6 +101,8 @@ impl Feed {
                 pulls: 0,
                 last_pull: now,
                 closing: false,
+                owner_waits: false,
+                seen: now,
                 waker: None,
                 wake_at: u64::MAX,
             }),
@@ -159,6 +165,7 @@ impl Feed {
         inner.beat.took(before, after, delay, now);
         inner.pulls += 1;
         inner.last_pull = now;
+        inner.seen = now;
         let rests = inner.comes_to_rest();
         let due = rests || after >= inner.wake_at;
         let waker = inner.waker.clone().filter(|_| due);
@@ -178,7 +185,9 @@ impl Feed {
     // ---- the device's owner ----
 
     pub(super) fn status(&self) -> Status {
-        self.lock().status()
+        let mut inner = self.lock();
+        inner.seen = Instant::now();
+        inner.status()
     }
 
     /// Waits until `enough` says so or the deadline is reached.
@@ -188,10 +197,13 @@ impl Feed {
         enough: impl Fn(&Status) -> bool,
     ) -> Status {
         let mut inner = self.lock();
+        inner.owner_waits = true;
         loop {
             let status = inner.status();
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             if enough(&status) || left.is_some_and(|left| left.is_zero()) {
+                inner.owner_waits = false;
+                inner.seen = Instant::now();
                 return status;
             }
             inner = match left {
@@ -268,6 +280,17 @@ impl Feed {
         drop(inner);
         self.rested.notify_all();
         self.work.notify_all();
+    }
+
+    /// Whether music is to leave, and nobody on the device's side was seen for so long: it hangs in
+    /// the device, and cannot say so.
+    pub(super) fn hangs(&self, limit: Duration) -> bool {
+        let inner = self.lock();
+        inner.running && !inner.owner_waits && inner.seen.elapsed() > limit
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lock().link == Link::Lost
     }
 
     pub(super) fn played(&self, now: Instant) -> Played {

@@ -126,3 +126,27 @@ fn closing_tells_the_owner_wherever_it_waits() {
         assert!(owner.join().expect("no panic").closing);
     }
 }
+
+#[test]
+fn an_owner_who_is_caught_in_the_device_is_noticed_and_one_who_waits_or_takes_is_not() {
+    let (feed, inlet) = playing();
+    let hangs = || feed.hangs(Duration::from_millis(30));
+    let pause = Duration::from_millis(60);
+    inlet.push(&ones(1000));
+    thread::sleep(pause);
+    assert!(hangs(), "it has gone away and takes nothing");
+    feed.pull(&mut [0.0; 32], Pace::Now, 0);
+    assert!(!hangs(), "it takes some");
+    let waiting = Arc::clone(&feed);
+    let until = Instant::now() + 4 * pause;
+    let owner = thread::spawn(move || waiting.wait(Some(until), |_| false));
+    while !feed.lock().owner_waits {
+        thread::yield_now();
+    }
+    thread::sleep(2 * pause);
+    assert!(!hangs(), "it waits");
+    owner.join().expect("no panic");
+    inlet.pause();
+    thread::sleep(pause);
+    assert!(!hangs(), "nothing is to be heard");
+}

@@ -49,7 +49,7 @@ pub use asked::Waits;
 use clock::{Steady, by_the_wall, steadied};
 use phase::{Action, Answer, Arrival, Input, Now, Seat, Seats, Ticket, Timer};
 use policy::Who;
-use pulse::Pulse;
+use pulse::{Beat, Pulse};
 use spare::Spares;
 
 /// A level is kept on disk when nobody has changed it for this long.
@@ -109,10 +109,12 @@ pub enum News {
     /// Where the speaker stands, and whom it belongs to.
     Seat(Phase, Option<Account>),
     Playback(Box<Playback>),
-    /// Whether the engine answers, and whether its session does (`None`: not asked).
+    /// Whether the engine answers, and how it finds its links (`None`: not asked).
     Pulse {
         engine: bool,
         session: Option<bool>,
+        dealer: Option<bool>,
+        listed: Option<bool>,
     },
     /// What became of a wish; to be passed on once everything told before is known.
     Done {
@@ -262,8 +264,19 @@ impl Speaker {
             return;
         };
         let input = match heard {
-            Heard::Event(Event::Checked { id, alive }) if pulse::is_beat(id) => {
-                return self.beat(seat, id, alive).await;
+            Heard::Event(Event::Checked {
+                id,
+                alive,
+                dealer,
+                listed,
+            }) if pulse::is_beat(id) => {
+                let beat = Beat {
+                    id,
+                    alive,
+                    dealer,
+                    listed,
+                };
+                return self.beat(seat, beat).await;
             }
             Heard::Event(Event::Done { id, result }) => return self.done(seat, id, result).await,
             Heard::Event(Event::Playback(told)) => Input::Engine {
@@ -416,7 +429,8 @@ impl Speaker {
             phase::Resident::Seated { seat, .. } => Some(*seat),
             _ => None,
         };
-        self.pulse.sits(seat, Instant::now());
+        let plays = self.seats.is_playing();
+        self.pulse.sits(seat, plays, Instant::now());
         // Last, so that nobody reads that something is lost before the reason.
         self.show_seat().await;
     }

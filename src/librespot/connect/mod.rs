@@ -55,6 +55,9 @@ use pump::{Pump, ToSpotify};
 use put::Facts;
 use streams::{Said, Streams};
 
+/// A state that connect-state has not taken after so long is not known there.
+const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+
 /// How long the dealer may take to close when everything else is done.
 const CLOSE_LIMIT: Duration = Duration::from_millis(300);
 
@@ -129,6 +132,11 @@ pub struct Desk<D> {
     tickets: Ticket,
     begin: Instant,
     timer: Option<u64>,
+    /// The dealer has named its connection, and was not heard to fall since.
+    dealer_open: bool,
+    /// The newest state that was handed over, and when; and the newest that was taken.
+    put: (u64, Instant),
+    taken: Option<u64>,
 }
 
 impl<D: Deck> Desk<D> {
@@ -155,6 +163,9 @@ impl<D: Deck> Desk<D> {
             tickets: 0,
             begin: Instant::now(),
             timer: None,
+            dealer_open: false,
+            put: (0, Instant::now()),
+            taken: None,
         })
     }
 
@@ -176,11 +187,31 @@ impl<D: Deck> Desk<D> {
         let (to, answers) = mpsc::channel(16);
         self.pump = Pump::start(ToSpotify(session.clone()), to);
         self.answers = answers;
+        // It was opened before it came here; its connection id is the next thing it says.
+        self.dealer_open = true;
         let lost = std::mem::replace(&mut self.session, session);
         let heard = self.streams.replace(streams);
         self.forget_session_before();
         self.before = Some((lost, heard));
         self.input(Input::Settings(streams::settings(&self.session)))
+    }
+
+    /// Whether the dealer is open, as far as is known.
+    pub fn dealer_is_open(&self) -> bool {
+        self.dealer_open && self.streams.is_some()
+    }
+
+    /// The log says that the dealer's connection is gone. It names the next one itself.
+    pub fn dealer_fell(&mut self) {
+        self.dealer_open = false;
+    }
+
+    /// Whether connect-state knows how things stand here: it has taken the newest state, or was given
+    /// it just now.
+    pub fn is_listed(&self) -> bool {
+        let (number, at) = self.put;
+        let taken = self.taken.is_some_and(|taken| taken >= number);
+        taken || self.taken.is_some() && at.elapsed() < TAKEN_WITHIN
     }
 
     fn forget_session_before(&mut self) -> bool {
@@ -224,6 +255,9 @@ impl<D: Deck> Desk<D> {
                 }
             },
             Some(input) = self.answers.recv() => {
+                if let Input::PutAnswered { number, .. } = &input {
+                    self.taken = self.taken.max(Some(*number));
+                }
                 let mut news = self.input(input);
                 // The first answer over a new session is to the PUT that made us known.
                 if self.forget_session_before() && !news.contains(&News::Listed) {
@@ -245,6 +279,7 @@ impl<D: Deck> Desk<D> {
     fn said(&mut self, said: Said) -> Vec<News> {
         match said {
             Said::Connected(id) => {
+                self.dealer_open = true;
                 self.session.set_connection_id(&id);
                 self.input(Input::Connected)
             }
@@ -325,6 +360,9 @@ impl<D: Deck> Desk<D> {
             Action::ResolveAutoplay { .. } => self.look_up(Question::Following, action),
             Action::Put { number, reason } => {
                 let request = put::request(&self.machine.shown(), &self.facts, reason);
+                // Since when the oldest that was not taken waits.
+                let waits = self.taken < Some(self.put.0);
+                self.put = (number, if waits { self.put.1 } else { Instant::now() });
                 self.pump.put(reason, number, request);
             }
             Action::PutInactive => self.pump.put_inactive(),

@@ -421,12 +421,20 @@ impl World {
             return;
         };
         match command {
-            Command::Check { id } => {
+            Command::Check { id, .. } => {
                 if let Mood::Up { deaf } = engine.mood
                     && !deaf
                 {
                     let alive = self.reachable();
-                    self.say(seat, Event::Checked { id, alive });
+                    self.say(
+                        seat,
+                        Event::Checked {
+                            id,
+                            alive,
+                            dealer: None,
+                            listed: None,
+                        },
+                    );
                 }
             }
             Command::Restore(then) => {

@@ -3,6 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
     thread::{self, JoinHandle},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use nix::{
-    fcntl::{FcntlArg, fcntl},
+    fcntl::{FcntlArg, OFlag, fcntl},
     sys::stat::Mode,
     unistd::mkfifo,
 };
@@ -129,7 +130,12 @@ impl Ear {
         // Both ends at once: opening waits for nobody, and nobody has to wait for us.
         let pipe = OpenOptions::new().read(true).write(true).open(&self.path)?;
         fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES))?;
-        self.own_end = Some(pipe.try_clone()?);
+        // Never waits: nobody reads any more when it is needed last, and the pipe may be full.
+        let own_end = OpenOptions::new()
+            .write(true)
+            .custom_flags(OFlag::O_NONBLOCK.bits())
+            .open(&self.path)?;
+        self.own_end = Some(own_end);
         self.heard().stop = false;
         let (heard, spent) = (self.heard.clone(), self.spent.clone());
         self.reader = Some(thread::spawn(move || listen(pipe, &heard, &*spent)));
@@ -214,7 +220,7 @@ fn listen(mut pipe: File, heard: &Mutex<Heard>, spent: &dyn Fn() -> Spent) {
     // Since when the music runs, and the bytes read since then.
     let mut running: Option<(Instant, u64)> = None;
     loop {
-        while held(heard).stuck {
+        while held(heard).stuck && !held(heard).stop {
             thread::sleep(Duration::from_millis(5));
         }
         let asked = Instant::now();

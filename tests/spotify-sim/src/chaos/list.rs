@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use super::watch::Mood::{self, Idle, Paused, Playing};
-use crate::{
-    Place, Spoilt, Then, faults::access_point_error::TRY_ANOTHER, rigs::State as Card,
-};
+use crate::{Place, Spoilt, Then, faults::access_point_error::TRY_ANOTHER, rigs::State as Card};
 
 /// One thing that goes wrong.
 #[derive(Debug)]
@@ -56,7 +54,7 @@ pub enum Strike {
     TenPhones,
     Hostile,
     Crowd,
-    /// These commands, one after the other; so many seconds between.
+    /// These commands, one after the other; so many seconds between. One with a minus may fail.
     Network(&'static [&'static str], u64),
     /// For so long (s) nothing that matches this rule of nftables gets through.
     Firewall(&'static str, u64),
@@ -72,7 +70,7 @@ pub enum Strike {
     Deaf(bool, u64),
     /// The sound card does this for so long (s).
     Card(Card, u64),
-    /// The clock is set so many days on, and back after some seconds.
+    /// The clock is set so many days on, or back to ours the next time.
     Clock(i64),
 }
 
@@ -151,6 +149,7 @@ const fn music(name: &'static str, rig: Rig, strike: Strike) -> Fault {
 
 const fn clock(name: &'static str, days: i64) -> Fault {
     Fault {
+        slow: true,
         rig: Rig::Clock,
         ..ours(name, Strike::Clock(days))
     }
@@ -413,6 +412,7 @@ pub static FAULTS: &[Fault] = &[
         "another interface stays",
         Strike::Network(
             &[
+                "-ip link del other",
                 "ip link add other type veth peer name far",
                 "ip address add 10.78.0.1/24 dev other",
                 "ip link set far up",
@@ -431,7 +431,11 @@ pub static FAULTS: &[Fault] = &[
         Strike::Firewall("tcp dport != 0 ip daddr 10.77.0.1 drop", 10),
     ),
     slow("nothing gets through for 20 s", 60, Strike::Blackhole(20)),
-    slow("nothing gets through for 2 minutes", 120, Strike::Blackhole(120)),
+    slow(
+        "nothing gets through for 2 minutes",
+        120,
+        Strike::Blackhole(120),
+    ),
     ours("avahi started beside us", Strike::Avahi(1)),
     ours("avahi started and stopped", Strike::Avahi(2)),
     ours("avahi restarted", Strike::Avahi(3)),
@@ -441,12 +445,32 @@ pub static FAULTS: &[Fault] = &[
         moods: &[Idle],
         ..ours("state folder damaged, started again", Strike::Damaged)
     },
-    music("reader of the pipe gone for 3 s", Rig::Plain, Strike::Deaf(true, 3)),
+    music(
+        "reader of the pipe gone for 3 s",
+        Rig::Plain,
+        Strike::Deaf(true, 3),
+    ),
     music("pipe blocked for 5 s", Rig::Plain, Strike::Deaf(false, 5)),
-    music("sound card unplugged for 3 s", Rig::Card, Strike::Card(Card::Gone, 3)),
-    music("sound card busy for 3 s", Rig::Card, Strike::Card(Card::Busy, 3)),
-    music("sound card with errors for 3 s", Rig::Card, Strike::Card(Card::Eio, 3)),
-    music("sound card stalled for 5 s", Rig::Card, Strike::Card(Card::Stall, 5)),
+    music(
+        "sound card unplugged for 3 s",
+        Rig::Card,
+        Strike::Card(Card::Gone, 3),
+    ),
+    music(
+        "sound card busy for 3 s",
+        Rig::Card,
+        Strike::Card(Card::Busy, 3),
+    ),
+    music(
+        "sound card with errors for 3 s",
+        Rig::Card,
+        Strike::Card(Card::Eio, 3),
+    ),
+    music(
+        "sound card stalled for 5 s",
+        Rig::Card,
+        Strike::Card(Card::Stall, 5),
+    ),
     clock("clock set on by a year", 365),
     clock("clock set back by a year", -365),
     clock("clock set back by ten years", -3_650),

@@ -90,7 +90,10 @@ impl Scene<'_> {
                     if at > 0 {
                         sleep(Duration::from_secs(*pause)).await;
                     }
-                    run(words).await?;
+                    match words.strip_prefix('-') {
+                        Some(words) => drop(run(words).await),
+                        None => run(words).await?,
+                    }
                 }
             }
             Strike::Firewall(rule, seconds) => self.block(rule, *seconds).await?,
@@ -130,9 +133,17 @@ impl Scene<'_> {
             }
             Strike::Clock(days) => {
                 let clock = self.clock.as_ref().ok_or("there is no clock")?;
-                clock.set(*days)?;
-                sleep(Duration::from_secs(6)).await;
-                clock.set(0)?;
+                let noticed = || self.guest.receiver.log().matches("clock").count();
+                let before = noticed();
+                clock.turn(*days)?;
+                // It is looked at three times a minute; and what is told meanwhile has its time on it.
+                for level in [60_000, u16::MAX] {
+                    self.app.volume(level).await?;
+                    sleep(Duration::from_secs(11)).await;
+                }
+                if noticed() == before {
+                    return Err("it did not notice that its clock was set".into());
+                }
             }
         }
         Ok(())

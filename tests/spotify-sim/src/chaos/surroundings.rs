@@ -1,6 +1,7 @@
 //! Faults of what is around the receiver: firewall, other responders, its folder, its clock.
 
 use std::{
+    cell::Cell,
     fs,
     path::{Path, PathBuf},
     process::Stdio,
@@ -127,12 +128,18 @@ impl Drop for Avahi {
 pub struct Clock {
     file: PathBuf,
     library: PathBuf,
+    /// So many days from ours.
+    days: Cell<i64>,
     _folder: TempDir,
 }
 
 impl Clock {
     pub fn new() -> Result<Self> {
-        let places = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"];
+        let places = [
+            "/usr/lib/x86_64-linux-gnu",
+            "/usr/lib/aarch64-linux-gnu",
+            "/usr/lib",
+        ];
         let library = places
             .iter()
             .map(|place| Path::new(place).join(FAKETIME))
@@ -142,14 +149,21 @@ impl Clock {
         let clock = Self {
             file: folder.path().join("clock"),
             library,
+            days: Cell::new(0),
             _folder: folder,
         };
         clock.set(0)?;
         Ok(clock)
     }
 
-    /// So many days from ours.
-    pub fn set(&self, days: i64) -> Result<()> {
+    /// So many days away from ours, or back when it is not ours now.
+    pub fn turn(&self, days: i64) -> Result<()> {
+        let days = if self.days.get() == 0 { days } else { 0 };
+        self.days.set(days);
+        self.set(days)
+    }
+
+    fn set(&self, days: i64) -> Result<()> {
         let draft = self.file.with_extension("draft");
         fs::write(&draft, format!("{:+}\n", days * 86_400))?;
         Ok(fs::rename(&draft, &self.file)?)

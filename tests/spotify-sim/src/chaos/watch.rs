@@ -136,9 +136,9 @@ impl<'a> Scene<'a> {
         let (known, last) = self.card_heard.get();
         let heard = card.usbdac().heard();
         if heard > known && card.usbdac().is_loud_since(known) {
-            let now = Some(Instant::now());
-            self.card_heard.set((heard, now));
-            return now;
+            let last = card.usbdac().written_at();
+            self.card_heard.set((heard, last));
+            return last;
         }
         self.card_heard.set((heard, last));
         last
@@ -187,10 +187,7 @@ impl<'a> Scene<'a> {
             self.stage.phone.wait_for(here, fault.bound).await?;
             Result::Ok(ended.elapsed())
         };
-        let cost = tokio::join!(
-            self.well_again(&before, begun, ended, fault.bound),
-            found
-        );
+        let cost = tokio::join!(self.well_again(&before, begun, ended, fault.bound), found);
         self.stage.sim.faults().clear();
         let (mut cost, found) = (cost.0?, cost.1?);
         self.stands = Instant::now().checked_sub(CALM).unwrap_or(ended);

@@ -4,7 +4,7 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, fs, process};
 
 use sha1::{Digest, Sha1};
@@ -188,6 +188,13 @@ impl Card {
         };
         let heard = crate::listen::from_f32(&read().unwrap_or_default());
         heard.iter().flatten().any(|sample| sample.abs() > 0.001)
+    }
+
+    /// When anything was heard last, silence included.
+    pub fn written_at(&self) -> Option<Instant> {
+        let written = fs::metadata(&self.heard).and_then(|file| file.modified());
+        let ago = written.ok()?.elapsed().unwrap_or_default();
+        Instant::now().checked_sub(ago)
     }
 
     /// The card's diary.
