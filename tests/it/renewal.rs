@@ -115,6 +115,46 @@ fn a_link_that_is_lost_again_and_again_costs_no_sample_and_no_memory() {
 }
 
 #[test]
+fn a_lost_link_is_told_in_our_words_only() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        plays(&world, "kim", "Staircase").await;
+        world.sim.drop_access_points();
+        renewed(&daemon, 1).await;
+        until("one dealer", PATIENCE, || world.sim.dealers() == 1).await;
+        world.sim.drop_dealers();
+        until("another dealer", PATIENCE, || world.sim.dealers() == 1).await;
+        assert_eq!(count(&daemon, "librespot"), 0, "{:#?}", daemon.log());
+        assert_eq!(count(&daemon, "spotify_unreachable"), 2, "raised and over");
+    });
+}
+
+#[test]
+fn a_silent_link_holds_up_no_command_while_it_is_asked_whether_it_lives() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        let app = plays(&world, "kim", "Staircase").await;
+        world.sim.mute_access_points();
+        // Kim is handed over again: his session is to prove that it lives, and has 1.2 s for it.
+        let found = world.find().await;
+        let mark = world.sim.record().mark();
+        let (came, longest) = tokio::join!(world.hand_over(&found, "kim"), async {
+            let mut longest = Duration::ZERO;
+            for _ in 0..5 {
+                for reply in [app.pause().await, app.resume().await] {
+                    longest = longest.max(reply.expect("an answer").latency);
+                }
+            }
+            longest
+        });
+        assert_eq!(came, 101);
+        assert!(longest < Duration::from_millis(700), "{longest:?}");
+        world.sim.record().assert_order(mark, &[Place::ApLogin]);
+        drop(daemon);
+    });
+}
+
+#[test]
 fn a_link_that_is_lost_while_nothing_plays_is_replaced_too() {
     scenario(async |world| {
         let daemon = world.start(&world.settings(NULL));
