@@ -3,7 +3,7 @@
 //! Owns one task that signs in again, for as long as it takes. What the new session means for the
 //! rest of the engine is the stage's business.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use librespot_core::{Session, SessionConfig};
 use tokio::{
@@ -18,7 +18,7 @@ use super::{
     wire::Reporter,
 };
 use crate::{
-    engine::{back_off, messages::Event},
+    engine::{back_off, messages::Event, unheard},
     model::Login,
 };
 
@@ -94,10 +94,13 @@ impl Drop for Renewal {
 
 async fn renew(recipe: Recipe, first: u32, reporter: Reporter) -> Result<Fresh, Failure> {
     let mut attempt = first;
+    let mut pause = back_off(first, rand::random());
+    // Since when nothing gets as far as Spotify.
+    let mut away: Option<Instant> = None;
     // One that never got as far as the access point is used again: it holds a client token.
     let mut kept: Option<Session> = None;
     loop {
-        sleep(back_off(attempt, rand::random())).await;
+        sleep(pause).await;
         let session = kept
             .take()
             .unwrap_or_else(|| Session::new(recipe.config.clone(), None));
@@ -116,8 +119,15 @@ async fn renew(recipe: Recipe, first: u32, reporter: Reporter) -> Result<Fresh, 
             Err(_) => "the sign-in took too long".to_owned(),
         };
         debug!("not signed in (attempt {attempt}): {why}");
+        if session::never_arrived(&recipe.config, &why).await {
+            let since = away.get_or_insert_with(Instant::now);
+            pause = unheard(since.elapsed(), rand::random());
+        } else {
+            away = None;
+            attempt = attempt.saturating_add(1);
+            pause = back_off(attempt, rand::random());
+        }
         reporter.report(&Event::Interrupted { why });
-        attempt = attempt.saturating_add(1);
         if session.username().is_empty() {
             kept = Some(session);
         } else {

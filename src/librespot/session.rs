@@ -252,6 +252,40 @@ const REFUSED: &str = "Login failed with reason: ";
 /// What login5 says (`LoginError`, in the words of its `Debug`) comes after this.
 const DENIED: &str = "Login request was denied: ";
 
+/// Where the first question of every sign-in goes.
+const RESOLVER: (&str, u16) = ("apresolve.spotify.com", 443);
+/// What librespot says when that question failed, for whatever reason.
+const UNRESOLVED: &str = "No access point available";
+/// A line that is up connects within this.
+const KNOCK_LIMIT: Duration = Duration::from_secs(1);
+
+/// Whether an attempt that failed with these words got no further than this machine or its router:
+/// nobody at Spotify has heard of it.
+pub(super) async fn never_arrived(config: &SessionConfig, why: &str) -> bool {
+    if !why.contains(UNRESOLVED) {
+        return is_of_the_line(why);
+    }
+    let proxy = config.proxy.as_ref();
+    let through = proxy.and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+    let (host, port) = through.unwrap_or(RESOLVER);
+    let knock = tokio::net::TcpStream::connect((host.trim_matches(['[', ']']), port));
+    !matches!(timeout(KNOCK_LIMIT, knock).await, Ok(Ok(_)))
+}
+
+/// Whether these are the words of a connection that was never made. (The kinds of librespot's errors
+/// do not tell.)
+fn is_of_the_line(why: &str) -> bool {
+    const WORDS: [&str; 6] = [
+        "client error (Connect)",
+        "dns error",
+        "failed to lookup",
+        "Connection refused",
+        "No route to host",
+        "Network is unreachable",
+    ];
+    WORDS.iter().any(|words| why.contains(words))
+}
+
 /// What an error of the sign-in means for the account.
 pub(super) fn classify(error: &Error) -> Failure {
     let words = error.error.to_string();
@@ -304,6 +338,24 @@ mod tests {
         assert_eq!(presentable("\u{1b}\t "), None);
         let long = presentable(&"ü".repeat(60)).expect("a name");
         assert_eq!(long, "ü".repeat(32));
+    }
+
+    #[test]
+    fn what_never_got_to_spotify_is_told_from_what_it_said() {
+        for line in [
+            "Service unavailable { client error (Connect) }",
+            "Connection refused (os error 111)",
+            "failed to lookup address information: Temporary failure in name resolution",
+        ] {
+            assert!(is_of_the_line(line), "{line}");
+        }
+        for word in [
+            "no access point took the sign-in",
+            "status 503",
+            "end of file",
+        ] {
+            assert!(!is_of_the_line(word), "{word}");
+        }
     }
 
     #[test]

@@ -115,6 +115,23 @@ fn a_link_that_is_lost_again_and_again_costs_no_sample_and_no_memory() {
 }
 
 #[test]
+fn a_line_that_comes_back_after_a_while_is_used_within_two_seconds() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        plays(&world, "kim", "Staircase").await;
+        world.sim.go_dark().await;
+        // Long enough for attempts that would be many seconds apart by now.
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        world.sim.come_back().await.expect("the port is free");
+        let back = Instant::now();
+        renewed(&daemon, 1).await;
+        let took = back.elapsed();
+        println!("signed in {took:?} after the line was back");
+        assert!(took < Duration::from_secs(3), "{took:?}");
+    });
+}
+
+#[test]
 fn a_lost_link_is_told_in_our_words_only() {
     scenario(async |world| {
         let daemon = world.start(&world.settings(NULL));

@@ -337,7 +337,11 @@ pub static FAULTS: &[Fault] = &[
     ours("engine SIGKILL", Strike::Engine(SIGKILL)),
     ours("engine SIGABRT", Strike::Engine(SIGABRT)),
     ours("engine SIGTERM", Strike::Engine(SIGTERM)),
-    ours("engine SIGSTOP", Strike::Engine(SIGSTOP)),
+    Fault {
+        slow: true,
+        bound: Duration::from_secs(40),
+        ..ours("engine SIGSTOP", Strike::Engine(SIGSTOP))
+    },
     Fault {
         moods: &[Idle],
         ..ours("daemon SIGKILL, started again", Strike::Daemon)

@@ -154,29 +154,36 @@ impl<'a> Scene<'a> {
             before.refresh(&self.app);
         }
         let begun = Instant::now();
-        let ended = if let Strike::Load(place, times, then) = &fault.strike {
-            let trouble = crate::Fault::on(*place).times(*times).then(then.clone());
-            self.stage.sim.faults().add(trouble);
-            // Nothing that was fetched before, nor what comes next.
-            let list = self.stage.sim.catalogue().titled("Dozen");
-            let next = (round * 4 + 6) % list.tracks.len();
-            let options = PlayOptions::from_index(u32::try_from(next)?);
-            before.context = list.uri();
-            before.track = list.tracks[next].uri();
-            before.position_ms = 0;
-            before.at = Instant::now();
-            // Whether it says yes matters less than what is heard.
-            let _ = self.app.play(&list.uri(), options).await;
-            begun
-        } else {
-            self.strike(&fault.strike).await?;
-            // What is over in an instant is over when it begins.
-            if begun.elapsed() < Duration::from_millis(500) {
+        let ended = match &fault.strike {
+            Strike::Load(place, times, then) => {
+                let trouble = crate::Fault::on(*place).times(*times).then(then.clone());
+                self.stage.sim.faults().add(trouble);
+                self.play_another(&mut before, round, None).await?;
                 begun
-            } else {
-                Instant::now()
+            }
+            Strike::HalfOpen(_) => {
+                // Nobody notices before something is wanted.
+                self.strike(&fault.strike).await?;
+                self.play_another(&mut before, round, Some(fault.bound))
+                    .await?;
+                begun
+            }
+            strike => {
+                self.strike(strike).await?;
+                // What is over in an instant is over when it begins.
+                if begun.elapsed() < Duration::from_millis(500) {
+                    begun
+                } else {
+                    Instant::now()
+                }
             }
         };
+        let mut obeyed = Duration::ZERO;
+        if matches!(fault.strike, Strike::Engine(_)) && mood != Mood::Playing {
+            // It stays in the list for a while when it is dead: it has to obey.
+            self.obeys(fault.bound).await?;
+            obeyed = ended.elapsed();
+        }
         let found = async {
             if !fault.strike.on_air() {
                 return Ok(Duration::ZERO);
@@ -191,8 +198,55 @@ impl<'a> Scene<'a> {
         self.stage.sim.faults().clear();
         let (mut cost, found) = (cost.0?, cost.1?);
         self.stands = Instant::now().checked_sub(CALM).unwrap_or(ended);
-        cost.recovery = cost.recovery.max(found);
+        cost.recovery = cost.recovery.max(found).max(obeyed);
         Ok(cost)
+    }
+
+    /// Plays what was not fetched before, nor comes next: once, or until it is told that it does.
+    async fn play_another(
+        &self,
+        before: &mut Before,
+        round: usize,
+        insist: Option<Duration>,
+    ) -> Result<()> {
+        let list = self.stage.sim.catalogue().titled("Dozen");
+        let next = (round * 4 + 6) % list.tracks.len();
+        before.context = list.uri();
+        before.track = list.tracks[next].uri();
+        before.position_ms = 0;
+        let begun = Instant::now();
+        loop {
+            before.at = Instant::now();
+            let options = PlayOptions::from_index(u32::try_from(next)?);
+            let app = self.app.within(Duration::from_secs(3));
+            let reply = app.play(&list.uri(), options).await;
+            match insist {
+                // Whether it says yes matters less than what is heard.
+                None => return Ok(()),
+                Some(_) if reply.as_ref().is_ok_and(|reply| reply.success) => return Ok(()),
+                Some(limit) if begun.elapsed() > limit => {
+                    return Err(format!("it plays nothing else: {reply:?}").into());
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Waits until it does what the app says.
+    async fn obeys(&self, limit: Duration) -> Result<()> {
+        let begun = Instant::now();
+        let mut level = 60_000;
+        loop {
+            let app = self.app.within(Duration::from_secs(2));
+            if app.volume(level).await.is_ok() {
+                return Ok(());
+            }
+            if begun.elapsed() > limit {
+                return Err("it obeys nobody".into());
+            }
+            // Another one each time, so that it cannot be the answer to the one before.
+            level -= 3_000;
+        }
     }
 
     async fn bring_into(&mut self, mood: Mood, round: usize) -> Result<Before> {
@@ -300,7 +354,7 @@ impl<'a> Scene<'a> {
             if ill_at + CALM < now {
                 break;
             }
-            if now.saturating_duration_since(ended) > bound + CALM {
+            if now.saturating_duration_since(begun.max(ended)) > bound + CALM {
                 let why = format!("not well {} s after it: {last_ail}", bound.as_secs());
                 return Err(why.into());
             }
