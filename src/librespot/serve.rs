@@ -37,7 +37,10 @@ const CHECK: Duration = Duration::from_secs(5);
 const CHECK_MUSIC: Duration = Duration::from_secs(2);
 /// The dealer of a session that was replaced is closed within this, and what the log says of that
 /// means nothing.
-const DEALER_SETTLES: Duration = Duration::from_secs(8);
+const DEALER_SETTLES: Duration = Duration::from_secs(6);
+/// A dealer that fell is opened again by librespot at once. When that takes longer, it waits for an
+/// answer that never comes: it knows no limit there.
+const DEALER_LIMIT: Duration = Duration::from_secs(3);
 /// Questions to the session that may be open at once; the daemon asks two at most.
 const PROBES: usize = 8;
 
@@ -79,6 +82,10 @@ pub(super) struct Stage<'a> {
     pub answered: Option<Instant>,
     /// The output does not answer.
     pub hangs: bool,
+    /// When everything is looked at next.
+    pub look_at: Instant,
+    /// When a session was replaced last.
+    pub replaced: Option<Instant>,
     /// The session was lost, and connect-state does not know of a new one yet.
     pub interrupted: bool,
     pub desk: Desk<Loader>,
@@ -106,7 +113,6 @@ impl Stage<'_> {
 
     /// Serves until told to stop, or until Spotify does not let the account in any more.
     pub(super) async fn serve(&mut self, inputs: &mut Inputs) -> Result<(), Failure> {
-        let mut check = Instant::now() + CHECK_MUSIC;
         loop {
             let news = tokio::select! {
                 command = inputs.commands.recv() => match command {
@@ -136,18 +142,19 @@ impl Stage<'_> {
                     self.probed(&probed);
                     vec![]
                 }
-                () = sleep_until(check.into()) => {
-                    let music = self.desk.deck().is_to_sound();
-                    check = Instant::now() + if music { CHECK_MUSIC } else { CHECK };
-                    self.check()
-                }
+                () = sleep_until(self.look_at.into()) => self.check(),
             };
             self.tell(news);
         }
     }
 
     fn check(&mut self) -> Vec<News> {
+        let music = self.desk.deck().is_to_sound();
+        self.look_at = Instant::now() + if music { CHECK_MUSIC } else { CHECK };
         self.look_at_link();
+        if self.desk.dealer_fell_for() >= DEALER_LIMIT {
+            self.interrupt("the dealer does not answer");
+        }
         let mut news = self.look_at_output();
         if let Some((id, position_ms)) = self.desk.deck().place() {
             news.extend(self.desk.input(Input::Clock { id, position_ms }));
@@ -204,8 +211,14 @@ impl Stage<'_> {
         self.renewal = Some(Renewal::start(self.recipe.clone(), first, reporter));
     }
 
+    fn was_just_replaced(&self) -> bool {
+        self.replaced
+            .is_some_and(|at| at.elapsed() < DEALER_SETTLES)
+    }
+
     fn renewed(&mut self, fresh: Fresh) -> Vec<News> {
         self.renewal = None;
+        self.replaced = Some(Instant::now());
         self.since = Instant::now();
         self.recipe.login = fresh.login;
         self.sessions.stands(fresh.session.clone());
@@ -328,8 +341,14 @@ impl Stage<'_> {
         match tell {
             Tell::Lost => self.look_at_link(),
             Tell::KeyRefused => self.keys_are(true),
-            Tell::DealerFell if self.since.elapsed() < DEALER_SETTLES => {}
-            Tell::DealerFell => self.desk.dealer_fell(),
+            Tell::DealerFell | Tell::DealerRefused if self.was_just_replaced() => {}
+            Tell::DealerFell => {
+                self.desk.dealer_fell();
+                self.look_at = self.look_at.min(Instant::now() + DEALER_LIMIT);
+            }
+            // librespot would come again in ten seconds, with the same token: a new session has new
+            // ones, and its own pace.
+            Tell::DealerRefused => self.interrupt("the dealer cannot be opened"),
             Tell::NotPremium { .. } => {}
         }
         vec![]

@@ -82,6 +82,8 @@ pub async fn play(
         probes: JoinSet::new(),
         answered: None,
         hangs: false,
+        look_at: Instant::now(),
+        replaced: None,
         interrupted: false,
         desk,
         keys: None,

@@ -21,8 +21,10 @@ pub enum Tell {
     /// The link to the access point is gone, and the session with it.
     Lost,
     KeyRefused,
-    /// A dealer's connection is gone, or could not be made.
+    /// A dealer's connection is gone.
     DealerFell,
+    /// It could not be made again.
+    DealerRefused,
 }
 
 /// The process-wide logger of an engine: reads, then passes on to tracing.
@@ -87,12 +89,12 @@ fn watched(target: &str) -> bool {
 }
 
 /// How a dealer's end begins in the log.
-const DEALER_FELL: [&str; 4] = [
+const DEALER_FELL: [&str; 3] = [
     "Websocket connection failed",
     "Websocket peer does not respond",
-    "Error while connecting",
     "Dealer finished with an error",
 ];
+const DEALER_REFUSED: &str = "Error while connecting";
 
 /// Lines that say in the library's words what the daemon says in ours: that a link is gone. And the
 /// answer to "are you alive", which is that there is nothing by that name.
@@ -100,7 +102,7 @@ fn told_otherwise(target: &str, line: &str) -> bool {
     let begins = |with: &[&str]| with.iter().any(|with| line.starts_with(with));
     match target {
         "librespot_core::dealer" => {
-            begins(&DEALER_FELL) || begins(&["Error while closing websocket"])
+            begins(&DEALER_FELL) || begins(&[DEALER_REFUSED, "Error while closing websocket"])
         }
         "librespot_core::session" => begins(&["Connection to server closed."]),
         "librespot_core::mercury" => begins(&["error 404 for uri"]),
@@ -123,6 +125,7 @@ fn read(target: &str, line: &str) -> Option<Tell> {
                 product: product.to_owned(),
             })
         }
+        "librespot_core::dealer" if line.starts_with(DEALER_REFUSED) => Some(Tell::DealerRefused),
         "librespot_core::dealer" => DEALER_FELL
             .iter()
             .any(|begin| line.starts_with(begin))

@@ -132,6 +132,38 @@ fn a_line_that_comes_back_after_a_while_is_used_within_two_seconds() {
 }
 
 #[test]
+fn a_dealer_that_refuses_or_says_nothing_costs_seconds_and_no_sound() {
+    scenario(async |world| {
+        let fifo = fifo();
+        let daemon = world.start_on(&fifo);
+        let app = plays(&world, "kim", "Staircase").await;
+        hears(&fifo, 44_100).await;
+        let begun = Instant::now();
+        // Nothing is worth anything any more: librespot alone would come with the same token for an hour.
+        world.sim.revoke_tokens();
+        world.sim.drop_dealers();
+        renewed(&daemon, 1).await;
+        until("a dealer", PATIENCE, || world.sim.dealers() == 1).await;
+        // Past the time in which the end of the dealer before may still be heard.
+        let played = shows(&app, "music", |state| state.playing)
+            .await
+            .position_ms;
+        shows(&app, "seven seconds more", |state| {
+            state.position_ms > played + 7_000
+        })
+        .await;
+        let stalls = Fault::on(Place::Dealer).times(1).then(Then::Stall);
+        world.sim.faults().add(stalls);
+        world.sim.drop_dealers();
+        renewed(&daemon, 2).await;
+        until("a dealer", PATIENCE, || world.sim.dealers() == 1).await;
+        assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+        assert_unbroken(&world, &fifo, "Staircase");
+        assert_in_step(&app, &fifo).await;
+    });
+}
+
+#[test]
 fn a_lost_link_is_told_in_our_words_only() {
     scenario(async |world| {
         let daemon = world.start(&world.settings(NULL));

@@ -132,8 +132,8 @@ pub struct Desk<D> {
     tickets: Ticket,
     begin: Instant,
     timer: Option<u64>,
-    /// The dealer has named its connection, and was not heard to fall since.
-    dealer_open: bool,
+    /// Since when the dealer has not named a connection, after one that was heard to fall.
+    dealer_fell: Option<Instant>,
     /// The newest state that was handed over, and when; and the newest that was taken.
     put: (u64, Instant),
     taken: Option<u64>,
@@ -163,7 +163,7 @@ impl<D: Deck> Desk<D> {
             tickets: 0,
             begin: Instant::now(),
             timer: None,
-            dealer_open: false,
+            dealer_fell: None,
             put: (0, Instant::now()),
             taken: None,
         })
@@ -188,7 +188,7 @@ impl<D: Deck> Desk<D> {
         self.pump = Pump::start(ToSpotify(session.clone()), to);
         self.answers = answers;
         // It was opened before it came here; its connection id is the next thing it says.
-        self.dealer_open = true;
+        self.dealer_fell = None;
         let lost = std::mem::replace(&mut self.session, session);
         let heard = self.streams.replace(streams);
         self.forget_session_before();
@@ -198,12 +198,17 @@ impl<D: Deck> Desk<D> {
 
     /// Whether the dealer is open, as far as is known.
     pub fn dealer_is_open(&self) -> bool {
-        self.dealer_open && self.streams.is_some()
+        self.dealer_fell.is_none() && self.streams.is_some()
     }
 
     /// The log says that the dealer's connection is gone. It names the next one itself.
     pub fn dealer_fell(&mut self) {
-        self.dealer_open = false;
+        self.dealer_fell.get_or_insert_with(Instant::now);
+    }
+
+    /// For how long that is so.
+    pub fn dealer_fell_for(&self) -> Duration {
+        self.dealer_fell.map_or(Duration::ZERO, |at| at.elapsed())
     }
 
     /// Whether connect-state knows how things stand here: it has taken the newest state, or was given
@@ -279,7 +284,7 @@ impl<D: Deck> Desk<D> {
     fn said(&mut self, said: Said) -> Vec<News> {
         match said {
             Said::Connected(id) => {
-                self.dealer_open = true;
+                self.dealer_fell = None;
                 self.session.set_connection_id(&id);
                 self.input(Input::Connected)
             }
