@@ -1,15 +1,19 @@
 #!/bin/sh
 # Brings a Debian-like machine to where siskin builds (and with "test": to where its tests run).
+# With "chaos": to where everything can be broken that make chaos breaks.
 # Installs what is missing, says so first, and does nothing where nothing is missing.
 set -eu
 
 build="gcc libc6-dev pkg-config libasound2-dev ca-certificates"
 tests="alsa-utils libasound2-plugins pulseaudio pulseaudio-utils iproute2 systemd util-linux procps"
+# A clock that can be set, a firewall, and another responder for mDNS.
+chaos="faketime nftables avahi-daemon"
 
 packages=$build
-if [ "${1:-build}" = test ]; then
-    packages="$build $tests"
-fi
+case ${1:-build} in
+test) packages="$build $tests" ;;
+chaos) packages="$build $tests $chaos" ;;
+esac
 
 missing=
 if command -v dpkg-query >/dev/null; then

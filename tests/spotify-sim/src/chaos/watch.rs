@@ -237,7 +237,7 @@ impl<'a> Scene<'a> {
         let begun = Instant::now();
         let mut level = 60_000;
         loop {
-            let app = self.app.within(Duration::from_secs(2));
+            let app = self.app.within(Duration::from_millis(400));
             if app.volume(level).await.is_ok() {
                 return Ok(());
             }
@@ -245,7 +245,7 @@ impl<'a> Scene<'a> {
                 return Err("it obeys nobody".into());
             }
             // Another one each time, so that it cannot be the answer to the one before.
-            level -= 3_000;
+            level = if level < 9_000 { 60_000 } else { level - 3_000 };
         }
     }
 
