@@ -140,6 +140,11 @@ impl Loader {
         self.tools.clock.hangs()
     }
 
+    /// Whether there is no output, and somebody was told why.
+    pub fn output_is_lost(&self) -> bool {
+        self.lost
+    }
+
     /// The output hangs, or does not any more. `None` when it is known to be lost: whoever lost it
     /// says when it is back.
     pub fn output_is_stuck(&mut self, hangs: bool) -> Option<Vec<Heard>> {

@@ -35,6 +35,8 @@ use crate::{
 const CHECK: Duration = Duration::from_secs(5);
 /// The same while music is to be heard: an output that hangs is to be told of soon.
 const CHECK_MUSIC: Duration = Duration::from_secs(2);
+/// Looks without music after which the session is asked whether it lives.
+const MUTE: u32 = 2;
 /// The dealer of a session that was replaced is closed within this, and what the log says of that
 /// means nothing.
 const DEALER_SETTLES: Duration = Duration::from_secs(6);
@@ -56,7 +58,8 @@ pub(super) struct Inputs {
 
 /// How a session took the question whether it lives.
 pub(super) struct Probed {
-    id: u64,
+    /// Of the daemon's question, if it was one.
+    id: Option<u64>,
     alive: bool,
     /// A dead one is to be replaced at once.
     replace: bool,
@@ -82,6 +85,8 @@ pub(super) struct Stage<'a> {
     pub answered: Option<Instant>,
     /// The output does not answer.
     pub hangs: bool,
+    /// For how many looks in a row nothing is heard of what is to be.
+    pub mute: u32,
     /// When everything is looked at next.
     pub look_at: Instant,
     /// When a session was replaced last.
@@ -152,6 +157,15 @@ impl Stage<'_> {
         let music = self.desk.deck().is_to_sound();
         self.look_at = Instant::now() + if music { CHECK_MUSIC } else { CHECK };
         self.look_at_link();
+        let mute =
+            music && self.desk.deck().place().is_none() && !self.desk.deck().output_is_lost();
+        self.mute = if mute { self.mute + 1 } else { 0 };
+        if self.mute == MUTE {
+            // A track that does not come, most likely for want of a key: a link that is dead without
+            // knowing it is told from a slow service by asking.
+            self.mute = 0;
+            self.probe(None, true, Duration::ZERO);
+        }
         if self.desk.dealer_fell_for() >= DEALER_LIMIT {
             self.interrupt("the dealer does not answer");
         }
@@ -226,7 +240,7 @@ impl Stage<'_> {
     }
 
     /// Asks the session whether it lives; its answer comes to [`Self::probed`]. Nothing waits for it.
-    fn probe(&mut self, id: u64, replace: bool, trust: Duration) {
+    fn probe(&mut self, id: Option<u64>, replace: bool, trust: Duration) {
         let (session, turn) = (self.sessions.session(), self.sessions.turn());
         let known = match self.answered {
             _ if self.interrupted => Some(false),
@@ -263,7 +277,8 @@ impl Stage<'_> {
         }
     }
 
-    fn tell_checked(&self, id: u64, alive: bool) {
+    fn tell_checked(&self, id: Option<u64>, alive: bool) {
+        let Some(id) = id else { return };
         self.reporter.report(&Event::Checked {
             id,
             alive,
@@ -275,11 +290,11 @@ impl Stage<'_> {
     fn command(&mut self, command: Command) -> Vec<News> {
         match command {
             Command::Check { id, trust_ms } => {
-                self.probe(id, false, Duration::from_millis(trust_ms.into()));
+                self.probe(Some(id), false, Duration::from_millis(trust_ms.into()));
                 vec![]
             }
             Command::NetworkChanged { id } => {
-                self.probe(id, true, Duration::ZERO);
+                self.probe(Some(id), true, Duration::ZERO);
                 vec![]
             }
             Command::Restore(then) => {

@@ -82,6 +82,7 @@ pub async fn play(
         probes: JoinSet::new(),
         answered: None,
         hangs: false,
+        mute: 0,
         look_at: Instant::now(),
         replaced: None,
         interrupted: false,

@@ -46,10 +46,10 @@ use tokio::{
 };
 use tracing::{debug, info};
 
-use super::renewal::dismiss;
+use super::{renewal::dismiss, session::spotify_ms};
 use crate::{
     connect::{Action, Connect, Device, Input, LoadId, Now, Ticket, Uri},
-    model::{Condition, ConditionCode, Obstacle, Playback, Transport, Unmet, Volume, unix_ms},
+    model::{Condition, ConditionCode, Obstacle, Playback, Transport, Unmet, Volume},
 };
 use pump::{Pump, ToSpotify};
 use put::Facts;
@@ -309,7 +309,7 @@ impl<D: Deck> Desk<D> {
     /// Takes one thing that happened elsewhere: in the player, in the daemon.
     pub fn input(&mut self, input: Input) -> Vec<News> {
         let now = Now {
-            unix_ms: unix_ms() + 1_000 * self.session.time_delta(),
+            unix_ms: spotify_ms(&self.session),
             tick_ms: self.begin.elapsed().as_millis() as u64,
         };
         let actions = self.machine.step(input, now);
