@@ -145,8 +145,8 @@ fn a_guest_who_plays_nothing_gives_the_speaker_back_also_after_a_restart() {
         reload(&world, &daemon, "guest_timeout = \"1s\"").await;
         // Whoever plays may stay, for much longer than that.
         let now = noa.state().position_ms;
-        shows(&noa, "two seconds of music", |state| {
-            state.playing && state.position_ms > now + 2_000
+        until("two seconds of music", PATIENCE, || {
+            noa.state().position_ms > now + 2_000
         })
         .await;
         assert_eq!(sits(&world, &found).await, "noa");
