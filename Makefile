@@ -8,7 +8,7 @@ CARGO ?= cargo
 PEER := $(CURDIR)/target/peer/bin/librespot
 SIM := $(CARGO) run --quiet --release --locked -p spotify-sim --bin spotify-sim --
 
-.PHONY: help run build test test-peers bench chaos order demo lint install uninstall setup setup-test
+.PHONY: help run build test test-peers bench chaos order demo lint install uninstall setup setup-test setup-chaos
 
 help:
 	@echo "make run         install what is missing, build, and start the speaker"
@@ -26,6 +26,9 @@ setup:
 
 setup-test:
 	@scripts/setup.sh test
+
+setup-chaos:
+	@scripts/setup.sh chaos
 
 build: setup
 	$(CARGO) build --release --locked
@@ -56,7 +59,7 @@ bench: setup-test build $(PEER)
 
 # A thousand simulated years, then every fault ten times on the real binary: takes hours.
 # ARGS="--rounds 1", ARGS="--soak 30", ARGS="--only dealer".
-chaos: setup-test build
+chaos: setup-chaos build
 	SISKIN_SEEDS=1000 $(CARGO) test --release --locked --lib a_year_of_household_life
 	$(CARGO) build --quiet --release --locked -p spotify-sim --bin spotify-sim
 	scripts/as-root.sh $(SIM) chaos --write $(ARGS)

@@ -1,15 +1,23 @@
 #!/bin/sh
 # Brings a Debian-like machine to where siskin builds (and with "test": to where its tests run).
+# With "chaos": to where everything can be broken that make chaos breaks.
 # Installs what is missing, says so first, and does nothing where nothing is missing.
 set -eu
 
 build="gcc libc6-dev pkg-config libasound2-dev ca-certificates"
-tests="alsa-utils libasound2-plugins pulseaudio pulseaudio-utils iproute2 systemd util-linux procps"
+tests="alsa-utils libasound2-plugins pulseaudio pulseaudio-utils iproute2 systemd util-linux procps dbus playerctl"
+tests="$tests mosquitto mosquitto-clients"
+tests="$tests shellcheck python3-prometheus-client"
+tests="$tests chromium chromium-driver"
+tests="$tests python3 python3-venv"
+# A clock that can be set, a firewall, and another responder for mDNS.
+chaos="faketime nftables avahi-daemon"
 
 packages=$build
-if [ "${1:-build}" = test ]; then
-    packages="$build $tests"
-fi
+case ${1:-build} in
+test) packages="$build $tests" ;;
+chaos) packages="$build $tests $chaos" ;;
+esac
 
 missing=
 if command -v dpkg-query >/dev/null; then
@@ -56,6 +64,21 @@ if [ -n "$missing" ]; then
         echo "  help: see what it said above; it may not remove anything by itself"
         exit 1
     }
+fi
+
+# What tries the API out, in an environment of its own below target/.
+fuzzer="schemathesis==4.32.5"
+venv="$(dirname "$0")/../target/fuzzer"
+if [ "${1:-build}" = test ] && [ "$(cat "$venv/is" 2>/dev/null || true)" != "$fuzzer" ]; then
+    echo "installing: $fuzzer (into target/fuzzer)"
+    rm -rf "$venv"
+    mkdir -p "$(dirname "$venv")"
+    if ! python3 -m venv "$venv" || ! "$venv/bin/pip" install -q --disable-pip-version-check "$fuzzer"; then
+        echo "pip could not install $fuzzer"
+        echo "  help: see what it said above; it needs python3-venv and the package index"
+        exit 1
+    fi
+    echo "$fuzzer" >"$venv/is"
 fi
 
 # The edition and the dependencies need this much.

@@ -8,7 +8,11 @@
 //! if it has something to tell, an arm in `daemon/clerk.rs` that carries it out, and a route in
 //! `control/http` (see there).
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 use tokio::{
@@ -16,7 +20,13 @@ use tokio::{
     time::timeout,
 };
 
-use crate::model::{Account, House, Obstacle, Pairing, Secret, Transport, Unmet, Way, unix_ms};
+use crate::{
+    model::{
+        Account, House, Known, Measures, Obstacle, OutputChoice, Pairing, Query, Secret, Transport,
+        Unmet, Way, unix_ms,
+    },
+    tally::Tally,
+};
 
 /// Orders that may wait for the daemon; more wait at their senders, within their limits.
 const WAITING: usize = 16;
@@ -42,6 +52,21 @@ pub enum Order {
     CancelPairing { speaker: String },
     /// Something is to play, or to play otherwise.
     Transport { speaker: String, wish: Transport },
+    /// Music that is held for hooks may be heard.
+    LetPlay { speaker: String },
+    /// What every engine that plays measures of itself.
+    Measure,
+    /// Somebody wants to see something that only Spotify has. The last answers are kept.
+    Ask { speaker: String, query: Query },
+    /// Looks where the sound could go.
+    Outputs { speaker: String },
+    /// The sound is to go elsewhere, from now on; [`crate::model::AS_CONFIGURED`] or empty: where the
+    /// configuration says.
+    Output { speaker: String, device: String },
+    /// How much is logged from now on: `error`, `warn`, `info`, `debug` or `trace`.
+    Log { level: String },
+    /// What phones show, from now on; empty: what the configuration says.
+    Name { speaker: String, name: String },
 }
 
 /// What an order came to.
@@ -50,6 +75,10 @@ pub enum Answer {
     Done,
     Accounts(Vec<Account>),
     Pairing(Pairing),
+    /// By the id of the speaker; those that did not answer are left out.
+    Measures(Vec<(String, Measures)>),
+    Known(Arc<Known>),
+    Outputs(Vec<OutputChoice>),
 }
 
 /// Why an order has not taken effect. What was there before still is.
@@ -68,6 +97,12 @@ pub struct Unable {
 pub enum Reason {
     UnknownSpeaker,
     UnknownAccount,
+    /// The account has no such device to send playback to.
+    UnknownDevice,
+    /// There is no such output, or it cannot be opened.
+    NoOutput,
+    /// Spotify does not allow it at present.
+    Restricted,
     /// No sign-in by a code or a browser was asked for.
     NoPairing,
     /// The listener plays on another device, or on none.
@@ -90,6 +125,28 @@ pub enum Reason {
     Unavailable,
 }
 
+impl Reason {
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::UnknownSpeaker => "unknown_speaker",
+            Self::UnknownAccount => "unknown_account",
+            Self::UnknownDevice => "unknown_device",
+            Self::NoOutput => "no_output",
+            Self::Restricted => "restricted",
+            Self::NoPairing => "no_pairing",
+            Self::NotActive => "not_active",
+            Self::NobodySignedIn => "nobody_signed_in",
+            Self::Unplayable => "unplayable",
+            Self::Invalid => "invalid",
+            Self::Conflict => "conflict",
+            Self::Refused => "refused",
+            Self::Broken => "broken",
+            Self::TimedOut => "timed_out",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
 impl Order {
     /// How long it may take until it has taken effect.
     pub fn limit(&self) -> Duration {
@@ -99,8 +156,16 @@ impl Order {
             Self::ForgetAccount { .. } => Duration::from_secs(10),
             // The engine's own limit is 2.5 s.
             Self::Transport { .. } => Duration::from_secs(3),
+            Self::Measure | Self::LetPlay { .. } => Duration::from_secs(1),
+            // The engine's own limit is 3.5 s.
+            Self::Ask { .. } => Duration::from_secs(4),
+            // Cards are looked for, then one is closed and another opened.
+            Self::Outputs { .. } => Duration::from_secs(5),
+            Self::Output { .. } => Duration::from_secs(10),
             Self::Accounts
             | Self::RenameAccount { .. }
+            | Self::Name { .. }
+            | Self::Log { .. }
             | Self::Pair { .. }
             | Self::Pairing { .. }
             | Self::Paste { .. }
@@ -146,6 +211,18 @@ impl Unable {
                 Reason::Unplayable,
                 "see whether it plays in the Spotify app with this account",
             ),
+            Obstacle::Restricted => (
+                Reason::Restricted,
+                "play something else; what is forbidden stands in the state",
+            ),
+            Obstacle::UnknownDevice => (
+                Reason::UnknownDevice,
+                "the state of the speaker lists the devices of the account",
+            ),
+            Obstacle::NoOutput => (
+                Reason::NoOutput,
+                "the sound goes where it went before; see whether the device is free",
+            ),
             Obstacle::Nobody => (
                 Reason::NobodySignedIn,
                 "pick the speaker in the Spotify app, or use siskin pair",
@@ -181,6 +258,7 @@ pub struct Bus {
     born_ms: i64,
     house: watch::Receiver<Arc<House>>,
     orders: mpsc::Sender<Asked>,
+    tally: Tally,
 }
 
 /// The daemon's end.
@@ -211,6 +289,7 @@ pub fn open() -> (Bus, Desk) {
         born_ms,
         house,
         orders,
+        tally: Tally::default(),
     };
     (bus, desk)
 }
@@ -231,6 +310,11 @@ impl Bus {
         self.born_ms
     }
 
+    /// What is counted of this daemon.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// Waits for a state that this handle has not seen here. `None`: the daemon stops.
     pub async fn changed(&mut self) -> Option<Arc<House>> {
         self.house.changed().await.ok()?;
@@ -242,6 +326,22 @@ impl Bus {
     /// # Errors
     /// Why it has not.
     pub async fn order(&self, order: Order) -> Result<Answer, Unable> {
+        let what = match &order {
+            Order::Transport { wish, .. } => Some(wish.key()),
+            _ => None,
+        };
+        let begun = Instant::now();
+        let result = self.give(order).await;
+        if let Some(what) = what {
+            match &result {
+                Ok(_) => self.tally.order(what, begun.elapsed()),
+                Err(unable) => self.tally.refused(unable.code.key()),
+            }
+        }
+        result
+    }
+
+    async fn give(&self, order: Order) -> Result<Answer, Unable> {
         let limit = order.limit();
         let (answer, answered) = oneshot::channel();
         let carried_out = async {

@@ -15,7 +15,7 @@
 //! 11. [`decode`] and [`player`]: inside that child: from bytes to samples, without a gap.
 //! 12. [`output`]: inside that child: samples, volume and the sound card.
 //! 13. [`bus`]: one state to read, one way to give orders; [`control`]: who does both.
-//! 14. [`cli`]: the command line.
+//! 14. [`cli`]: the command line. [`tally`]: what is counted meanwhile.
 #![forbid(unsafe_code)]
 
 pub mod accounts;
@@ -34,3 +34,4 @@ pub mod model;
 pub mod output;
 pub mod player;
 pub mod speaker;
+pub mod tally;

@@ -21,6 +21,6 @@ mod words;
 
 pub use key::{AccountKey, CREDENTIAL};
 pub use record::SignedIn;
-pub use speakers::Seat;
+pub use speakers::{Choice, Seat};
 pub use store::{Store, StoreError};
 pub use words::Damage;

@@ -36,6 +36,23 @@ struct VolumeFile {
     volume: Volume,
 }
 
+/// What was chosen for a speaker while it ran; `None`: as configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    #[serde(default)]
+    pub name: Option<String>,
+    /// A sound card, by name.
+    #[serde(default)]
+    pub output: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ChoiceFile {
+    version: u32,
+    #[serde(flatten)]
+    choice: Choice,
+}
+
 /// Who sat on a speaker at its last end, as far as they are still remembered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seat {
@@ -128,6 +145,26 @@ impl Store {
             self.write_speaker(speaker, &level_of(user), &file)?;
         }
         self.write_speaker(speaker, "volume", &file)
+    }
+
+    /// What was chosen for this speaker.
+    pub fn choice(&self, speaker: &str) -> (Choice, Vec<Damage>) {
+        let mut damage = Vec::new();
+        let path = self.speaker_file(speaker, "choice");
+        let file = files::read::<ChoiceFile>(&path, &mut damage);
+        (file.map(|file| file.choice).unwrap_or_default(), damage)
+    }
+
+    /// Changes what is kept of that.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn choose(&self, speaker: &str, change: impl FnOnce(&mut Choice)) -> io::Result<()> {
+        let _writing = self.writing();
+        let (mut choice, _) = self.choice(speaker);
+        change(&mut choice);
+        let version = VERSION;
+        self.write_speaker(speaker, "choice", &ChoiceFile { version, choice })
     }
 
     /// Takes every trace of `gone` (all accounts, when `None`) off all speakers.

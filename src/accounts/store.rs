@@ -1,4 +1,4 @@
-//! The state directory: `lock`, `accounts/<id>.json`, `speakers/<id>/{device,seat,volume,level-…}.json`.
+//! The state directory: `lock`, `accounts/<id>.json`, `speakers/<id>/{device,seat,volume,choice,level-…}.json`.
 
 use std::{
     fs::{File, OpenOptions},
@@ -285,7 +285,7 @@ impl Store {
         self.dir.join("accounts").join(name)
     }
 
-    fn writing(&self) -> MutexGuard<'_, ()> {
+    pub(super) fn writing(&self) -> MutexGuard<'_, ()> {
         // It guards no data of its own that a panic could have spoilt.
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -21,7 +21,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (librespot 0.8.0)");
     subcommand_required = true,
     disable_help_subcommand = true,
     max_term_width = 80,
-    after_help = "Remote control: play, pause, toggle, stop, next, prev, seek, volume, mute,\nshuffle, repeat, queue, pull, sleep. For programs: events, token.\nStart with: siskin run. It needs no configuration."
+    after_help = "Remote control: play, pause, toggle, stop, next, prev, seek, volume, mute,\nshuffle, repeat, queue, pull, send, output, rename, sleep.\nFor programs: events, log-level, token.\nStart with: siskin run. It needs no configuration."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -85,9 +85,20 @@ pub enum Command {
         #[command(flatten)]
         door: Door,
     },
+    /// Have the daemon log more or less, until it is started anew
+    #[command(hide = true)]
+    LogLevel {
+        /// error, warn, info, debug or trace
+        level: String,
+        #[command(flatten)]
+        door: Door,
+    },
     /// Print the token that programs need to ask over TCP
     #[command(hide = true)]
     Token {
+        /// Print the link to the page for people, with the token in it
+        #[arg(long)]
+        link: bool,
         #[command(flatten)]
         door: Door,
     },

@@ -15,6 +15,7 @@ mod pair;
 mod pick;
 mod remote;
 mod status;
+mod token;
 mod watch;
 
 use std::{
@@ -32,6 +33,7 @@ use crate::{
     output,
 };
 use args::{Cli, Command, Settings};
+use client::Method;
 
 /// Parses, dispatches, and says how it ended.
 pub fn main() -> ExitCode {
@@ -70,7 +72,13 @@ pub fn main() -> ExitCode {
         Command::Accounts { what, door } => accounts::run(&door, what),
         Command::Remote(what) => remote::run(what),
         Command::Events { door } => watch::events(&door),
-        Command::Token { door } => token(&door),
+        Command::LogLevel { level, door } => door::ask(&door, async |client| {
+            let body = serde_json::json!({ "level": level });
+            let done = client.send(Method::POST, &["log"], Some(&body)).await;
+            let _: serde_json::Value = done.map_err(door::told)?;
+            Ok(String::new())
+        }),
+        Command::Token { link, door } => token::token(&door, link),
         Command::Check { explain, settings } => check(&settings, explain),
         Command::Doctor {
             json,
@@ -112,7 +120,7 @@ fn run(settings: &Settings) -> ExitCode {
             );
         }
     };
-    match runtime.block_on(daemon::run(loaded.config, reload)) {
+    match runtime.block_on(daemon::run(loaded.config, reload, logging::set_level)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(exit::NOT_NOW, &in_full(&error), error.help()),
     }
@@ -131,23 +139,6 @@ fn check(settings: &Settings, explain: bool) -> ExitCode {
         text = loaded.explained.to_string();
     }
     print(text.as_bytes())
-}
-
-fn token(door: &args::Door) -> ExitCode {
-    let config = match door::settings(door) {
-        Ok(config) => config,
-        Err(problems) => return misconfigured(&problems),
-    };
-    let mut trouble = String::new();
-    for dir in daemon::places::state_dirs(&config) {
-        match daemon::token::read(&dir) {
-            Ok(token) => return print(&[token.expose(), b"\n"].concat()),
-            Err(why) => trouble = format!("{}: {why}", daemon::token::file(&dir).display()),
-        }
-    }
-    let what = format!("there is no token to read ({trouble})");
-    let help = "it is made when siskin first runs with http.listen; ask as its user, or with sudo";
-    failed(exit::FAILED, &what, help)
 }
 
 fn devices() -> ExitCode {

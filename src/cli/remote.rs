@@ -12,7 +12,7 @@ use super::{
     pick::pick,
     status::plain,
 };
-use crate::model::{House, Link, Neighbour, Source, SpeakerState};
+use crate::model::{House, Link, Neighbour, OutputChoice, Source, SpeakerState};
 
 /// A speaker, and how to reach the daemon that has it.
 #[derive(Debug, Clone, Default, Args)]
@@ -121,6 +121,28 @@ pub enum Remote {
         #[command(flatten)]
         at: At,
     },
+    /// Move playback to another device of the account
+    #[command(hide = true)]
+    Send {
+        /// Its name or id
+        device: String,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Show where the sound can go, or lead it there: a name, or "default"
+    #[command(hide = true)]
+    Output {
+        device: Option<String>,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Give the speaker another name; "" takes it away again
+    #[command(hide = true)]
+    Rename {
+        name: String,
+        #[command(flatten)]
+        at: At,
+    },
     /// Pause later: in 30 (minutes), after this "track", or "off"
     #[command(hide = true)]
     Sleep {
@@ -163,8 +185,11 @@ pub fn run(what: Remote) -> ExitCode {
         let speaker = speaker(&client, at.speaker.as_deref()).await?;
         let route = ["speakers", &speaker.id, sent.0];
         let Some(body) = sent.1 else {
-            let queue: Value = client.get(&route).await.map_err(told)?;
-            return Ok(listed(&queue, &speaker));
+            let found: Value = client.get(&route).await.map_err(told)?;
+            return Ok(match sent.0 {
+                "outputs" => outputs(&found),
+                _ => listed(&found, &speaker),
+            });
         };
         let _: Value = client
             .send(Method::POST, &route, Some(&body))
@@ -204,6 +229,13 @@ fn understand(what: Remote) -> (At, Result<Sent, Failure>) {
         Remote::Next { at } => (at, plain("next")),
         Remote::Prev { at } => (at, plain("previous")),
         Remote::Pull { at } => (at, plain("pull")),
+        Remote::Send { device, at } => (at, Ok(("send", Some(json!({ "device": device }))))),
+        Remote::Output { device: None, at } => (at, Ok(("outputs", None))),
+        Remote::Output {
+            device: Some(device),
+            at,
+        } => (at, Ok(("output", Some(json!({ "device": device }))))),
+        Remote::Rename { name, at } => (at, Ok(("name", Some(json!({ "name": name }))))),
         Remote::Seek { to, at } => (at, seek(&to).map(|body| ("seek", Some(body)))),
         Remote::Volume { to, at } => (at, volume(&to).map(|body| ("volume", Some(body)))),
         Remote::Mute { on, at } => {
@@ -310,6 +342,17 @@ pub async fn speaker(client: &Client, given: Option<&str>) -> Result<SpeakerStat
         })?,
     };
     Ok(house.speakers.swap_remove(at))
+}
+
+/// A line each; the one that is used stands out.
+fn outputs(found: &Value) -> String {
+    let all: Vec<OutputChoice> =
+        serde_json::from_value(found["outputs"].clone()).unwrap_or_default();
+    let lines = all.iter().map(|one| {
+        let mark = if one.chosen { ">" } else { " " };
+        format!("{mark} {}  {}\n", plain(&one.name), plain(&one.about))
+    });
+    lines.collect()
 }
 
 /// A line each: what was, what is, what comes.

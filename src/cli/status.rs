@@ -253,6 +253,7 @@ mod tests {
             duration_ms: 180_000,
             explicit: false,
             covers: Vec::new(),
+            ..Track::default()
         });
         SpeakerState {
             id: "main".into(),

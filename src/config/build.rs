@@ -6,12 +6,15 @@ use super::{
     check::{self, Kind},
     clash::{Origins, clashes},
     file::{Section, Table},
+    hooks::{self, Hook, Occasion},
     household::{self, ForAccount, Household},
     layers::Layers,
+    mqtt::{self, Mqtt},
     problem::Problem,
     schema::{self, Scope},
     settings::{
-        Audio, Config, Http, Network, Output, Pairing, SampleFormat, Speaker, VolumeSettings,
+        Audio, Config, Http, Metadata, Network, Output, Pairing, SampleFormat, Speaker,
+        VolumeSettings,
     },
     value::{Fault, Origin, Raw, Value},
 };
@@ -37,6 +40,7 @@ impl fmt::Display for Explained {
                 Scope::Top => {}
                 Scope::Speaker => writeln!(out, "\n# speaker {}", group.title)?,
                 Scope::Account => writeln!(out, "\n# account {}", group.title)?,
+                Scope::Hook => writeln!(out, "\n# hook {}", group.title)?,
             }
             for (name, path) in schema::names(group.scope) {
                 if let Some((_, value)) = group.entries.iter().find(|(known, _)| *known == path) {
@@ -70,15 +74,20 @@ pub(super) fn build(
         listen: daemon.get("http.listen", check::listen),
         names: daemon.get("http.names", check::host_names),
         origins: daemon.get("http.origins", check::origins),
+        page: daemon.get("http.page", check::switch),
     };
+    let mpris = daemon.get("mpris.bus", check::mpris);
+    let mqtt = daemon.mqtt(default_name);
     let account_key_file = daemon.get("account_key_file", check::path);
     let mut groups = vec![daemon.group];
 
     let mut speakers = Vec::new();
     let mut places = Vec::new();
+    let mut metadata = Vec::new();
     if file.speakers.is_empty() {
         let mut lookup = Lookup::new(common.to_vec(), problems);
         speakers.push(lookup.speaker("main".to_owned(), default_name));
+        metadata.extend(lookup.metadata("main", &[]));
         places.push(lookup.origins());
         groups[0].entries.extend(lookup.group.entries);
     }
@@ -87,6 +96,7 @@ pub(super) fn build(
         let mut lookup = Lookup::new(order, problems);
         let id = lookup.id(section, index + 1);
         speakers.push(lookup.speaker(id.clone(), default_name));
+        metadata.extend(lookup.metadata(&id, &metadata));
         let mut origins = lookup.origins();
         origins.section = Some(section.origin.clone());
         places.push(origins);
@@ -108,6 +118,14 @@ pub(super) fn build(
             speaker.household.accounts.push(account.clone());
         }
     }
+    let mut hooks = Vec::new();
+    for (index, section) in file.hooks.iter().enumerate() {
+        let mut lookup = Lookup::new(vec![&section.values], problems);
+        hooks.extend(lookup.hook(section, &speakers));
+        lookup.group.scope = Scope::Hook;
+        lookup.group.title = (index + 1).to_string();
+        groups.push(lookup.group);
+    }
     clashes(&speakers, &places, problems);
     let config = Config {
         speakers,
@@ -117,7 +135,11 @@ pub(super) fn build(
         state_dir,
         socket,
         http,
+        mpris,
+        mqtt,
         account_key_file,
+        hooks,
+        metadata,
     };
     (config, Explained { groups })
 }
@@ -162,7 +184,11 @@ impl<'a> Lookup<'a> {
     fn take<T>(&mut self, path: &'static str, value: Value, check: Check<T>) -> T {
         let checked = check(&value);
         let place = value.origin.clone();
-        self.group.entries.push((path, value));
+        let mut shown = value;
+        if schema::SECRETS.contains(&path) && shown.text() != Ok("") {
+            shown.raw = Raw::Text("***".to_owned());
+        }
+        self.group.entries.push((path, shown));
         checked.unwrap_or_else(|fault| {
             self.problems.push(Problem::new(
                 fault.within.unwrap_or(place),
@@ -188,6 +214,36 @@ impl<'a> Lookup<'a> {
             proxy: self.get("network.proxy", check::proxy),
             ap_port: self.get("network.ap_port", check::ap_port),
         }
+    }
+
+    fn mqtt(&mut self, default_name: &str) -> Mqtt {
+        let node = self.get("mqtt.node", mqtt::node);
+        let mqtt = Mqtt {
+            broker: self.get("mqtt.broker", mqtt::broker),
+            version: self.get("mqtt.version", mqtt::version),
+            user: self.get("mqtt.user", check::text),
+            password: self.get("mqtt.password", mqtt::password),
+            password_file: self.get("mqtt.password_file", check::path),
+            ca_file: self.get("mqtt.ca_file", check::path),
+            node: node.unwrap_or_else(|| mqtt::node_of(default_name)),
+            prefix: self.get("mqtt.prefix", mqtt::prefix),
+            discovery_prefix: self.get("mqtt.discovery_prefix", mqtt::discovery_prefix),
+        };
+        let place = |path: &str| self.find(path).map(|(_, value)| value.origin.clone());
+        if mqtt.password.is_some()
+            && mqtt.password_file.is_some()
+            && let Some(place) = place("mqtt.password_file")
+        {
+            let what = "mqtt.password_file and mqtt.password are both set";
+            self.wrong(&place, what, "take one of the two out; a file is safer");
+        } else if (mqtt.password.is_some() || mqtt.password_file.is_some())
+            && mqtt.user.is_none()
+            && let Some(place) = place("mqtt.password").or_else(|| place("mqtt.password_file"))
+        {
+            let what = "there is a password for the broker, and no mqtt.user";
+            self.wrong(&place, what, "set mqtt.user, too");
+        }
+        mqtt
     }
 
     fn speaker(&mut self, id: String, default_name: &str) -> Speaker {
@@ -231,6 +287,18 @@ impl<'a> Lookup<'a> {
             let help = "add user, the name that siskin accounts shows";
             self.wrong(&section.origin, what, help);
         }
+        let speaker = self.one_speaker(section, speakers);
+        ForAccount {
+            user: self.said("user", check::user).unwrap_or_default(),
+            speaker,
+            max_volume: self.said("max_volume", check::percent),
+            bitrate: self.said("bitrate", check::bitrate),
+            normalisation: self.said("normalisation", check::normalisation),
+        }
+    }
+
+    /// The speaker that a section is about; `None`: all of them.
+    fn one_speaker(&mut self, section: &Section, speakers: &[Speaker]) -> Option<String> {
         let speaker = self.said("speaker", check::id);
         if let Some(id) = &speaker
             && !speakers.iter().any(|known| known.id == *id)
@@ -241,13 +309,70 @@ impl<'a> Lookup<'a> {
             let help = format!("use the id of a speaker: {}", ids.join(", "));
             self.wrong(&value.origin, &what, &help);
         }
-        ForAccount {
-            user: self.said("user", check::user).unwrap_or_default(),
-            speaker,
-            max_volume: self.said("max_volume", check::percent),
-            bitrate: self.said("bitrate", check::bitrate),
-            normalisation: self.said("normalisation", check::normalisation),
+        speaker
+    }
+
+    /// What a `[[hook]]` says; `None` where that is not enough to run anything.
+    fn hook(&mut self, section: &Section, speakers: &[Speaker]) -> Option<Hook> {
+        for (key, help) in [
+            ("on", r#"say when it is run: on = ["playing"]"#),
+            (
+                "run",
+                r#"say what is run: run = ["/usr/local/bin/amplifier", "on"]"#,
+            ),
+        ] {
+            if !section.values.contains_key(key) {
+                let what = format!("this hook has no {key}");
+                self.wrong(&section.origin, &what, help);
+            }
         }
+        let on = self.said("on", hooks::occasions);
+        let run = self.said("run", hooks::program);
+        let speaker = self.one_speaker(section, speakers);
+        let timeout = self.said("timeout", hooks::timeout);
+        let inactive_delay = self.said("inactive_delay", hooks::inactive_delay);
+        let wait = self.said("wait", hooks::wait);
+        let (on, run) = (on?, run?);
+        for (key, needs) in [
+            ("wait", &[Occasion::BeforePlay][..]),
+            ("inactive_delay", &[Occasion::Active, Occasion::Inactive]),
+        ] {
+            if let Some(value) = section.values.get(key)
+                && !on.iter().any(|one| needs.contains(one))
+            {
+                let words: Vec<_> = needs.iter().map(|one| format!("{:?}", one.key())).collect();
+                let what = format!("{key} says nothing without {}", words.join(" or "));
+                self.wrong(&value.origin, &what, "add that to on, or take it out");
+            }
+        }
+        Some(Hook {
+            on,
+            run,
+            speaker,
+            timeout: timeout.unwrap_or(hooks::TIMEOUT),
+            inactive_delay,
+            wait: wait.unwrap_or(hooks::WAIT),
+        })
+    }
+
+    /// Where this speaker tells what it plays. Two in one pipe could not be told apart.
+    fn metadata(&mut self, speaker: &str, known: &[Metadata]) -> Option<Metadata> {
+        let pipe = self.get("metadata.pipe", check::full_path)?;
+        let place = self
+            .find("metadata.pipe")
+            .map(|(_, value)| value.origin.clone());
+        if let Some(other) = known.iter().find(|other| other.pipe == pipe) {
+            let what = format!(
+                "metadata.pipe of the speakers {} and {speaker} is the same",
+                other.speaker
+            );
+            let help = "give each speaker a pipe of its own, in [speaker.metadata]";
+            self.wrong(&place.unwrap_or(Origin::Default), &what, help);
+        }
+        Some(Metadata {
+            speaker: speaker.to_owned(),
+            pipe,
+        })
     }
 
     /// A setting that has no default.

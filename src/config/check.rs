@@ -11,7 +11,7 @@ use url::Url;
 use super::{
     household::Guests,
     settings::{
-        Autoplay, Bitrate, Curve, LogLevel, Normalisation, NormalisationMethod, Offer,
+        Autoplay, Bitrate, Curve, LogLevel, Mpris, Normalisation, NormalisationMethod, Offer,
         SampleFormat, Socket,
     },
     value::{Fault, Value},
@@ -37,14 +37,26 @@ const INTERFACE_BYTES: usize = 15;
 
 /// `None`: take the host name.
 pub(super) fn name(given: &Value) -> Result<Option<String>, Fault> {
-    let text = given.text()?.trim();
+    let name = speaker_name(given.text()?);
+    name.map_err(|(what, help)| Fault::new(what, help))
+}
+
+/// What phones may be shown; `None` for nothing.
+///
+/// # Errors
+/// What is wrong with it, and the cure.
+pub fn speaker_name(text: &str) -> Result<Option<String>, (String, &'static str)> {
+    let text = text.trim();
     if text.len() > NAME_BYTES {
         let what = format!("is {} bytes long", text.len());
-        return Err(Fault::new(what, "use at most 64 bytes"));
+        return Err((what, "use at most 64 bytes"));
     }
     if text.chars().any(char::is_control) {
-        let what = format!("is {given}, which holds a control character");
-        return Err(Fault::new(what, "use letters that can be shown"));
+        let what = format!(
+            "is {}, which holds a control character",
+            super::quoted(text)
+        );
+        return Err((what, "use letters that can be shown"));
     }
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
@@ -257,6 +269,17 @@ pub(super) fn path(given: &Value) -> Result<Option<PathBuf>, Fault> {
     Ok(text(given)?.map(PathBuf::from))
 }
 
+/// The same, from the root on.
+pub(super) fn full_path(given: &Value) -> Result<Option<PathBuf>, Fault> {
+    match path(given)? {
+        Some(path) if !path.is_absolute() => {
+            let what = format!("is {given}, which is no full path");
+            Err(Fault::new(what, "use a path that begins with /"))
+        }
+        path => Ok(path),
+    }
+}
+
 /// Relative to nothing: the daemon and those who look for it may stand in different folders.
 pub(super) fn socket(given: &Value) -> Result<Socket, Fault> {
     let path = match text(given)?.as_deref() {
@@ -286,6 +309,17 @@ pub(super) fn listen(given: &Value) -> Result<Option<SocketAddr>, Fault> {
         let help = r#"use "127.0.0.1:7070", "0.0.0.0:7070" for the whole network, or "none""#;
         Fault::new(format!("is {given}, which is no address with a port"), help)
     })
+}
+
+pub(super) fn mpris(given: &Value) -> Result<Mpris, Fault> {
+    choice(
+        given,
+        &[
+            ("off", Mpris::Off),
+            ("session", Mpris::Session),
+            ("system", Mpris::System),
+        ],
+    )
 }
 
 pub(super) fn host_names(given: &Value) -> Result<Vec<String>, Fault> {

@@ -62,7 +62,7 @@ pub(super) fn clashes(speakers: &[Speaker], places: &[Origins], problems: &mut V
 }
 
 /// What two outputs have in common that only one of them can have.
-fn shared(one: &Output, two: &Output) -> Option<String> {
+pub fn shared(one: &Output, two: &Output) -> Option<String> {
     fn file(output: &Output) -> Option<&PathBuf> {
         match output {
             Output::Pipe { path, .. } => path.as_ref(),

@@ -1,6 +1,12 @@
 //! What a reload has to do: the difference between two configurations, as data.
 
-use super::settings::{Config, Http, LogLevel, Network, Pairing, Socket, Speaker, VolumeSettings};
+use super::{
+    hooks::Hook,
+    mqtt::Mqtt,
+    settings::{
+        Config, Http, LogLevel, Metadata, Mpris, Network, Pairing, Socket, Speaker, VolumeSettings,
+    },
+};
 
 /// One thing that is different now.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +24,14 @@ pub enum Change {
     Socket(Socket),
     /// The same over TCP.
     Http(Http),
+    /// The same on D-Bus.
+    Mpris(Mpris),
+    /// The way to the broker.
+    Mqtt(Box<Mqtt>),
+    /// Which programs are run when something happens.
+    Hooks(Vec<Hook>),
+    /// Where displays read what plays.
+    Metadata(Vec<Metadata>),
     Added(Box<Speaker>),
     Removed {
         id: String,
@@ -65,16 +79,18 @@ impl Change {
             | Self::Pairing(_)
             | Self::FirstLevel(_)
             | Self::Household(_)
-            | Self::Socket(_)
-            | Self::Http(_) => Effort::AtOnce,
-            Self::Announcement(_) | Self::Port { .. } => Effort::Announce,
-            // The engine tells Spotify name, kind and volume steps when it signs in.
-            Self::Name { .. }
-            | Self::DeviceType(_)
-            | Self::WayToSpotify(_)
-            | Self::Audio(_)
             | Self::Output(_)
-            | Self::Volume(_) => Effort::Engine,
+            | Self::Socket(_)
+            | Self::Http(_)
+            | Self::Mpris(_)
+            | Self::Mqtt(_)
+            | Self::Hooks(_)
+            | Self::Metadata(_) => Effort::AtOnce,
+            Self::Announcement(_) | Self::Port { .. } | Self::Name { .. } => Effort::Announce,
+            // The engine tells Spotify kind and volume steps when it signs in.
+            Self::DeviceType(_) | Self::WayToSpotify(_) | Self::Audio(_) | Self::Volume(_) => {
+                Effort::Engine
+            }
             Self::Added(_) | Self::Removed { .. } => Effort::Speaker,
             Self::StateDir => Effort::Daemon,
         }
@@ -91,7 +107,11 @@ impl Change {
             | Self::WayToSpotify(_)
             | Self::StateDir
             | Self::Socket(_)
-            | Self::Http(_) => None,
+            | Self::Http(_)
+            | Self::Mpris(_)
+            | Self::Mqtt(_)
+            | Self::Hooks(_)
+            | Self::Metadata(_) => None,
             Self::Removed { id } | Self::Name { id, .. } | Self::Port { id, .. } => Some(id),
             Self::Added(speaker)
             | Self::DeviceType(speaker)
@@ -134,6 +154,18 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     }
     if old.http != new.http {
         changes.push(Change::Http(new.http.clone()));
+    }
+    if old.mpris != new.mpris {
+        changes.push(Change::Mpris(new.mpris));
+    }
+    if old.mqtt != new.mqtt {
+        changes.push(Change::Mqtt(Box::new(new.mqtt.clone())));
+    }
+    if old.hooks != new.hooks {
+        changes.push(Change::Hooks(new.hooks.clone()));
+    }
+    if old.metadata != new.metadata {
+        changes.push(Change::Metadata(new.metadata.clone()));
     }
     network(&old.network, &new.network, &mut changes);
     for gone in &old.speakers {
@@ -261,7 +293,7 @@ mod tests {
         use Effort::{Announce, AtOnce, Engine};
         assert_eq!(
             efforts,
-            [AtOnce, AtOnce, Announce, Engine, Engine, AtOnce, Engine]
+            [AtOnce, AtOnce, Announce, Announce, AtOnce, AtOnce, Engine]
         );
     }
 

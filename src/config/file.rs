@@ -19,9 +19,10 @@ pub(super) struct Document {
     pub top: Table,
     pub speakers: Vec<Section>,
     pub accounts: Vec<Section>,
+    pub hooks: Vec<Section>,
 }
 
-/// One `[[speaker]]` or `[[account]]`.
+/// One `[[speaker]]`, `[[account]]` or `[[hook]]`.
 #[derive(Debug)]
 pub(super) struct Section {
     pub origin: Origin,
@@ -34,6 +35,8 @@ const MAX_BYTES: u64 = 1 << 20;
 const MAX_SPEAKERS: usize = 16;
 /// A large household on many speakers.
 const MAX_ACCOUNTS: usize = 256;
+/// Each may be a process at any time.
+const MAX_HOOKS: usize = 32;
 
 /// The text of `path`, when it can be read.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
@@ -135,6 +138,9 @@ impl Reader<'_> {
             } else if scope == Scope::Top && name == "account" {
                 let accounts = self.sections(place, value.get_ref(), Scope::Account);
                 self.document.accounts = accounts;
+            } else if scope == Scope::Top && name == "hook" {
+                let hooks = self.sections(place, value.get_ref(), Scope::Hook);
+                self.document.hooks = hooks;
             } else {
                 let is_table = matches!(value.get_ref(), DeValue::Table(_));
                 self.unknown(place, &name, scope, is_table);
@@ -143,10 +149,11 @@ impl Reader<'_> {
         values
     }
 
-    /// A list of sections, `[[speaker]]` or `[[account]]`.
+    /// A list of sections: `[[speaker]]`, `[[account]]` or `[[hook]]`.
     fn sections(&mut self, place: Origin, value: &DeValue<'_>, scope: Scope) -> Vec<Section> {
         let (word, a_word, most) = match scope {
             Scope::Account => ("account", "an account", MAX_ACCOUNTS),
+            Scope::Hook => ("hook", "a hook", MAX_HOOKS),
             _ => ("speaker", "a speaker", MAX_SPEAKERS),
         };
         let help = format!("write [[{word}]], in double brackets");
@@ -182,9 +189,11 @@ impl Reader<'_> {
             (true, Scope::Top) => format!("there is no section [{name}]"),
             (true, Scope::Speaker) => format!("there is no section [speaker.{name}]"),
             (true, Scope::Account) => format!("there is no section [account.{name}]"),
+            (true, Scope::Hook) => format!("there is no section [hook.{name}]"),
             (false, Scope::Top) => format!("there is no key {name}"),
             (false, Scope::Speaker) => format!("a speaker has no key {name}"),
             (false, Scope::Account) => format!("an account has no key {name}"),
+            (false, Scope::Hook) => format!("a hook has no key {name}"),
         };
         let help = cure(name, scope)
             .unwrap_or_else(|| "take it out; config.example.toml lists every key".to_owned());
@@ -230,12 +239,12 @@ fn cure(name: &str, scope: Scope) -> Option<String> {
     }
     let sections = schema::names(scope).filter_map(|(known, _)| known.split_once('.'));
     let sections = sections.map(|(section, _)| section).chain(
-        ["speaker", "account"]
+        ["speaker", "account", "hook"]
             .into_iter()
             .filter(|_| scope == Scope::Top),
     );
     schema::nearest(name, sections).map(|section| match section {
-        "speaker" | "account" => format!("did you mean [[{section}]]?"),
+        "speaker" | "account" | "hook" => format!("did you mean [[{section}]]?"),
         _ => format!("did you mean {}?", in_brackets(section, scope)),
     })
 }
@@ -245,5 +254,6 @@ fn in_brackets(section: &str, scope: Scope) -> String {
         Scope::Top => format!("[{section}]"),
         Scope::Speaker => format!("[speaker.{section}]"),
         Scope::Account => format!("[account.{section}]"),
+        Scope::Hook => format!("[hook.{section}]"),
     }
 }

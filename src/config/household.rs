@@ -126,7 +126,8 @@ pub(super) fn patience(given: &Value) -> Result<Option<Duration>, Fault> {
     Ok(Some(length).filter(|length| !length.is_zero()))
 }
 
-fn length(text: &str) -> Option<Duration> {
+/// `"1h 30m"` and the like.
+pub(super) fn length(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut seconds: u64 = 0;
     if rest.is_empty() {

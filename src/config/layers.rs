@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     file::{self, Document, Table},
+    hooks::HOOK_VARIABLES,
     problem::Problem,
     schema::{self, Scope},
     value::{Origin, Value},
@@ -148,7 +149,9 @@ fn from_environment(around: &Surroundings, problems: &mut Vec<Problem>) -> Table
         let name = name.to_string_lossy();
         let foreign = !name.starts_with("SISKIN_")
             || name.starts_with(TESTS_ONLY)
-            || NOT_SETTINGS.contains(&name.as_ref());
+            || NOT_SETTINGS.contains(&name.as_ref())
+            // A hook may ask siskin for something.
+            || HOOK_VARIABLES.contains(&name.as_ref());
         if foreign || value.is_empty() {
             continue;
         }

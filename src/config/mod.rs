@@ -12,8 +12,10 @@ mod check;
 mod clash;
 mod diff;
 mod file;
+mod hooks;
 mod household;
 mod layers;
+mod mqtt;
 mod problem;
 mod schema;
 mod settings;
@@ -25,13 +27,18 @@ mod tests;
 use std::path::PathBuf;
 
 pub use build::Explained;
+pub use check::speaker_name;
+pub use clash::shared;
 pub use diff::{Change, Effort, diff};
+pub use hooks::{HOOK_VARIABLES, Hook, Occasion};
 pub use household::{ForAccount, Guests, Household, QuietHours};
 pub use layers::{Flag, Request, Surroundings};
+pub use mqtt::{Broker, Mqtt, MqttVersion};
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Audio, Autoplay, Bitrate, Config, Curve, Http, LogLevel, Network, Normalisation,
-    NormalisationMethod, Offer, Output, Pairing, SampleFormat, Socket, Speaker, VolumeSettings,
+    Audio, Autoplay, Bitrate, Config, Curve, Http, LogLevel, Metadata, Mpris, Network,
+    Normalisation, NormalisationMethod, Offer, Output, Pairing, SampleFormat, Socket, Speaker,
+    VolumeSettings,
 };
 pub use value::Origin;
 

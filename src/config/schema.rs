@@ -63,9 +63,21 @@ pub(super) const KEYS: &[Key] = &[
     both("volume.curve", r#""log""#),
     both("volume.range_db", "60.0"),
     both("volume.steps", "64"),
+    both("metadata.pipe", r#""""#),
     whole_daemon("http.listen", r#""127.0.0.1:7070""#),
     whole_daemon("http.names", "[]"),
     whole_daemon("http.origins", "[]"),
+    whole_daemon("http.page", "true"),
+    whole_daemon("mpris.bus", r#""off""#),
+    whole_daemon("mqtt.broker", r#""""#),
+    whole_daemon("mqtt.version", r#""3.1.1""#),
+    whole_daemon("mqtt.user", r#""""#),
+    whole_daemon("mqtt.password", r#""""#),
+    whole_daemon("mqtt.password_file", r#""""#),
+    whole_daemon("mqtt.ca_file", r#""""#),
+    whole_daemon("mqtt.node", r#""""#),
+    whole_daemon("mqtt.prefix", r#""siskin""#),
+    whole_daemon("mqtt.discovery_prefix", r#""homeassistant""#),
     whole_daemon("network.allow", "[]"),
     whole_daemon("network.deny", "[]"),
     whole_daemon("network.ipv6", "false"),
@@ -80,6 +92,9 @@ pub(super) const KEYS: &[Key] = &[
     whole_daemon("network.ap_port", "0"),
 ];
 
+/// Keys whose values are never shown.
+pub(super) const SECRETS: &[&str] = &["mqtt.password"];
+
 /// The one key that only `[[speaker]]` has.
 pub(super) const ID: &str = "id";
 
@@ -87,12 +102,17 @@ pub(super) const ID: &str = "id";
 pub(super) const ACCOUNT_KEYS: &[&str] =
     &["user", "speaker", "max_volume", "bitrate", "normalisation"];
 
-/// Where a key stands: at the top level, in a `[[speaker]]` or in an `[[account]]`.
+/// What `[[hook]]` has. Nothing of it is known to the layers above.
+pub(super) const HOOK_KEYS: &[&str] =
+    &["on", "run", "speaker", "timeout", "inactive_delay", "wait"];
+
+/// Where a key stands: at the top level, in a `[[speaker]]`, an `[[account]]` or a `[[hook]]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     Top,
     Speaker,
     Account,
+    Hook,
 }
 
 /// The names that may stand in `scope`, each with the path it means.
@@ -101,11 +121,15 @@ pub(super) fn names(scope: Scope) -> impl Iterator<Item = (&'static str, &'stati
     let keys = KEYS.iter().filter_map(move |key| match scope {
         Scope::Top => Some((key.path, key.path)),
         Scope::Speaker => key.in_speaker.map(|name| (name, key.path)),
-        Scope::Account => None,
+        Scope::Account | Scope::Hook => None,
     });
-    let of_account = ACCOUNT_KEYS.iter().filter(move |_| scope == Scope::Account);
-    let of_account = of_account.map(|name| (*name, *name));
-    id.into_iter().chain(keys).chain(of_account)
+    let own: &[&str] = match scope {
+        Scope::Account => ACCOUNT_KEYS,
+        Scope::Hook => HOOK_KEYS,
+        Scope::Top | Scope::Speaker => &[],
+    };
+    let own = own.iter().map(|name| (*name, *name));
+    id.into_iter().chain(keys).chain(own)
 }
 
 /// The path that `name` means in `scope`.

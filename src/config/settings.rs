@@ -7,7 +7,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::household::Household;
+use super::{
+    hooks::{Hook, Occasion},
+    household::Household,
+    mqtt::Mqtt,
+};
 use crate::model::{DeviceType, Percent};
 
 /// Everything the daemon needs to know. `speakers` is never empty.
@@ -23,6 +27,43 @@ pub struct Config {
     pub account_key_file: Option<PathBuf>,
     pub socket: Socket,
     pub http: Http,
+    pub mpris: Mpris,
+    pub mqtt: Mqtt,
+    /// Programs that are run when something happens, in the order of the file.
+    pub hooks: Vec<Hook>,
+    /// Where what plays is written down for displays: a FIFO for each speaker that has one.
+    pub metadata: Vec<Metadata>,
+}
+
+impl Config {
+    /// How long the music of a speaker may be held for hooks on `before-play`, in ms.
+    pub fn hold_ms(&self, speaker: &str) -> Option<u32> {
+        let here = |hook: &&Hook| hook.speaker.as_deref().is_none_or(|id| id == speaker);
+        let hooks = self.hooks.iter().filter(here);
+        let before = hooks.filter(|hook| hook.on.contains(&Occasion::BeforePlay));
+        let longest = before.map(|hook| hook.wait).max()?;
+        u32::try_from(longest.as_millis()).ok()
+    }
+}
+
+/// A FIFO that tells what a speaker plays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metadata {
+    /// The id of the speaker.
+    pub speaker: String,
+    /// An absolute path, no two speakers' the same.
+    pub pipe: PathBuf,
+}
+
+/// On which D-Bus the speakers are media players (MPRIS).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mpris {
+    #[default]
+    Off,
+    /// Of the person who is logged in.
+    Session,
+    /// Of the machine.
+    System,
 }
 
 /// Where other programs ask the daemon.
@@ -46,6 +87,8 @@ pub struct Http {
     pub names: Vec<String>,
     /// Pages of other sites that may ask, as browsers name them: `https://house.example`.
     pub origins: Vec<String>,
+    /// Whether people find a page there.
+    pub page: bool,
 }
 
 impl Default for Http {
@@ -54,6 +97,7 @@ impl Default for Http {
             listen: Some((Ipv4Addr::LOCALHOST, 7070).into()),
             names: Vec::new(),
             origins: Vec::new(),
+            page: true,
         }
     }
 }
@@ -215,6 +259,20 @@ pub enum LogLevel {
     Info,
     Debug,
     Trace,
+}
+
+impl LogLevel {
+    /// By its name in the configuration.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "error" => Self::Error,
+            "warn" => Self::Warn,
+            "info" => Self::Info,
+            "debug" => Self::Debug,
+            "trace" => Self::Trace,
+            _ => return None,
+        })
+    }
 }
 
 impl Default for Audio {

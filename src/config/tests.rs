@@ -68,7 +68,14 @@ fn defaults() -> Config {
         state_dir: None,
         socket: Socket::Usual,
         http: Http::default(),
+        mpris: Mpris::default(),
+        mqtt: Mqtt {
+            node: "kitchen".into(),
+            ..Mqtt::default()
+        },
         account_key_file: None,
+        hooks: Vec::new(),
+        metadata: Vec::new(),
     }
 }
 
@@ -143,6 +150,7 @@ fn the_several_speakers_of_the_example_are_valid() {
     assert_eq!(config.speakers.len(), 2);
     let caps = config.speakers.iter().map(|it| it.household.accounts.len());
     assert_eq!(caps.collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(config.hooks.len(), 2);
 }
 
 /// Takes the `# ` away from lines that read `# key = value`.

@@ -1,6 +1,6 @@
 //! What is to be done about it.
 
-use crate::model::{Condition, ConditionCode, Playback, Unmet, Volume};
+use crate::model::{Condition, ConditionCode, Peer, Playback, Unmet, Volume};
 
 use super::{
     input::{LoadId, Ticket},
@@ -80,6 +80,12 @@ pub enum Action {
     Listed,
     /// Ask the service to move playback here from wherever it is.
     FetchPlayback,
+    /// Ask the service to move playback to this device.
+    SendTo {
+        device: String,
+    },
+    /// The other devices of the account are these now.
+    Devices(Vec<Peer>),
     /// The account is to be forgotten.
     LoggedOut,
     Raise(Condition),

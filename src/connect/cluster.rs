@@ -3,13 +3,17 @@
 use super::{Action, Cluster, Connect, standing::Verdict};
 
 impl Connect {
-    pub(super) fn cluster(&mut self, cluster: Cluster, answers: Option<u64>) {
+    pub(super) fn cluster(&mut self, mut cluster: Cluster, answers: Option<u64>) {
+        self.meet(std::mem::take(&mut cluster.devices), &cluster.active);
         if answers.is_some() && !std::mem::replace(&mut self.listed, true) {
             self.push(Action::Listed);
         }
         let was_active = self.is_active();
         match self.standing.cluster(&cluster, answers, self.now) {
-            Verdict::Yield => self.retire("another device took over"),
+            Verdict::Yield => {
+                self.arrived(&cluster.active);
+                self.retire("another device took over");
+            }
             Verdict::Reassert => self.show_again(),
             Verdict::Same => {
                 let others = cluster.changed.iter().any(|id| !self.standing.is_own(id));

@@ -3,6 +3,8 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use crate::model::Restriction;
+
 use super::{
     chance::Chance,
     input::{Listing, Page},
@@ -44,6 +46,7 @@ pub struct Context {
     pub uri: String,
     pub url: String,
     pub metadata: Vec<(String, String)>,
+    pub restrictions: Vec<Restriction>,
     entries: Vec<Entry>,
     /// Indices in the order of playing; `None` while that is the list's own.
     order: Option<Vec<u32>>,
@@ -70,6 +73,7 @@ impl Context {
                 .filter(|(key, value)| short(key) && short(value))
                 .take(MAX_METADATA)
                 .collect(),
+            restrictions: listing.restrictions,
             ..Self::default()
         };
         context.append(listing.pages);

@@ -1,6 +1,6 @@
 //! What can happen to the device.
 
-use crate::model::{Playback, Repeat, SleepTimer, Track, Volume};
+use crate::model::{Peer, Playback, Repeat, Restriction, SleepTimer, Track, Volume};
 
 use super::uri::{Entry, Uid, Uri};
 
@@ -78,6 +78,10 @@ pub enum Input {
     },
     /// Nothing comes of [`super::Action::FetchPlayback`].
     NotFetched {
+        why: String,
+    },
+    /// Nothing comes of [`super::Action::SendTo`].
+    NotSent {
         why: String,
     },
     /// What the account's own settings say.
@@ -195,6 +199,8 @@ pub struct Listing {
     pub uri: String,
     pub url: String,
     pub metadata: Vec<(String, String)>,
+    /// What may not be done while it plays.
+    pub restrictions: Vec<Restriction>,
     pub pages: Vec<Page>,
 }
 
@@ -224,6 +230,8 @@ pub struct Cluster {
     pub changed: Vec<String>,
     /// The play session it belongs to; empty for none.
     pub session_id: String,
+    /// All devices of the account, this one among them; empty when it does not say.
+    pub devices: Vec<Peer>,
     /// Playback left behind by a device that is gone.
     pub offered: Option<Box<Transfer>>,
 }
@@ -310,6 +318,8 @@ pub enum Order {
     Load(Box<Play>),
     Enqueue(Uri),
     Pull,
+    /// To another device, by its name or id.
+    Send(String),
     Sleep(SleepTimer),
     Shuffle(bool),
     Repeat(Repeat),

@@ -22,6 +22,7 @@ mod failures;
 mod input;
 mod lineup;
 mod orders;
+mod peers;
 mod play;
 mod replies;
 mod shown;
@@ -41,7 +42,7 @@ pub use lineup::{MAX_QUEUE, Modes, Provider};
 pub use shown::{Shown, ShownTrack};
 pub use uri::{Entry, Uid, Uri};
 
-use crate::model::{Obstacle, Playback, Track, Volume};
+use crate::model::{Obstacle, Peer, Playback, Track, Volume};
 use chance::Chance;
 use failures::Failures;
 use lineup::Lineup;
@@ -166,6 +167,10 @@ pub struct Connect {
     halted: bool,
     logged: HashSet<String>,
     timer: Option<u64>,
+    /// The other devices of the account.
+    peers: Vec<Peer>,
+    /// Where playback is to go.
+    sending: Option<String>,
     published: Option<Playback>,
     published_tick: u64,
     /// Something that others see has changed.
@@ -212,6 +217,8 @@ impl Connect {
             halted: false,
             logged: HashSet::new(),
             timer: None,
+            peers: Vec::new(),
+            sending: None,
             published: None,
             published_tick: 0,
             touched: false,
@@ -251,6 +258,7 @@ impl Connect {
             Input::Order(order) => self.order(order, None),
             Input::Asked { ticket, order } => self.order(order, Some(ticket)),
             Input::NotFetched { why } => self.not_fetched(&why),
+            Input::NotSent { why } => self.not_sent(&why),
             Input::Settings(settings) => {
                 self.settings = settings;
                 self.no_following = None;
@@ -417,6 +425,7 @@ impl Connect {
                     }
                 }
                 Wants::Pulled => Err("nothing has come from elsewhere yet".to_owned()),
+                Wants::Sent => Err("the other device has not taken over yet".to_owned()),
                 Wants::Paused if self.phase != Phase::Playing => Ok(()),
                 Wants::Paused => Err("the player did not pause".to_owned()),
                 _ => Err("there is nothing to play".to_owned()),

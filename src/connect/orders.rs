@@ -41,6 +41,12 @@ impl Connect {
 
     fn obey(&mut self, order: Order) -> Result<Answer, Unmet> {
         let is_idle = self.phase == Phase::Idle && self.lineup.current().is_none();
+        if self.is_active()
+            && !is_idle
+            && let Some(unmet) = self.forbids(&order)
+        {
+            return Err(unmet);
+        }
         let not_active = || Unmet::new(Obstacle::NotActive, super::commands::NOT_ACTIVE);
         Ok(match order {
             Order::SetVolume(volume) => self.be_as_loud(volume),
@@ -69,6 +75,7 @@ impl Connect {
                 Answer::Later(Wants::Pulled)
             }
             _ if !self.is_active() => return Err(not_active()),
+            Order::Send(to) => self.send(&to)?,
             Order::Play | Order::Toggle | Order::Pull => self.resume(),
             Order::Pause => self.pause(),
             Order::Stop => {

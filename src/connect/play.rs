@@ -68,6 +68,7 @@ impl Connect {
             uri: uri.clone(),
             url: context.url,
             metadata: context.metadata,
+            restrictions: context.restrictions,
             pages: Vec::new(),
         }));
         match named {
@@ -346,12 +347,14 @@ fn split(listing: Listing) -> (Vec<Page>, Listing) {
         uri,
         url,
         metadata,
+        restrictions,
         pages,
     } = listing;
     let shell = Listing {
         uri,
         url,
         metadata,
+        restrictions,
         pages: Vec::new(),
     };
     (pages, shell)

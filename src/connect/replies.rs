@@ -25,6 +25,8 @@ pub enum Wants {
     Begun,
     /// Playback that is to come from elsewhere.
     Pulled,
+    /// Playback that is to go elsewhere.
+    Sent,
     Paused,
     Playing,
     Sought,

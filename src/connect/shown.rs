@@ -6,8 +6,8 @@ use super::{
     lineup::{Item, Slot},
 };
 use crate::model::{
-    MAX_NEIGHBOURS, MAX_TOLD, Neighbour, Place, PlayState, Playback, Repeat, SleepTimer, Source,
-    Track, Volume,
+    MAX_NEIGHBOURS, MAX_TOLD, Neighbour, Place, PlayState, Playback, Repeat, Restriction,
+    SleepTimer, Source, Track, TrackKind, Volume,
 };
 
 /// Tracks before the current one that the phone is shown; more overload its web player
@@ -49,6 +49,7 @@ pub struct Shown {
     pub buffering: bool,
     pub modes: Modes,
     pub sleep: SleepTimer,
+    pub restrictions: Vec<Restriction>,
     /// Changes whenever what comes does.
     pub queue_revision: String,
 }
@@ -104,6 +105,7 @@ impl Connect {
             buffering: waits || self.phase == Phase::Loading,
             modes: self.lineup.modes(),
             sleep: self.sleep_timer(),
+            restrictions: self.restrictions(),
         }
     }
 
@@ -175,6 +177,8 @@ impl Connect {
         let modes = self.lineup.modes();
         let context = &self.lineup.context;
         let uris = self.lineup.queue().take(MAX_TOLD);
+        let queue: Vec<_> = uris.map(|entry| entry.uri.to_string()).collect();
+        let next = self.neighbours(self.lineup.upcoming(MAX_NEIGHBOURS));
         Playback {
             state: match self.phase {
                 Phase::Idle if self.halted => PlayState::Paused,
@@ -188,6 +192,7 @@ impl Connect {
                 None => unknown(&item.entry),
             }),
             context: Some(context.uri.clone()).filter(|uri| !uri.is_empty()),
+            context_name: name(&context.metadata),
             index: self.index(),
             position_ms: self.position_ms(),
             at_ms: self.now.unix_ms,
@@ -199,8 +204,10 @@ impl Connect {
             },
             volume: self.volume,
             active: self.is_active(),
-            queue: uris.map(|entry| entry.uri.to_string()).collect(),
-            next: self.neighbours(self.lineup.upcoming(MAX_NEIGHBOURS)),
+            queue_revision: told_revision(&queue, &next),
+            queue,
+            next,
+            restrictions: self.restrictions(),
             previous: self.neighbours(self.lineup.previous(PREVIOUS)),
             sleep: self.sleep_timer(),
             place: item.map(|item| self.place(item)).unwrap_or_default(),
@@ -256,7 +263,31 @@ fn unknown(entry: &Entry) -> Track {
         duration_ms: 0,
         explicit: false,
         covers: Vec::new(),
+        kind: TrackKind::of(&entry.uri.to_string()),
+        stream: None,
     }
+}
+
+/// What people call a context, as the service says *(seen in answers of context-resolve)*.
+fn name(metadata: &[(String, String)]) -> Option<String> {
+    let mut metadata = metadata.iter();
+    let (_, name) = metadata.find(|(key, _)| key == "context_description")?;
+    Some(name.clone()).filter(|name| !name.is_empty())
+}
+
+/// Over what remotes are told of the queue.
+fn told_revision(queue: &[String], next: &[Neighbour]) -> String {
+    let queued = queue.iter().flat_map(|uri| uri.bytes());
+    let next = next
+        .iter()
+        .flat_map(|one| one.uri.bytes().chain([one.source as u8]));
+    format!("{:016x}", fnv(queued.chain([0]).chain(next)))
+}
+
+fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// FNV-1a over what comes.
@@ -264,8 +295,5 @@ fn revision(next: &[ShownTrack]) -> String {
     let bytes = next
         .iter()
         .flat_map(|track| track.uri.bytes().chain(track.uid.bytes()));
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    hash.to_string()
+    fnv(bytes).to_string()
 }

@@ -1,9 +1,20 @@
 //! The surfaces through which people and programs ask the house and give it orders.
 //!
 //! Each is one folder here, holds only a [`crate::bus::Bus`], and knows nothing of speakers, engines
-//! or discovery. Today there is one: [`http`], on a Unix socket.
+//! or discovery: [`http`] to ask and order, [`hooks`] that are run when something happens,
+//! [`metadata`] for displays, [`metrics`] for curves (asked over [`http`]), `mpris` on D-Bus, `mqtt`
+//! for the house. [`web`] is the page that people open in a browser, which asks [`http`] like
+//! everybody else.
 
+pub mod hooks;
 pub mod http;
+pub mod metadata;
+pub mod metrics;
+#[cfg(feature = "mpris")]
+pub mod mpris;
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
+pub mod web;
 
 use crate::model::{Condition, ConditionCode};
 

@@ -10,8 +10,9 @@ use tracing::{info, warn};
 use crate::{
     config::{self, Bitrate},
     model::{
-        Account, Condition, ConditionCode, Conditions, House, LayerState, Pairing, Phase,
-        PlayState, Playback, Presence, Severity, SpeakerState,
+        AS_CONFIGURED, Account, Condition, ConditionCode, Conditions, House, LayerState,
+        OutputChoice, Pairing, Peer, Phase, PlayState, Playback, Presence, Severity, Sound,
+        SpeakerState,
     },
 };
 
@@ -47,6 +48,59 @@ impl Board {
                 Bitrate::Kbps320 => 320,
             };
             self.house.speakers.push(state);
+        }
+    }
+
+    /// Where the sound of a speaker can go: as configured, and to these cards (`None`: to those that
+    /// were found the last time).
+    pub fn outputs(
+        &mut self,
+        place: &str,
+        configured: String,
+        chosen: Option<&str>,
+        cards: Option<Vec<OutputChoice>>,
+    ) {
+        let Some(speaker) = self.speaker(place) else {
+            return;
+        };
+        let known = std::mem::take(&mut speaker.outputs);
+        let first = OutputChoice {
+            name: AS_CONFIGURED.to_owned(),
+            about: configured,
+            chosen: false,
+        };
+        let cards = cards.unwrap_or(known);
+        let mut all = vec![first];
+        all.extend(cards.into_iter().filter(|card| card.name != AS_CONFIGURED));
+        if let Some(name) = chosen
+            && !all.iter().any(|one| one.name == name)
+        {
+            all.push(OutputChoice {
+                name: name.to_owned(),
+                ..OutputChoice::default()
+            });
+        }
+        for one in &mut all {
+            one.chosen = one.name == chosen.unwrap_or(AS_CONFIGURED);
+        }
+        speaker.outputs = all;
+    }
+
+    pub fn outputs_of(&self, place: &str) -> Vec<OutputChoice> {
+        let speaker = self.house.speaker(place);
+        speaker.map(|one| one.outputs.clone()).unwrap_or_default()
+    }
+
+    /// What else the account has.
+    pub fn devices(&mut self, place: &str, devices: Vec<Peer>) {
+        if let Some(speaker) = self.speaker(place) {
+            speaker.devices = devices;
+        }
+    }
+
+    pub fn sound(&mut self, place: &str, sound: Sound) {
+        if let Some(speaker) = self.speaker(place) {
+            speaker.sound = Some(sound);
         }
     }
 
@@ -88,6 +142,10 @@ impl Board {
         if phase != Phase::Online || user(&speaker.account) != user(&account) {
             speaker.playback = None;
             speaker.volume_percent = None;
+            speaker.holding = false;
+        }
+        if user(&speaker.account) != user(&account) {
+            speaker.devices.clear();
         }
         speaker.phase = phase;
         speaker.account = account;
@@ -128,6 +186,13 @@ impl Board {
         if let Some(speaker) = self.speaker(place) {
             speaker.volume_percent = Some(playback.volume.percent());
             speaker.playback = Some(playback);
+        }
+    }
+
+    /// Music waits to be heard, or does not any more.
+    pub fn holding(&mut self, place: &str, on: bool) {
+        if let Some(speaker) = self.speaker(place) {
+            speaker.holding = on;
         }
     }
 

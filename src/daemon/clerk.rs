@@ -1,30 +1,65 @@
 //! Carries out what surfaces ask for, beside the daemon's loop: no order holds up another.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot},
     task::{JoinSet, spawn_blocking},
+    time::{Instant, timeout_at},
 };
 
-use super::{house::House, pairing};
+use super::{
+    choices::{self, Chosen},
+    house::House,
+    pairing,
+    queries::Queries,
+};
 use crate::{
     accounts::Store,
     bus::{Answer, Asked, Order, Reason, Unable},
-    model::{Account, Transport},
+    config::LogLevel,
+    model::{Account, OutputChoice, Transport},
     speaker::Knock,
 };
 
 /// Orders under way at once. Each has its limit; the next one is told to come back.
 const AT_WORK: usize = 32;
+/// How long an engine may take to say what it measures.
+const MEASURING: Duration = Duration::from_millis(500);
 
-/// An account that is called, or known, otherwise now.
-type Effect = Option<Account>;
+/// An answer that waits for the state that shows it.
+pub type Owed = oneshot::Sender<Result<Answer, Unable>>;
+
+/// What the house has to follow, once an order is carried out.
+pub enum Effect {
+    Nothing,
+    /// An account that is called, or known, otherwise now.
+    Account(Account),
+    /// So much is to be logged.
+    Log {
+        level: LogLevel,
+        owed: Owed,
+    },
+    /// These sound cards were found; and what came of the order besides, where it was for more.
+    Cards {
+        speaker: String,
+        cards: Vec<OutputChoice>,
+        owed: Owed,
+    },
+    /// Something was chosen, and is kept.
+    Chosen {
+        speaker: String,
+        cards: Vec<OutputChoice>,
+        result: Result<Chosen, Unable>,
+        owed: Owed,
+    },
+}
 
 /// Dropped, it leaves what is under way; whoever waits is told.
 pub struct Clerk {
     store: Option<Arc<Store>>,
     at_work: JoinSet<Effect>,
+    queries: Queries,
 }
 
 impl Clerk {
@@ -32,12 +67,21 @@ impl Clerk {
         Self {
             store,
             at_work: JoinSet::new(),
+            queries: Queries::default(),
         }
     }
 
     /// Begins with an order.
     pub fn take(&mut self, asked: Asked, house: &mut House) {
         let Asked { order, answer } = asked;
+        let order = match order {
+            // Has a bound of its own, so that nobody who only looks stands in the way.
+            Order::Ask { speaker, query } => match house.doors(Some(&speaker)).pop() {
+                Some(door) => return self.queries.take(speaker, query, door, answer),
+                None => return drop(answer.send(Err(Unable::unknown_speaker(&speaker)))),
+            },
+            order => order,
+        };
         if self.at_work.len() >= AT_WORK {
             let help = "ask again in a moment";
             let busy = Unable::new(Reason::Unavailable, "too much is asked at once", help);
@@ -54,9 +98,9 @@ impl Clerk {
             Order::RenameAccount { user, name } => {
                 self.at_work.spawn(async move {
                     let done = rename(store, user, name).await;
-                    let effect = done.as_ref().ok().cloned();
+                    let effect = done.as_ref().ok().cloned().map(Effect::Account);
                     let _ = answer.send(done.map(|_| Answer::Done));
-                    effect
+                    effect.unwrap_or(Effect::Nothing)
                 });
             }
             Order::UseAccount { speaker, user } => match house.doors(Some(&speaker)).pop() {
@@ -73,8 +117,87 @@ impl Clerk {
                 Some(door) => self.begin(answer, transport(door, wish)),
                 None => drop(answer.send(Err(Unable::unknown_speaker(&speaker)))),
             },
+            Order::LetPlay { speaker } => {
+                for door in house.doors(Some(&speaker)) {
+                    // One that is too busy for it lets the music go by itself.
+                    let _ = door.try_send(Knock::LetPlay);
+                }
+                let _ = answer.send(Ok(Answer::Done));
+            }
+            Order::Measure => {
+                let doors = house.speakers().iter().filter_map(|speaker| {
+                    let door = house.doors(Some(&speaker.id)).pop()?;
+                    Some((speaker.id.clone(), door))
+                });
+                self.begin(answer, measure(doors.collect()));
+            }
+            Order::Log { level } => match LogLevel::named(&level) {
+                Some(level) => {
+                    let owed = answer;
+                    self.at_work
+                        .spawn(async move { Effect::Log { level, owed } });
+                }
+                None => {
+                    let what = format!("{level:?} is no level of the log");
+                    let help = "use error, warn, info, debug or trace";
+                    let _ = answer.send(Err(Unable::new(Reason::Invalid, what, help)));
+                }
+            },
+            Order::Outputs { speaker }
+            | Order::Output { speaker, .. }
+            | Order::Name { speaker, .. }
+                if house.doors(Some(&speaker)).is_empty() =>
+            {
+                drop(answer.send(Err(Unable::unknown_speaker(&speaker))));
+            }
+            Order::Outputs { speaker } => {
+                let log = house.log();
+                self.at_work.spawn(async move {
+                    match choices::cards(log).await {
+                        Ok(cards) => Effect::Cards {
+                            speaker,
+                            cards,
+                            owed: answer,
+                        },
+                        Err(unable) => {
+                            let _ = answer.send(Err(unable));
+                            Effect::Nothing
+                        }
+                    }
+                });
+            }
+            Order::Output { speaker, device } => {
+                let Some(wish) = house.output_wish(&speaker, device) else {
+                    return drop(answer.send(Err(Unable::unknown_speaker(&speaker))));
+                };
+                self.at_work.spawn(async move {
+                    let (cards, result) = choices::lead(wish).await;
+                    Effect::Chosen {
+                        speaker,
+                        cards,
+                        result,
+                        owed: answer,
+                    }
+                });
+            }
+            Order::Name { speaker, name } => {
+                let named = choices::named(house.speakers(), &speaker, &name);
+                self.at_work.spawn(async move {
+                    let result = match named {
+                        Ok(name) => choices::keep(store, speaker.clone(), Chosen::Name(name)).await,
+                        Err(unable) => Err(unable),
+                    };
+                    Effect::Chosen {
+                        speaker,
+                        cards: Vec::new(),
+                        result,
+                        owed: answer,
+                    }
+                });
+            }
             // Taken above.
-            Order::Pair { .. }
+            Order::Ask { .. }
+            | Order::Pair { .. }
             | Order::Pairing { .. }
             | Order::Paste { .. }
             | Order::CancelPairing { .. } => {}
@@ -88,15 +211,15 @@ impl Clerk {
     ) {
         self.at_work.spawn(async move {
             let _ = answer.send(work.await);
-            None
+            Effect::Nothing
         });
     }
 
     /// Waits until an order is done; for ever when none is under way. Cancel safe.
     pub async fn work(&mut self) -> Effect {
-        match self.at_work.join_next().await {
-            Some(done) => done.ok().flatten(),
-            None => std::future::pending().await,
+        tokio::select! {
+            Some(done) = self.at_work.join_next() => done.unwrap_or(Effect::Nothing),
+            () = self.queries.work() => Effect::Nothing,
         }
     }
 }
@@ -177,6 +300,26 @@ async fn transport(door: mpsc::Sender<Knock>, order: Transport) -> Result<Answer
     door.send(wish).await.map_err(|_| gone(()))?;
     let done = answered.await.map_err(|_| gone(()))?;
     done.map(|()| Answer::Done).map_err(Unable::unmet)
+}
+
+/// Asks all of them at once; who does not answer in time is left out.
+async fn measure(doors: Vec<(String, mpsc::Sender<Knock>)>) -> Result<Answer, Unable> {
+    let mut asked = Vec::new();
+    for (speaker, door) in doors {
+        let (answer, answered) = oneshot::channel();
+        // One that is too busy to be asked has no time to answer.
+        if door.try_send(Knock::Measure { answer }).is_ok() {
+            asked.push((speaker, answered));
+        }
+    }
+    let until = Instant::now() + MEASURING;
+    let mut measured = Vec::new();
+    for (speaker, answered) in asked {
+        if let Ok(Ok(measures)) = timeout_at(until, answered).await {
+            measured.push((speaker, measures));
+        }
+    }
+    Ok(Answer::Measures(measured))
 }
 
 fn is_volume(wish: &Transport) -> bool {

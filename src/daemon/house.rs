@@ -12,12 +12,13 @@ use tracing::{error, warn};
 
 use super::{
     board::Place,
+    choices::{self, Choices, Chosen},
     pairing::{self, PairError, Pairings},
     presence::{Life, Monitor, Report},
 };
 use crate::{
     accounts::{Damage, Store},
-    config::{self, Change, Config, Effort, diff},
+    config::{self, Change, Config, Effort, LogLevel, diff},
     discovery::{Discovery, Identity, Notice, Request, Speaker as Shown, Verdict},
     model::{DeviceId, Pairing, Way},
     speaker::{Knock, NewSettings, News, Settings, Speaker},
@@ -50,6 +51,7 @@ impl Running {
             speaker,
             network: config.network.clone(),
             log: config.log,
+            hold_ms: config.hold_ms(&self.settings.speaker.id),
         };
         // Never waited for: the speaker may be waiting to tell us something.
         let new = NewSettings {
@@ -71,6 +73,10 @@ struct Presence {
 }
 
 pub struct House {
+    /// As it was read.
+    configured: Config,
+    choices: Choices,
+    /// With what was chosen over it: what holds.
     config: Config,
     store: Option<Arc<Store>>,
     speakers: BTreeMap<Place, Running>,
@@ -91,8 +97,15 @@ impl House {
         reports: mpsc::Sender<Report>,
         pairings: Pairings,
     ) -> Self {
+        let (choices, damage) = Choices::recall(store.as_deref(), &config.speakers);
+        for (Damage(condition), speaker) in damage.into_iter().zip(&config.speakers) {
+            // The channel is fresh and holds more than one condition a speaker.
+            let _ = news.try_send((speaker.id.as_str().into(), News::Raised(condition)));
+        }
         Self {
-            config,
+            config: choices.over(&config),
+            configured: config,
+            choices,
             store,
             speakers: BTreeMap::new(),
             presence: None,
@@ -181,8 +194,63 @@ impl House {
         speakers.any(|speaker| speaker.id == id && speaker.volume.curve == config::Curve::Fixed)
     }
 
+    /// Takes over what was chosen for a speaker.
+    pub async fn choose(&mut self, place: &str, chosen: Chosen) {
+        self.choices.note(place, chosen);
+        let new = self.choices.over(&self.configured);
+        self.follow(new).await;
+    }
+
+    /// How much is logged from now on; engines that are under way keep to what they were told.
+    pub async fn log_at(&mut self, level: LogLevel) {
+        self.choices.log = Some(level);
+        let new = self.choices.over(&self.configured);
+        self.follow(new).await;
+    }
+
+    pub fn log(&self) -> LogLevel {
+        self.config.log
+    }
+
+    /// For each speaker: what its output is by the configuration, and what was chosen instead.
+    pub fn outputs(&self) -> impl Iterator<Item = (&str, String, Option<&str>)> {
+        let configured = self.configured.speakers.iter();
+        configured.map(|speaker| {
+            let chosen = self.choices.output(&speaker.id);
+            (speaker.id.as_str(), choices::words(&speaker.output), chosen)
+        })
+    }
+
+    /// What it takes to lead the sound of a speaker elsewhere. `None`: there is no such speaker.
+    pub fn output_wish(&self, id: &str, device: String) -> Option<choices::Wish> {
+        let configured = self.configured.speakers.iter().find(|one| one.id == id)?;
+        let others = self.config.speakers.iter().filter(|other| other.id != id);
+        Some(choices::Wish {
+            store: self.store.clone(),
+            speaker: id.to_owned(),
+            door: self.doors(Some(id)).pop()?,
+            configured: configured.output.clone(),
+            taken: others.map(|other| other.output.clone()).collect(),
+            log: self.config.log,
+            device,
+        })
+    }
+
     /// Takes a new configuration over: only what differs is touched.
     pub async fn change(&mut self, new: Config) {
+        self.choices.log = None;
+        let (mut choices, _) = Choices::recall(self.store.as_deref(), &new.speakers);
+        if self.store.is_none() {
+            // What cannot be kept still holds.
+            choices = std::mem::take(&mut self.choices);
+        }
+        self.choices = choices;
+        self.configured = new;
+        let new = self.choices.over(&self.configured);
+        self.follow(new).await;
+    }
+
+    async fn follow(&mut self, new: Config) {
         let changes = diff(&self.config, &new);
         if changes
             .iter()
@@ -205,6 +273,8 @@ impl House {
                         .iter()
                         .filter(concerns)
                         .any(|change| change.effort() == Effort::Engine);
+                    let hold = self.config.hold_ms(&speaker.id);
+                    let renew = renew || running.settings.hold_ms != hold;
                     running.change(speaker.clone(), &self.config, renew);
                 }
                 None => self.start(speaker),
@@ -256,6 +326,7 @@ impl House {
             speaker,
             network: self.config.network.clone(),
             log: self.config.log,
+            hold_ms: self.config.hold_ms(&place),
         };
         let (knocks, knocked) = mpsc::channel(KNOCKS);
         let (changes, changed) = mpsc::channel(4);

@@ -4,11 +4,13 @@
 //! notices and news. It ends when it is told to, and for nothing else.
 
 mod board;
+mod choices;
 mod clerk;
 mod house;
 pub mod pairing;
 pub mod places;
 pub mod presence;
+mod queries;
 mod service;
 mod surfaces;
 pub mod token;
@@ -17,22 +19,22 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{Interval, interval},
 };
 use tracing::info;
 
 use crate::{
     accounts::{AccountKey, Damage, Store, StoreError},
-    bus,
-    config::{Config, Problems},
+    bus::{self, Answer, Desk},
+    config::{Config, LogLevel, Problems},
     control,
     discovery::Notice,
     model::{Condition, ConditionCode, LayerState, unix_ms},
     speaker::News,
 };
 use board::{Board, HOUSE};
-use clerk::Clerk;
+use clerk::{Clerk, Effect};
 use house::House;
 use pairing::Pairings;
 use presence::{Part, Report};
@@ -59,13 +61,14 @@ impl StartError {
 }
 
 /// Runs until SIGTERM or SIGINT. `reload` reads the configuration anew on SIGHUP; what it answers
-/// when that fails is told as it is.
+/// when that fails is told as it is. `log_at` has so much logged from then on.
 ///
 /// # Errors
 /// When another daemon uses the same state, or the process lacks what it cannot do without.
 pub async fn run(
     config: Config,
     reload: impl Fn() -> Result<Config, Problems>,
+    log_at: impl Fn(LogLevel),
 ) -> Result<(), StartError> {
     let mut signals = Signals::listen()?;
     let mut service = Service::default();
@@ -77,6 +80,7 @@ pub async fn run(
     let (remarks, mut remarked) = mpsc::channel(8);
     let (pairings, mut paired) = mpsc::channel(16);
     let (bus, mut desk) = bus::open();
+    let tally = bus.tally().clone();
     let mut clerk = Clerk::new(store.clone());
     let mut house = House::new(
         config.clone(),
@@ -87,7 +91,7 @@ pub async fn run(
         Pairings::new(pairings),
     );
     house.open().await;
-    board.introduce(house.speakers());
+    introduce(&house, &mut board);
     desk.publish(board.house());
     let mut surfaces = Surfaces::open(&config, bus, remarks).await;
     service.ready();
@@ -107,12 +111,21 @@ pub async fn run(
                 },
             },
             asked = desk.next() => clerk.take(asked, &mut house),
-            effect = clerk.work() => if let Some(account) = effect {
-                board.account(&account);
+            effect = clerk.work() => match effect {
+                Effect::Log { level, owed } => {
+                    log_at(level);
+                    house.log_at(level).await;
+                    info!("the log tells more or less now: {level:?}");
+                    let _ = owed.send(Ok(Answer::Done));
+                }
+                effect => follow(effect, &mut house, &mut board, &desk).await,
             },
             Some(notice) = noticed.recv() => notice_board(notice, &mut board),
             Some(remark) = remarked.recv() => remark_board(remark, &mut board),
-            Some((place, news)) = told.recv() => news_board(&place, news, &mut house, &mut board),
+            Some((place, news)) = told.recv() => match news {
+                News::Cut(cut) => tally.cut(&place, cut),
+                news => news_board(&place, news, &mut house, &mut board),
+            },
             Some((place, now)) = paired.recv() => board.pairing(&place, now, unix_ms()),
             Some(report) = found.recv() => report_board(report, &house, &mut board),
             () = tick(&mut watchdog) => if house.is_fit() {
@@ -125,7 +138,12 @@ pub async fn run(
     // Nobody listens any more, so nobody may wait for being heard, or for an answer.
     drop((told, noticed, remarked, paired, found, desk, clerk));
     surfaces.close().await;
-    house.close().await;
+    let (silent, is_silent) = oneshot::channel();
+    let closing = async {
+        house.close().await;
+        let _ = silent.send(());
+    };
+    tokio::join!(closing, surfaces.say_goodbye(is_silent));
     Ok(())
 }
 
@@ -169,13 +187,63 @@ async fn take_over(
     board: &mut Board,
 ) {
     house.change(config).await;
-    board.introduce(house.speakers());
+    introduce(house, board);
     board.clear(HOUSE, ConditionCode::ConfigRejected);
     for code in moved {
         // Whatever stands at the new place has said, or will say, so itself.
         board.clear(HOUSE, code);
     }
     info!("the configuration is taken over");
+}
+
+/// Who is there, and what was chosen for whom.
+fn introduce(house: &House, board: &mut Board) {
+    board.introduce(house.speakers());
+    for (place, configured, chosen) in house.outputs() {
+        board.outputs(place, configured, chosen, None);
+    }
+}
+
+/// What an order came to; whoever gave it is told once the state shows it.
+async fn follow(effect: Effect, house: &mut House, board: &mut Board, desk: &Desk) {
+    let (speaker, cards, result, owed) = match effect {
+        // The log is no business of the house's.
+        Effect::Nothing | Effect::Log { .. } => return,
+        Effect::Account(account) => return board.account(&account),
+        Effect::Cards {
+            speaker,
+            cards,
+            owed,
+        } => (speaker, Some(cards), None, owed),
+        Effect::Chosen {
+            speaker,
+            cards,
+            result,
+            owed,
+        } => {
+            let cards = Some(cards).filter(|cards| !cards.is_empty());
+            (speaker, cards, Some(result), owed)
+        }
+    };
+    let done = match result {
+        Some(Ok(chosen)) => {
+            house.choose(&speaker, chosen).await;
+            Ok(Answer::Done)
+        }
+        Some(Err(unable)) => Err(unable),
+        None => Ok(Answer::Outputs(Vec::new())),
+    };
+    introduce(house, board);
+    if let Some((place, configured, chosen)) = house.outputs().find(|(id, ..)| *id == speaker) {
+        board.outputs(place, configured, chosen, cards);
+    }
+    desk.publish(board.house());
+    let done = done.map(|answer| match answer {
+        Answer::Outputs(_) => Answer::Outputs(board.outputs_of(&speaker)),
+        other => other,
+    });
+    // Who has left needs no answer.
+    let _ = owed.send(done);
 }
 
 fn notice_board(notice: Notice, board: &mut Board) {
@@ -254,13 +322,30 @@ fn news_board(place: &str, news: News, house: &mut House, board: &mut Board) {
         }
         News::ActiveUser(user) => house.set_active_user(place, user),
         News::Seat(phase, account) => board.seat(place, phase, account, unix_ms()),
-        News::Pulse { engine, session } => board.presence(place, |presence| {
-            presence.engine.is(state(engine), None, unix_ms());
-            if let Some(session) = session {
-                presence.session.is(state(session), None, unix_ms());
+        News::Pulse {
+            engine,
+            session,
+            dealer,
+            listed,
+        } => board.presence(place, |presence| {
+            let links = [
+                (&mut presence.engine, Some(engine)),
+                (&mut presence.session, session),
+                (&mut presence.dealer, dealer),
+                (&mut presence.listed, listed),
+            ];
+            for (layer, found) in links {
+                if let Some(found) = found {
+                    layer.is(state(found), None, unix_ms());
+                }
             }
         }),
         News::Playback(playback) => board.playback(place, *playback),
+        News::Holding(on) => board.holding(place, on),
+        // Counted, not shown.
+        News::Cut(_) => {}
+        News::Devices(devices) => board.devices(place, devices),
+        News::Sound(sound) => board.sound(place, sound),
         // The state is published before anybody who waits gets to run.
         News::Done { answer, result } => drop(answer.send(result)),
     }

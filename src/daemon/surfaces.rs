@@ -2,18 +2,25 @@
 
 use std::{io, path::PathBuf};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{places, token};
+#[cfg(feature = "mqtt")]
+use crate::control::mqtt::{End, Mqtt};
 use crate::{
     bus::Bus,
     config::{self, Config},
     control::{
         Notice,
+        hooks::Hooks,
         http::{Http, guard::Guard},
+        metadata::Metadata,
     },
     model::{Condition, ConditionCode, Secret},
 };
+
+#[cfg(feature = "mpris")]
+use crate::control::mpris::Mpris;
 
 pub struct Surfaces {
     bus: Bus,
@@ -22,6 +29,15 @@ pub struct Surfaces {
     socket: Option<(PathBuf, Http)>,
     /// As configured; `None` there while it cannot be served.
     tcp: Option<(config::Http, Option<Http>)>,
+    /// On D-Bus, as configured.
+    #[cfg(feature = "mpris")]
+    mpris: Option<(config::Mpris, Mpris)>,
+    /// As configured; `None` there while it is off.
+    #[cfg(feature = "mqtt")]
+    mqtt: Option<(config::Mqtt, Option<Mqtt>)>,
+    /// `None` while there never was one.
+    hooks: Option<(Vec<config::Hook>, Hooks)>,
+    metadata: Option<(Vec<config::Metadata>, Metadata)>,
 }
 
 impl Surfaces {
@@ -31,6 +47,12 @@ impl Surfaces {
             notices,
             socket: None,
             tcp: None,
+            #[cfg(feature = "mpris")]
+            mpris: None,
+            #[cfg(feature = "mqtt")]
+            mqtt: None,
+            hooks: None,
+            metadata: None,
         };
         surfaces.change(config).await;
         surfaces
@@ -59,7 +81,97 @@ impl Surfaces {
             let http = self.listen(config).await;
             self.tcp = Some((config.http.clone(), http));
         }
+        self.change_mpris(config.mpris, &mut moved).await;
+        self.change_mqtt(config, &mut moved).await;
+        self.change_hooks(config).await;
+        let known = self.metadata.as_ref().map(|(known, _)| known.as_slice());
+        if known.unwrap_or_default() != config.metadata {
+            moved.push(ConditionCode::NoMetadata);
+            self.metadata = (!config.metadata.is_empty()).then(|| {
+                let metadata = Metadata::start(&config.metadata, &self.bus, &self.notices);
+                (config.metadata.clone(), metadata)
+            });
+        }
         moved
+    }
+
+    #[cfg(feature = "mpris")]
+    async fn change_mpris(&mut self, wanted: config::Mpris, moved: &mut Vec<ConditionCode>) {
+        let now = self
+            .mpris
+            .as_ref()
+            .map_or(config::Mpris::Off, |(at, _)| *at);
+        if now == wanted {
+            return;
+        }
+        moved.push(ConditionCode::NoMpris);
+        if let Some((_, mpris)) = self.mpris.take() {
+            mpris.stop().await;
+        }
+        if wanted != config::Mpris::Off {
+            let (bus, notices) = (self.bus.clone(), self.notices.clone());
+            self.mpris = Some((wanted, Mpris::start(wanted, bus, notices)));
+        }
+    }
+
+    #[cfg(not(feature = "mpris"))]
+    async fn change_mpris(&mut self, wanted: config::Mpris, moved: &mut Vec<ConditionCode>) {
+        moved.push(ConditionCode::NoMpris);
+        if wanted != config::Mpris::Off {
+            let _ = self.notices.try_send(Notice::Raised(no_mpris()));
+        }
+    }
+
+    #[cfg(feature = "mqtt")]
+    async fn change_mqtt(&mut self, config: &Config, moved: &mut Vec<ConditionCode>) {
+        let wanted = &config.mqtt;
+        if self.mqtt.as_ref().map(|(old, _)| old) == Some(wanted) {
+            return;
+        }
+        moved.extend([ConditionCode::MqttUnreachable, ConditionCode::MqttRefused]);
+        if let Some((old, Some(mqtt))) = self.mqtt.take() {
+            let stays = old.broker == wanted.broker
+                && (&old.node, &old.prefix) == (&wanted.node, &wanted.prefix)
+                && old.discovery_prefix == wanted.discovery_prefix;
+            mqtt.stop(if stays { End::Leave } else { End::Forget })
+                .await;
+        }
+        let mqtt = wanted.broker.clone().map(|broker| {
+            let (bus, notices) = (self.bus.clone(), self.notices.clone());
+            Mqtt::start(wanted.clone(), broker, bus, notices)
+        });
+        self.mqtt = Some((wanted.clone(), mqtt));
+    }
+
+    #[cfg(not(feature = "mqtt"))]
+    async fn change_mqtt(&mut self, config: &Config, _: &mut Vec<ConditionCode>) {
+        if config.mqtt.broker.is_some() {
+            tracing::warn!("mqtt.broker is set, but this siskin was built without MQTT");
+        }
+    }
+
+    async fn change_hooks(&mut self, config: &Config) {
+        match &mut self.hooks {
+            Some((known, _)) if *known == config.hooks => {}
+            Some((known, hooks)) => {
+                known.clone_from(&config.hooks);
+                hooks.change(config.hooks.clone()).await;
+            }
+            None if config.hooks.is_empty() => {}
+            None => {
+                let mark = places::state_dir(config).join("in-use.json");
+                let (bus, notices) = (self.bus.clone(), self.notices.clone());
+                let hooks = Hooks::start(config.hooks.clone(), Some(mark), bus, notices);
+                self.hooks = Some((config.hooks.clone(), hooks));
+            }
+        }
+    }
+
+    /// The last of the surfaces: hooks have something to do when the music is over.
+    pub async fn say_goodbye(self, silent: oneshot::Receiver<()>) {
+        if let Some((_, hooks)) = self.hooks {
+            hooks.stop(silent).await;
+        }
     }
 
     async fn listen(&self, config: &Config) -> Option<Http> {
@@ -76,10 +188,19 @@ impl Surfaces {
         };
         let guard = guard(token, &config.http);
         let (bus, notices) = (self.bus.clone(), self.notices.clone());
-        Some(Http::start_tcp(at, guard, bus, notices).await)
+        Some(Http::start_tcp(at, guard, config.http.page, bus, notices).await)
     }
 
+    /// Takes no more orders. Hooks go on.
     pub async fn close(&mut self) {
+        #[cfg(feature = "mpris")]
+        if let Some((_, mpris)) = self.mpris.take() {
+            mpris.stop().await;
+        }
+        #[cfg(feature = "mqtt")]
+        if let Some((_, Some(mqtt))) = self.mqtt.take() {
+            mqtt.stop(End::Leave).await;
+        }
         if let Some((_, http)) = self.socket.take() {
             http.stop().await;
         }
@@ -98,6 +219,16 @@ fn guard(token: Secret, http: &config::Http) -> Guard {
         names.extend([first.to_owned(), format!("{first}.local"), own.to_string()]);
     }
     Guard::new(token, &names, &http.origins)
+}
+
+#[cfg(not(feature = "mpris"))]
+fn no_mpris() -> Condition {
+    Condition::new(
+        ConditionCode::NoMpris,
+        "siskin is not on D-Bus, so MPRIS does not work",
+        "this siskin was built without it",
+        "build it with the feature mpris, or set mpris.bus to \"off\"",
+    )
 }
 
 fn no_token(error: &io::Error) -> Condition {

@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config,
     model::{
-        Condition, ConditionCode, DeviceId, Login, Pairing, Playback, Refusal, Secret, Transport,
-        Unmet, Volume, Way,
+        Condition, ConditionCode, Cut, DeviceId, Known, Login, Measures, OutputChoice, Pairing,
+        Peer, Playback, Query, Refusal, Secret, Sound, Transport, Unmet, Volume, Way,
     },
 };
 
 /// Raised when a message changes its meaning. Both sides are the same binary, except while one is
 /// being replaced under a running daemon.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// No honest line is longer; a longer one ends the conversation.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
@@ -34,9 +34,12 @@ pub enum Command {
     Pasted {
         address: Secret,
     },
-    /// Ask whether the session is alive; answered by [`Event::Checked`] with the same number.
+    /// Ask whether the session is alive; answered by [`Event::Checked`] with the same number. An
+    /// answer of the session that is not older than `trust_ms` will do.
     Check {
         id: u64,
+        #[serde(default)]
+        trust_ms: u32,
     },
     /// The addresses of this machine are others now: links may be dead without knowing it. Answered
     /// like `Check`.
@@ -50,6 +53,30 @@ pub enum Command {
         id: u64,
         order: Transport,
     },
+    /// Music that waits may be heard: see [`Event::Holding`].
+    LetPlay,
+    /// Answered by [`Event::Measured`] with the same number, if at all.
+    Measure {
+        id: u64,
+    },
+    /// Somebody wants to see something that only Spotify has; answered by [`Event::Told`] with the
+    /// same number, within 3.5 s. Playback does not wait for it.
+    Ask {
+        id: u64,
+        query: Query,
+    },
+    /// The sound goes elsewhere from now on, from the place where it is. With a number, answered by
+    /// [`Event::Done`]; when it cannot go there, it goes where it went before.
+    Output {
+        id: Option<u64>,
+        output: config::Output,
+    },
+    /// What phones are shown from now on.
+    Rename {
+        name: String,
+    },
+    /// Nothing is played: what cards there are, told by [`Event::Outputs`], and that is all.
+    Outputs(Outputs),
     /// Leave the phone's picker, fade out, and end. Answered by the end of the process.
     Stop,
 }
@@ -68,6 +95,10 @@ pub struct Start {
     /// account less than a day ago.
     #[serde(default)]
     pub keys_from_ms: Option<i64>,
+    /// How long music that begins after a silence waits for [`Command::LetPlay`] at most, in ms;
+    /// `None`: not at all.
+    #[serde(default)]
+    pub hold_ms: Option<u32>,
     /// Process id of the daemon: whose standard output a `pipe` output without a path writes to.
     pub daemon_pid: u32,
 }
@@ -95,6 +126,19 @@ pub struct Pair {
     /// The OAuth client to be; `None`: the one that librespot signs in with.
     pub client_id: Option<String>,
     pub way: Way,
+}
+
+/// What a child that only looks for sound cards is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outputs {
+    pub protocol: u32,
+    pub log: config::LogLevel,
+}
+
+impl From<Outputs> for Command {
+    fn from(outputs: Outputs) -> Self {
+        Self::Outputs(outputs)
+    }
 }
 
 impl From<Start> for Command {
@@ -142,12 +186,22 @@ pub enum Event {
     /// there is another reason. The music goes on meanwhile, as far as it can.
     Interrupted {
         why: String,
+        /// What the session was lost by; `None` when this is about an attempt to have another.
+        #[serde(default)]
+        cut: Option<Cut>,
     },
     /// After `Interrupted`: a new session stands, and connect-state lists the speaker again.
     Resumed,
     Checked {
         id: u64,
+        /// The link to the access point answers.
         alive: bool,
+        /// The dealer's connection stands, as far as is known.
+        #[serde(default)]
+        dealer: Option<bool>,
+        /// connect-state has taken the state of the speaker.
+        #[serde(default)]
+        listed: Option<bool>,
     },
     /// What Spotify calls the account where people see it. Comes some time after `Ready`, or never.
     Named {
@@ -167,6 +221,30 @@ pub enum Event {
     Done {
         id: u64,
         result: Result<(), Unmet>,
+    },
+    /// Music waits to be heard, or does not any more.
+    Holding {
+        on: bool,
+    },
+    /// What this engine knows of itself.
+    Measured {
+        id: u64,
+        measures: Box<Measures>,
+    },
+    /// What was asked for, or why it cannot be had, in words.
+    Told {
+        id: u64,
+        result: Result<Known, String>,
+    },
+    /// Sound goes there now.
+    Sound(Sound),
+    /// The other devices of the account are these now.
+    Devices {
+        devices: Vec<Peer>,
+    },
+    /// The sound cards that there are.
+    Outputs {
+        cards: Vec<OutputChoice>,
     },
     /// How a sign-in that was asked for with `Pair` stands. `Ready` is never said: the lasting
     /// credential comes as [`Event::Ready`], and whoever has kept it may say so.

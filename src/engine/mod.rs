@@ -9,4 +9,4 @@ pub mod messages;
 mod pace;
 
 pub use child::{Engine, Heard};
-pub use pace::back_off;
+pub use pace::{back_off, unheard};

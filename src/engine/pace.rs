@@ -17,9 +17,27 @@ pub fn back_off(attempt: u32, dice: f64) -> Duration {
         .max(Duration::from_secs(1))
 }
 
+/// How long to wait when an attempt did not get as far as Spotify: nobody there has heard of it, and
+/// a listener notices each second after the line is back. `away`: for how long it has been so.
+pub fn unheard(away: Duration, dice: f64) -> Duration {
+    let full = match away.as_secs() {
+        0..60 => Duration::from_secs(1),
+        60..600 => Duration::from_secs(2),
+        _ => Duration::from_secs(20),
+    };
+    full + full.mul_f64(0.25 * dice.clamp(0.0, 1.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_is_down_is_tried_every_second_or_two_and_later_less_often() {
+        let after = |seconds| unheard(Duration::from_secs(seconds), 0.0).as_secs();
+        assert_eq!([0, 59, 60, 599, 600].map(after), [1, 1, 2, 2, 20]);
+        assert!(unheard(Duration::ZERO, 1.0) < Duration::from_millis(1_300));
+    }
 
     #[test]
     fn the_first_attempt_is_at_once_and_the_pace_ends_at_a_minute() {

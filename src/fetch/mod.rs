@@ -11,6 +11,7 @@
 
 mod cipher;
 mod failure;
+mod gauge;
 mod head;
 mod line;
 mod meter;
@@ -32,6 +33,7 @@ use std::{
 
 pub use cipher::Key;
 pub use failure::{Blame, Failure};
+pub use gauge::answers;
 pub use line::{Body, Line, LineError, Reply, UrlsError};
 pub use plan::Budget;
 pub use shared::Tally;

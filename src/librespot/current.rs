@@ -35,6 +35,11 @@ impl Holder {
         self.0.borrow().session.clone()
     }
 
+    /// Which one that is.
+    pub fn turn(&self) -> u64 {
+        self.0.borrow().turn
+    }
+
     /// This one is signed in.
     pub fn stands(&self, session: Session) {
         self.0.send_modify(|held| {

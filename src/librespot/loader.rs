@@ -16,25 +16,18 @@ use tracing::debug;
 use super::{
     connect::Deck,
     current::Current,
-    resume, session,
-    tracks::{self, Reason, Unopened, Wish},
+    opening::{Outcome, blamed, left, open, why},
+    tracks::{Unopened, Wish},
 };
 use crate::{
     config::Bitrate,
     connect::{Heard, LoadId, Uri, Why},
-    fetch::{Blame, Budget, Failure, Handle},
-    model::{Volume, unix_ms},
-    output::{Clock, VolumeControl},
-    player::{self, Event, Order, Player},
+    decode::Kind,
+    fetch::{Budget, Failure, Handle},
+    model::{Codec, Stream, Track, Volume, unix_ms},
+    output::{Clock, Stock, VolumeControl},
+    player::{self, Event, Gain, Order, Player},
 };
-
-/// A track that was opened, or why not.
-pub struct Outcome {
-    id: LoadId,
-    opened: Result<Box<tracks::Opened>, Unopened>,
-    /// Where an episode was left, when nobody said where to begin.
-    left_ms: Option<u32>,
-}
 
 /// One track plays and one is prepared; more answers than these are late ones.
 const OUTCOMES: usize = 8;
@@ -89,13 +82,13 @@ struct Slot {
 
 enum State {
     /// Nothing is asked of Spotify before `begins`.
-    Opening {
-        task: AbortHandle,
-        begins: Instant,
-    },
+    Opening { task: AbortHandle, begins: Instant },
     Ready {
         fetch: Handle,
         album: String,
+        /// As it is shown, until its gain is known.
+        shown: Option<Box<Track>>,
+        gain: Gain,
     },
 }
 
@@ -133,6 +126,40 @@ impl Loader {
         let heard = self.tools.clock.now();
         let id = heard.track.filter(|_| heard.consuming)?;
         Some((id, heard.position_ms))
+    }
+
+    /// The music that waits for the output.
+    pub fn stock(&self) -> Stock {
+        self.tools.clock.stock()
+    }
+
+    /// Whether music is to be heard now.
+    pub fn is_to_sound(&self) -> bool {
+        self.playing && self.current.is_some()
+    }
+
+    /// Whether the output has taken nothing for seconds and answers nobody.
+    pub fn output_hangs(&self) -> bool {
+        self.tools.clock.hangs()
+    }
+
+    /// Whether there is no output, and somebody was told why.
+    pub fn output_is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// The output hangs, or does not any more. `None` when it is known to be lost: whoever lost it
+    /// says when it is back.
+    pub fn output_is_stuck(&mut self, hangs: bool) -> Option<Vec<Heard>> {
+        if self.tools.clock.is_lost() {
+            return None;
+        }
+        let id = self.current.as_ref().map(|slot| slot.id);
+        let event = match hangs {
+            true => Event::OutputLost { id },
+            false => Event::OutputBack { id },
+        };
+        Some(self.said(event).into_iter().collect())
     }
 
     /// Where a track is, or begins.
@@ -193,13 +220,7 @@ impl Loader {
                 }
                 open(&current, &asked, &wish).await.map(Box::new)
             };
-            let left = async {
-                match anywhere {
-                    true => resume::place(&current, &asked).await,
-                    false => None,
-                }
-            };
-            let (opened, left_ms) = tokio::join!(opening, left);
+            let (opened, left_ms) = tokio::join!(opening, left(&current, &asked, anywhere));
             let outcome = Outcome {
                 id,
                 opened,
@@ -245,18 +266,33 @@ impl Loader {
                 return vec![Heard::Failed { id, why }];
             }
         };
-        let album = opened.facts.album.clone();
+        let stream = Stream {
+            codec: match opened.kind {
+                Kind::Vorbis => Codec::Vorbis,
+                Kind::Mp3 => Codec::Mp3,
+            },
+            kbps: opened.kbps,
+            gain_db: None,
+        };
+        let duration_ms = opened.facts.duration_ms;
+        let track = Box::new(Track {
+            stream: Some(stream),
+            ..opened.facts
+        });
+        let gain = Gain::default();
         slot.state = State::Ready {
             fetch: opened.fetch,
-            album,
+            album: track.album.clone(),
+            shown: Some(track.clone()),
+            gain: gain.clone(),
         };
         let open = player::Opened {
             source: Box::new(opened.source),
             kind: opened.kind,
-            duration_ms: opened.facts.duration_ms,
+            duration_ms,
             by_album: self.album_in_order,
+            gain,
         };
-        let track = Box::new(opened.facts);
         let mut heard = vec![Heard::Described { id, track }];
         if self.is_current(id) {
             // It may have been opened to follow another.
@@ -302,8 +338,13 @@ impl Loader {
         if let Event::Failed { id, why } = &event {
             return self.failed(*id, why);
         }
+        let begins = match &event {
+            Event::Started { id } | Event::Joined { to: id, .. } => Some(*id),
+            _ => None,
+        };
+        let gained = begins.and_then(|id| self.gained(id));
         let joined = matches!(event, Event::Joined { .. });
-        let mut heard: Vec<_> = self.said(event).into_iter().collect();
+        let mut heard: Vec<_> = gained.into_iter().chain(self.said(event)).collect();
         if let Some(slot) = self
             .current
             .as_ref()
@@ -313,6 +354,19 @@ impl Loader {
             heard.push(Heard::Seeked { id, position_ms });
         }
         heard
+    }
+
+    /// The track as it is shown once its gain is known; once a track.
+    fn gained(&mut self, id: LoadId) -> Option<Heard> {
+        let State::Ready { shown, gain, .. } = &mut self.slot(id)?.state else {
+            return None;
+        };
+        let gain_db = Some(gain.db()?);
+        let mut track = shown.take()?;
+        if let Some(stream) = &mut track.stream {
+            stream.gain_db = gain_db;
+        }
+        Some(Heard::Described { id, track })
     }
 
     fn said(&mut self, event: Event) -> Option<Heard> {
@@ -496,45 +550,5 @@ impl Deck for Loader {
     fn set_volume(&mut self, volume: Volume) -> Volume {
         self.tools.volume.set(volume);
         self.tools.volume.get()
-    }
-}
-
-/// Opens a track over the session that stands, and waits while there is none.
-async fn open(current: &Current, uri: &str, wish: &Wish) -> Result<tracks::Opened, Unopened> {
-    loop {
-        let (session, number) = current.standing().await;
-        let opened = tokio::select! {
-            opened = tracks::open(current, uri, wish) => opened,
-            () = current.fallen(number) => continue,
-        };
-        match &opened {
-            // A link that is dead without knowing it is the cause more often than the service is.
-            Err(Unopened::Failed(failure))
-                if failure.blame() == Blame::Line && !session::is_alive(&session).await =>
-            {
-                debug!("the access point is silent; the session is given up");
-                session.shutdown();
-            }
-            _ => return opened,
-        }
-    }
-}
-
-fn why(unopened: &Unopened) -> Why {
-    match unopened {
-        Unopened::Failed(failure) => blamed(failure),
-        Unopened::Unplayable(reason) => match reason {
-            Reason::Explicit => Why::Explicit,
-            Reason::Video | Reason::Format | Reason::Local | Reason::NoTrack => Why::NotPlayable,
-            _ => Why::Unavailable,
-        },
-    }
-}
-
-fn blamed(failure: &Failure) -> Why {
-    match failure.blame() {
-        Blame::Line => Why::Network,
-        Blame::Track => Why::Unavailable,
-        Blame::Key => Why::Keys,
     }
 }

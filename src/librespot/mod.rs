@@ -8,12 +8,15 @@ pub mod connect;
 mod current;
 mod fields;
 mod loader;
+mod opening;
 mod pair;
+mod query;
 mod renewal;
 mod resume;
 mod serve;
 mod service;
 mod session;
+mod sound;
 mod spare;
 mod stage;
 mod telltale;
@@ -28,10 +31,15 @@ use tracing::warn;
 
 use crate::{
     config::LogLevel,
-    engine::messages::{Command, Event, PROTOCOL, Pair, Start, Warm},
+    engine::messages::{Command, Event, Outputs, PROTOCOL, Pair, Start, Warm},
+    model::{AS_CONFIGURED, OutputChoice},
+    output,
 };
 use telltale::{Tell, Telltale};
 use wire::Reporter;
+
+/// Sound cards that are told of, by all their names.
+const MAX_CARDS: usize = 200;
 
 /// The engine's whole life. `begin` is called once, with how much is to be logged and for which
 /// speaker; nothing is logged before.
@@ -55,6 +63,8 @@ enum Task {
     /// To play when somebody comes.
     Wait(Box<Warm>),
     Pair(Box<Pair>),
+    /// To tell which sound cards there are.
+    Look(Outputs),
 }
 
 fn run(begin: impl FnOnce(LogLevel, &str), reporter: &Reporter) -> io::Result<()> {
@@ -62,6 +72,7 @@ fn run(begin: impl FnOnce(LogLevel, &str), reporter: &Reporter) -> io::Result<()
         Some(Command::Start(start)) if start.protocol == PROTOCOL => Task::Play(start),
         Some(Command::Warm(warm)) if warm.protocol == PROTOCOL => Task::Wait(warm),
         Some(Command::Pair(pair)) if pair.protocol == PROTOCOL => Task::Pair(pair),
+        Some(Command::Outputs(outputs)) if outputs.protocol == PROTOCOL => Task::Look(outputs),
         Some(_) => return Err(io::Error::other("the engine is started by the daemon only")),
         None => return Ok(()),
     };
@@ -72,6 +83,11 @@ fn run(begin: impl FnOnce(LogLevel, &str), reporter: &Reporter) -> io::Result<()
         Task::Play(start) => begin(start.log, &start.speaker.name),
         Task::Wait(warm) => begin(warm.log, &warm.speaker.name),
         Task::Pair(pair) => begin(pair.log, &pair.name),
+        Task::Look(outputs) => {
+            begin(outputs.log, "outputs");
+            look(reporter);
+            return Ok(());
+        }
     }
     let commands = wire::listen();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -82,10 +98,26 @@ fn run(begin: impl FnOnce(LogLevel, &str), reporter: &Reporter) -> io::Result<()
         Task::Play(start) => runtime.block_on(play(*start, None, reporter, commands, tells)),
         Task::Wait(warm) => runtime.block_on(wait(*warm, reporter, commands, tells)),
         Task::Pair(pair) => runtime.block_on(pair::pair(*pair, reporter, commands)),
+        // Done above.
+        Task::Look(_) => {}
     }
     // Threads that librespot left behind must not hold up the end.
     runtime.shutdown_background();
     Ok(())
+}
+
+/// Tells which sound cards there are. Opens none.
+fn look(reporter: &Reporter) {
+    let named = output::devices()
+        .into_iter()
+        .filter(|device| device.name != AS_CONFIGURED);
+    let cards = named.take(MAX_CARDS).map(|device| OutputChoice {
+        name: device.name,
+        about: device.description.replace('\n', ", "),
+        chosen: false,
+    });
+    let cards = cards.collect();
+    reporter.report(&Event::Outputs { cards });
 }
 
 async fn wait(

@@ -18,7 +18,7 @@ use super::{
     wire::Reporter,
 };
 use crate::{
-    engine::{back_off, messages::Event},
+    engine::{back_off, messages::Event, unheard},
     model::Login,
 };
 
@@ -30,6 +30,9 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A session that lasted less is not worth a race: the first attempt after it waits, too.
 const SETTLED: Duration = Duration::from_secs(5);
+
+/// However often that happens in a row, no first attempt waits for longer than the one after so many.
+const FLAPS: u32 = 3;
 
 /// A session that is signed in, with its dealer open.
 pub struct Fresh {
@@ -46,13 +49,28 @@ pub struct Recipe {
     pub login: Login,
 }
 
+/// How often in a row a session was lost as soon as it stood.
+#[derive(Debug, Default)]
+pub struct Flaps(u32);
+
+impl Flaps {
+    /// The number of the attempt to begin with, now that a session is lost which stood for so long:
+    /// the first one is made at once, the others wait.
+    pub fn lost(&mut self, stood: Duration) -> u32 {
+        self.0 = match stood < SETTLED {
+            true => (self.0 + 1).min(FLAPS),
+            false => 0,
+        };
+        1 + self.0
+    }
+}
+
 /// A sign-in under way. Dropping it ends it.
 pub struct Renewal(JoinHandle<Result<Fresh, Failure>>);
 
 impl Renewal {
-    /// Begins at once, or after a second when the lost session had stood for a moment only.
-    pub fn start(recipe: Recipe, stood: Instant, reporter: Reporter) -> Self {
-        let first = if stood.elapsed() < SETTLED { 2 } else { 1 };
+    /// Begins with the attempt of this number, see [`Flaps`].
+    pub fn start(recipe: Recipe, first: u32, reporter: Reporter) -> Self {
         Self(tokio::spawn(renew(recipe, first, reporter)))
     }
 
@@ -76,10 +94,13 @@ impl Drop for Renewal {
 
 async fn renew(recipe: Recipe, first: u32, reporter: Reporter) -> Result<Fresh, Failure> {
     let mut attempt = first;
+    let mut pause = back_off(first, rand::random());
+    // Since when nothing gets as far as Spotify.
+    let mut away: Option<Instant> = None;
     // One that never got as far as the access point is used again: it holds a client token.
     let mut kept: Option<Session> = None;
     loop {
-        sleep(back_off(attempt, rand::random())).await;
+        sleep(pause).await;
         let session = kept
             .take()
             .unwrap_or_else(|| Session::new(recipe.config.clone(), None));
@@ -98,8 +119,15 @@ async fn renew(recipe: Recipe, first: u32, reporter: Reporter) -> Result<Fresh, 
             Err(_) => "the sign-in took too long".to_owned(),
         };
         debug!("not signed in (attempt {attempt}): {why}");
-        reporter.report(&Event::Interrupted { why });
-        attempt = attempt.saturating_add(1);
+        if session::never_arrived(&recipe.config, &why).await {
+            let since = away.get_or_insert_with(Instant::now);
+            pause = unheard(since.elapsed(), rand::random());
+        } else {
+            away = None;
+            attempt = attempt.saturating_add(1);
+            pause = back_off(attempt, rand::random());
+        }
+        reporter.report(&Event::Interrupted { why, cut: None });
         if session.username().is_empty() {
             kept = Some(session);
         } else {
@@ -123,4 +151,19 @@ pub fn dismiss(session: Session) {
         let _ = timeout(CLOSE_LIMIT, session.dealer().close()).await;
         session.shutdown();
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_falls_as_soon_as_it_stands_is_renewed_more_slowly_each_time() {
+        let mut flaps = Flaps::default();
+        let (long, short) = (SETTLED, SETTLED / 2);
+        assert_eq!(flaps.lost(long), 1, "at once");
+        let lost: Vec<_> = (0..5).map(|_| flaps.lost(short)).collect();
+        assert_eq!(lost, [2, 3, 4, 4, 4]);
+        assert_eq!(flaps.lost(long), 1, "forgotten");
+    }
 }

@@ -8,31 +8,48 @@ use tokio::{
         mpsc::{Receiver, UnboundedReceiver},
         watch,
     },
-    time::{MissedTickBehavior, interval},
+    task::JoinSet,
+    time::sleep_until,
 };
 use tracing::{debug, info, warn};
 
 use super::{
     connect::{Desk, News},
     current::Holder,
-    loader::{Loader, Outcome},
-    renewal::{Fresh, Recipe, Renewal},
+    loader::Loader,
+    opening::Outcome,
+    query::Queries,
+    renewal::{Flaps, Fresh, Recipe, Renewal},
     resume::{Bookmarks, Teller},
     session::{self, Failure},
+    sound::{Led, Sound},
     telltale::Tell,
     wire::Reporter,
 };
 use crate::{
     connect::{Heard, Input, Order},
     engine::messages::{Command, Event},
-    model::{ConditionCode, Playback, Volume},
-    output::Report,
+    fetch,
+    model::{self, Condition, ConditionCode, Cut, Measures, Peer, Playback, Volume, ms_of},
+    output::{Gate, Report},
     player,
 };
 
 /// How often the session is looked at, and the place of the music. The end of a session is read
 /// off the log at once; this is for the case that it was not said.
 const CHECK: Duration = Duration::from_secs(5);
+/// The same while music is to be heard: an output that hangs is to be told of soon.
+const CHECK_MUSIC: Duration = Duration::from_secs(2);
+/// Looks without music after which the session is asked whether it lives.
+const MUTE: u32 = 2;
+/// The dealer of a session that was replaced is closed within this, and what the log says of that
+/// means nothing.
+const DEALER_SETTLES: Duration = Duration::from_secs(6);
+/// A dealer that fell is opened again by librespot at once. When that takes longer, it waits for an
+/// answer that never comes: it knows no limit there.
+const DEALER_LIMIT: Duration = Duration::from_secs(3);
+/// Questions to the session that may be open at once; the daemon asks two at most.
+const PROBES: usize = 8;
 
 /// Everything that can happen to a stage besides what the dealer says.
 pub(super) struct Inputs {
@@ -44,6 +61,17 @@ pub(super) struct Inputs {
     pub level: watch::Receiver<Volume>,
 }
 
+/// How a session took the question whether it lives.
+pub(super) struct Probed {
+    /// Of the daemon's question, if it was one.
+    id: Option<u64>,
+    alive: bool,
+    /// A dead one is to be replaced at once.
+    replace: bool,
+    /// Which session it was.
+    turn: u64,
+}
+
 /// A signed-in account at work.
 pub(super) struct Stage<'a> {
     pub reporter: &'a Reporter,
@@ -52,15 +80,42 @@ pub(super) struct Stage<'a> {
     pub recipe: Recipe,
     /// Since when there is a session, or was.
     pub since: Instant,
+    /// Sessions that fell as soon as they stood.
+    pub flaps: Flaps,
     /// While a new session is being made.
     pub renewal: Option<Renewal>,
+    /// Whether the session answers, asked beside everything else.
+    pub probes: JoinSet<Probed>,
+    /// When the session answered last.
+    pub answered: Option<Instant>,
+    /// The output does not answer.
+    pub hangs: bool,
+    /// For how many looks in a row nothing is heard of what is to be.
+    pub mute: u32,
+    /// When everything is looked at next.
+    pub look_at: Instant,
+    /// When a session was replaced last.
+    pub replaced: Option<Instant>,
     /// The session was lost, and connect-state does not know of a new one yet.
     pub interrupted: bool,
     pub desk: Desk<Loader>,
     pub bookmarks: Bookmarks,
     pub teller: Teller,
+    pub sound: Sound,
+    /// The other devices of the account, until the daemon may be told.
+    pub unsaid: Option<Vec<Peer>>,
     /// Whether a key was granted or refused last.
     pub keys: Option<bool>,
+    /// Times the card ran dry so far.
+    pub xruns: u64,
+    /// Before the output, for music after a silence.
+    pub gate: Gate,
+    /// How long it may stay shut.
+    pub hold: Duration,
+    /// Until when it does.
+    pub held_until: Option<Instant>,
+    /// What somebody wants to see.
+    pub queries: Queries,
 }
 
 impl Stage<'_> {
@@ -83,13 +138,11 @@ impl Stage<'_> {
 
     /// Serves until told to stop, or until Spotify does not let the account in any more.
     pub(super) async fn serve(&mut self, inputs: &mut Inputs) -> Result<(), Failure> {
-        let mut check = interval(CHECK);
-        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let news = tokio::select! {
                 command = inputs.commands.recv() => match command {
                     None | Some(Command::Stop) => return Ok(()),
-                    Some(command) => self.command(command).await,
+                    Some(command) => self.command(command),
                 },
                 news = self.desk.next() => news,
                 event = inputs.events.recv() => match event {
@@ -104,35 +157,103 @@ impl Stage<'_> {
                     self.output(report);
                     vec![]
                 }
+                led = self.sound.next() => {
+                    self.led(led?);
+                    vec![]
+                }
                 fresh = done(&mut self.renewal) => self.renewed(fresh?),
                 Some(tell) = inputs.tells.recv() => self.overheard(&tell),
                 Ok(()) = inputs.level.changed() => {
                     let level = *inputs.level.borrow_and_update();
                     self.desk.input(Input::Level(level))
                 }
-                _ = check.tick() => self.check(),
+                () = at(self.held_until) => {
+                    debug!("the music does not wait any longer");
+                    self.let_play();
+                    vec![]
+                }
+                Some(Ok(probed)) = self.probes.join_next() => {
+                    self.probed(&probed);
+                    vec![]
+                }
+                () = sleep_until(self.look_at.into()) => self.check(),
             };
             self.tell(news);
         }
     }
 
+    /// The daemon knows who is signed in: it may hear of the account's devices.
+    pub(super) fn say(&mut self) {
+        if let Some(devices) = self.unsaid.take() {
+            self.reporter.report(&Event::Devices { devices });
+        }
+    }
+
+    /// Carries out what was said before serving began.
+    pub(super) fn follow(&mut self, command: Command) {
+        let news = self.command(command);
+        self.tell(news);
+    }
+
     fn check(&mut self) -> Vec<News> {
+        let music = self.desk.deck().is_to_sound();
+        self.look_at = Instant::now() + if music { CHECK_MUSIC } else { CHECK };
         self.look_at_link();
-        let Some((id, position_ms)) = self.desk.deck().place() else {
+        let mute =
+            music && self.desk.deck().place().is_none() && !self.desk.deck().output_is_lost();
+        self.mute = if mute { self.mute + 1 } else { 0 };
+        if self.mute == MUTE {
+            // A track that does not come, most likely for want of a key: a link that is dead without
+            // knowing it is told from a slow service by asking.
+            self.mute = 0;
+            self.probe(None, true, Duration::ZERO);
+        }
+        if self.desk.dealer_fell_for() >= DEALER_LIMIT {
+            self.interrupt(Cut::Dealer, "the dealer does not answer");
+        }
+        let mut news = self.look_at_output();
+        if let Some((id, position_ms)) = self.desk.deck().place() {
+            news.extend(self.desk.input(Input::Clock { id, position_ms }));
+        }
+        news
+    }
+
+    /// An output that hangs cannot say so itself.
+    fn look_at_output(&mut self) -> Vec<News> {
+        let hangs = self.desk.deck().output_hangs();
+        if self.hangs == hangs {
+            return vec![];
+        }
+        self.hangs = hangs;
+        let Some(heard) = self.desk.deck().output_is_stuck(hangs) else {
             return vec![];
         };
-        self.desk.input(Input::Clock { id, position_ms })
+        if hangs {
+            let condition = Condition::new(
+                ConditionCode::OutputLost,
+                "the sound output does not answer",
+                "it has taken no sound for three seconds, and neither opens nor closes",
+                "check the card's cable and power, or restart its sound server; music goes on by itself",
+            );
+            self.reporter.report(&Event::Raised { condition });
+        } else {
+            self.cleared(ConditionCode::OutputLost);
+        }
+        heard
+            .into_iter()
+            .flat_map(|heard| self.hear(heard))
+            .collect()
     }
 
     /// Has a lost session replaced. (The log of a session that was let go says "lost", too.)
     fn look_at_link(&mut self) {
         if self.sessions.session().is_invalid() {
-            self.interrupt("the link to the access point is gone");
+            self.interrupt(Cut::AccessPoint, "the link to the access point is gone");
         }
     }
 
     /// The session is lost: another one is made while the music goes on.
-    fn interrupt(&mut self, why: &str) {
+    fn interrupt(&mut self, cut: Cut, why: &str) {
         if self.renewal.is_some() {
             return;
         }
@@ -140,28 +261,86 @@ impl Stage<'_> {
         self.sessions.fell();
         self.interrupted = true;
         let why = why.to_owned();
-        self.reporter.report(&Event::Interrupted { why });
+        let cut = Some(cut);
+        self.reporter.report(&Event::Interrupted { why, cut });
         let reporter = self.reporter.clone();
-        self.renewal = Some(Renewal::start(self.recipe.clone(), self.since, reporter));
+        let first = self.flaps.lost(self.since.elapsed());
+        self.renewal = Some(Renewal::start(self.recipe.clone(), first, reporter));
+    }
+
+    fn was_just_replaced(&self) -> bool {
+        self.replaced
+            .is_some_and(|at| at.elapsed() < DEALER_SETTLES)
     }
 
     fn renewed(&mut self, fresh: Fresh) -> Vec<News> {
         self.renewal = None;
+        self.replaced = Some(Instant::now());
         self.since = Instant::now();
         self.recipe.login = fresh.login;
         self.sessions.stands(fresh.session.clone());
         self.desk.renew(fresh.session, fresh.streams)
     }
 
-    async fn command(&mut self, command: Command) -> Vec<News> {
-        match command {
-            Command::Check { id } | Command::NetworkChanged { id } => {
-                let alive = !self.interrupted && session::is_alive(&self.sessions.session()).await;
-                self.reporter.report(&Event::Checked { id, alive });
-                if !alive && matches!(command, Command::NetworkChanged { .. }) {
-                    // A link that leads nowhere says so after a minute; nobody waits for that.
-                    self.interrupt("the link to the access point leads nowhere");
+    /// Asks the session whether it lives; its answer comes to [`Self::probed`]. Nothing waits for it.
+    fn probe(&mut self, id: Option<u64>, replace: bool, trust: Duration) {
+        let (session, turn) = (self.sessions.session(), self.sessions.turn());
+        let known = match self.answered {
+            _ if self.interrupted => Some(false),
+            Some(at) if at.elapsed() < trust => Some(!session.is_invalid()),
+            // What was asked and forgotten would be taken for a hang.
+            _ if self.probes.len() >= PROBES => Some(!session.is_invalid()),
+            _ => None,
+        };
+        match known {
+            Some(alive) => self.tell_checked(id, alive),
+            None => drop(self.probes.spawn(async move {
+                let alive = session::is_alive(&session).await;
+                Probed {
+                    id,
+                    alive,
+                    replace,
+                    turn,
                 }
+            })),
+        }
+    }
+
+    fn probed(&mut self, probed: &Probed) {
+        let same = probed.turn == self.sessions.turn();
+        // A session that came meanwhile has proved itself by that.
+        let alive = probed.alive || !same;
+        if alive {
+            self.answered = Some(Instant::now());
+        }
+        self.tell_checked(probed.id, alive);
+        if !alive && probed.replace {
+            // A link that leads nowhere says so after a minute; nobody waits for that.
+            self.interrupt(
+                Cut::AccessPoint,
+                "the link to the access point leads nowhere",
+            );
+        }
+    }
+
+    fn tell_checked(&self, id: Option<u64>, alive: bool) {
+        let Some(id) = id else { return };
+        self.reporter.report(&Event::Checked {
+            id,
+            alive,
+            dealer: Some(self.desk.dealer_is_open()),
+            listed: Some(!self.interrupted && self.desk.is_listed()),
+        });
+    }
+
+    fn command(&mut self, command: Command) -> Vec<News> {
+        match command {
+            Command::Check { id, trust_ms } => {
+                self.probe(Some(id), false, Duration::from_millis(trust_ms.into()));
+                vec![]
+            }
+            Command::NetworkChanged { id } => {
+                self.probe(Some(id), true, Duration::ZERO);
                 vec![]
             }
             Command::Restore(then) => {
@@ -169,11 +348,66 @@ impl Stage<'_> {
                 self.desk.input(Input::Order(Order::Restore(then)))
             }
             Command::Order { id, order } => self.desk.order(id, order),
+            Command::LetPlay => {
+                self.let_play();
+                vec![]
+            }
+            Command::Measure { id } => {
+                let measures = Box::new(self.measures());
+                self.reporter.report(&Event::Measured { id, measures });
+                vec![]
+            }
+            Command::Ask { id, query } => {
+                let session = self.sessions.session();
+                self.queries.take(id, query, session, self.reporter.clone());
+                vec![]
+            }
+            Command::Output { id, output } => {
+                let led = self.sound.lead(id, output);
+                self.led(led);
+                vec![]
+            }
+            Command::Rename { name } => self.desk.input(Input::Rename(name)),
             Command::Start(_)
             | Command::Warm(_)
             | Command::Pair(_)
             | Command::Pasted { .. }
+            | Command::Outputs(_)
             | Command::Stop => vec![],
+        }
+    }
+
+    /// The music waits for a word of the daemon, but not for long.
+    fn holding(&mut self) {
+        if self.held_until.is_none() {
+            self.held_until = Some(Instant::now() + self.hold);
+            self.reporter.report(&Event::Holding { on: true });
+        }
+    }
+
+    fn let_play(&mut self) {
+        self.gate.open();
+        if self.held_until.take().is_some() {
+            self.reporter.report(&Event::Holding { on: false });
+        }
+    }
+
+    fn measures(&mut self) -> Measures {
+        let shown = self.desk.shown_position();
+        let deck = self.desk.deck();
+        let stock = deck.stock();
+        let heard = deck.place().map(|(_, position_ms)| position_ms);
+        let drift = heard
+            .zip(shown)
+            .map(|(heard, shown)| i64::from(heard) - i64::from(shown));
+        Measures {
+            pid: std::process::id(),
+            buffered_ms: ms_of(stock.frames as u64),
+            depth_ms: ms_of(stock.depth as u64),
+            xruns: self.xruns,
+            gaps: stock.gaps,
+            drift_ms: drift.and_then(|ms| i32::try_from(ms).ok()),
+            fetches: fetch::answers(),
         }
     }
 
@@ -200,7 +434,23 @@ impl Stage<'_> {
         }
     }
 
+    /// Answers whoever wanted the sound elsewhere.
+    fn led(&mut self, led: Option<Led>) {
+        match led {
+            Some((Some(id), result)) => self.reporter.report(&Event::Done { id, result }),
+            Some((None, Err(unmet))) => warn!("the output was not changed: {}", unmet.why),
+            Some((None, Ok(()))) | None => {}
+        }
+    }
+
     fn output(&mut self, report: Report) {
+        let led = self.sound.hear(&report);
+        self.report(report);
+        // After the state that it made.
+        self.led(led);
+    }
+
+    fn report(&mut self, report: Report) {
         match report {
             Report::Opened(opened) => {
                 info!(
@@ -208,10 +458,19 @@ impl Stage<'_> {
                     opened.device, opened.rate, opened.format
                 );
                 self.cleared(ConditionCode::OutputLost);
+                self.reporter.report(&Event::Sound(model::Sound {
+                    device: opened.device,
+                    rate: opened.rate,
+                    format: opened.format,
+                }));
             }
             Report::Lost(condition) => self.reporter.report(&Event::Raised { condition }),
             Report::Back => self.cleared(ConditionCode::OutputLost),
-            Report::Xrun { count } => debug!("the sound card ran dry ({count} times so far)"),
+            Report::Holding => self.holding(),
+            Report::Xrun { count } => {
+                self.xruns = count;
+                debug!("the sound card ran dry ({count} times so far)");
+            }
         }
     }
 
@@ -223,6 +482,14 @@ impl Stage<'_> {
         match tell {
             Tell::Lost => self.look_at_link(),
             Tell::KeyRefused => self.keys_are(true),
+            Tell::DealerFell | Tell::DealerRefused if self.was_just_replaced() => {}
+            Tell::DealerFell => {
+                self.desk.dealer_fell();
+                self.look_at = self.look_at.min(Instant::now() + DEALER_LIMIT);
+            }
+            // librespot would come again in ten seconds, with the same token: a new session has new
+            // ones, and its own pace.
+            Tell::DealerRefused => self.interrupt(Cut::Dealer, "the dealer cannot be opened"),
             Tell::NotPremium { .. } => {}
         }
         vec![]
@@ -240,6 +507,10 @@ impl Stage<'_> {
                     }
                     self.reporter.report(&Event::Playback(playback));
                 }
+                News::Devices(devices) => match &mut self.unsaid {
+                    Some(unsaid) => *unsaid = devices,
+                    None => self.reporter.report(&Event::Devices { devices }),
+                },
                 News::Raised(condition) => self.reporter.report(&Event::Raised { condition }),
                 News::Cleared(code) => self.cleared(code),
                 News::Done { id, result } => self.reporter.report(&Event::Done { id, result }),
@@ -249,7 +520,7 @@ impl Stage<'_> {
                     }
                 }
                 News::LoggedOut => self.reporter.report(&Event::LoggedOut),
-                News::DealerLost => self.interrupt("the dealer is gone"),
+                News::DealerLost => self.interrupt(Cut::Dealer, "the dealer is gone"),
             }
         }
     }
@@ -260,6 +531,13 @@ impl Stage<'_> {
 fn in_album_order(playback: &Playback) -> bool {
     let album = |uri: &String| uri.starts_with("spotify:album:");
     playback.context.as_ref().is_some_and(album) && !playback.shuffle
+}
+
+async fn at(when: Option<Instant>) {
+    match when {
+        Some(when) => sleep_until(when.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn done(renewal: &mut Option<Renewal>) -> Result<Fresh, Failure> {

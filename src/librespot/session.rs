@@ -1,6 +1,9 @@
 //! Signing in: from a login to a speaker that the phone lists, or a plain reason why not.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use hyper::Method;
 use librespot_core::{
@@ -17,7 +20,7 @@ use super::{
 use crate::{
     config::{Autoplay, Curve, Network, Speaker},
     engine::messages::Start,
-    model::{DeviceId, DeviceType, Login, Refusal, Secret},
+    model::{DeviceId, DeviceType, Login, Refusal, Secret, unix_ms},
 };
 
 /// For one answer of the resolver that names access points.
@@ -252,6 +255,78 @@ const REFUSED: &str = "Login failed with reason: ";
 /// What login5 says (`LoginError`, in the words of its `Debug`) comes after this.
 const DENIED: &str = "Login request was denied: ";
 
+/// Where the first question of every sign-in goes.
+const RESOLVER: (&str, u16) = ("apresolve.spotify.com", 443);
+/// What librespot says when that question failed, for whatever reason.
+const UNRESOLVED: &str = "No access point available";
+/// A line that is up connects within this.
+const KNOCK_LIMIT: Duration = Duration::from_secs(1);
+
+/// Whether an attempt that failed with these words got no further than this machine or its router:
+/// nobody at Spotify has heard of it.
+pub(super) async fn never_arrived(config: &SessionConfig, why: &str) -> bool {
+    if !why.contains(UNRESOLVED) {
+        return is_of_the_line(why);
+    }
+    let proxy = config.proxy.as_ref();
+    let through = proxy.and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+    let (host, port) = through.unwrap_or(RESOLVER);
+    let knock = tokio::net::TcpStream::connect((host.trim_matches(['[', ']']), port));
+    !matches!(timeout(KNOCK_LIMIT, knock).await, Ok(Ok(_)))
+}
+
+/// Whether these are the words of a connection that was never made. (The kinds of librespot's errors
+/// do not tell.)
+fn is_of_the_line(why: &str) -> bool {
+    const WORDS: [&str; 6] = [
+        "client error (Connect)",
+        "dns error",
+        "failed to lookup",
+        "Connection refused",
+        "No route to host",
+        "Network is unreachable",
+    ];
+    WORDS.iter().any(|words| why.contains(words))
+}
+
+/// What time it is at Spotify, as last heard from there.
+#[derive(Debug, Clone, Copy)]
+struct SpotifyTime {
+    /// From our clock to Spotify's (s), as the session has it.
+    delta: i64,
+    heard: Instant,
+    /// Unix time in ms when it was heard.
+    ms: i64,
+}
+
+impl SpotifyTime {
+    /// Goes on evenly from what is known, whatever is done to this machine's clock, until the session
+    /// has compared the two clocks again.
+    fn follow(known: Option<Self>, delta: i64, wall_ms: i64, now: Instant) -> Self {
+        known.filter(|known| known.delta == delta).unwrap_or(Self {
+            delta,
+            heard: now,
+            ms: wall_ms.saturating_add(delta.saturating_mul(1_000)),
+        })
+    }
+
+    fn at(&self, now: Instant) -> i64 {
+        let gone = now.saturating_duration_since(self.heard).as_millis();
+        self.ms
+            .saturating_add(i64::try_from(gone).unwrap_or(i64::MAX))
+    }
+}
+
+/// Unix time in ms as Spotify has it. One process talks to one Spotify.
+pub fn spotify_ms(session: &Session) -> i64 {
+    static KNOWN: Mutex<Option<SpotifyTime>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    let time = SpotifyTime::follow(*known, session.time_delta(), unix_ms(), now);
+    *known = Some(time);
+    time.at(now)
+}
+
 /// What an error of the sign-in means for the account.
 pub(super) fn classify(error: &Error) -> Failure {
     let words = error.error.to_string();
@@ -304,6 +379,38 @@ mod tests {
         assert_eq!(presentable("\u{1b}\t "), None);
         let long = presentable(&"ü".repeat(60)).expect("a name");
         assert_eq!(long, "ü".repeat(32));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_does_not_change_what_time_it_is_at_spotify() {
+        let begun = Instant::now();
+        let at_first = SpotifyTime::follow(None, 5, 1_000_000, begun);
+        let later = begun + Duration::from_secs(10);
+        let a_year = 31_536_000_000;
+        for wall_ms in [1_010_000, 1_010_000 - a_year, 1_010_000 + a_year] {
+            let time = SpotifyTime::follow(Some(at_first), 5, wall_ms, later);
+            assert_eq!(time.at(later), 1_015_000);
+        }
+        let compared = SpotifyTime::follow(Some(at_first), 31_536_005, 1_010_000 - a_year, later);
+        assert_eq!(compared.at(later), 1_015_000, "the session has asked again");
+    }
+
+    #[test]
+    fn what_never_got_to_spotify_is_told_from_what_it_said() {
+        for line in [
+            "Service unavailable { client error (Connect) }",
+            "Connection refused (os error 111)",
+            "failed to lookup address information: Temporary failure in name resolution",
+        ] {
+            assert!(is_of_the_line(line), "{line}");
+        }
+        for word in [
+            "no access point took the sign-in",
+            "status 503",
+            "end of file",
+        ] {
+            assert!(!is_of_the_line(word), "{word}");
+        }
     }
 
     #[test]

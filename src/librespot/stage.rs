@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use librespot_core::Session;
 use tokio::{
     sync::mpsc::{Receiver, UnboundedReceiver},
+    task::JoinSet,
     time::timeout,
 };
 use tracing::{debug, warn};
@@ -13,10 +14,12 @@ use super::{
     connect::{Deck, Desk},
     current::Holder,
     loader::{Loader, Tools},
-    renewal::Recipe,
+    query::Queries,
+    renewal::{Flaps, Recipe},
     resume::{Bookmarks, Teller},
     serve::{Inputs, Stage},
     session::{self, Failure},
+    sound::Sound,
     telltale::Tell,
     wire::Reporter,
 };
@@ -45,6 +48,7 @@ pub async fn play(
 ) -> Result<(), Failure> {
     certificates(reporter)?;
     let (reports_in, reports) = tokio::sync::mpsc::channel(32);
+    let hold_in = reports_in.clone();
     let volume = VolumeControl::new(&start.speaker.volume, start.volume);
     let output = Output::open(
         &start.speaker.output,
@@ -52,6 +56,9 @@ pub async fn play(
         reports_in,
         start.daemon_pid,
     );
+    if start.hold_ms.is_some() {
+        output.ask(hold_in);
+    }
     let config = session::session_config(&start);
     let session = made_ready.unwrap_or_else(|| Session::new(config.clone(), None));
     let sessions = Holder::new(session.clone());
@@ -79,10 +86,24 @@ pub async fn play(
             login: start.login.clone(),
         },
         since: Instant::now(),
+        flaps: Flaps::default(),
         renewal: None,
+        probes: JoinSet::new(),
+        answered: None,
+        hangs: false,
+        mute: 0,
+        look_at: Instant::now(),
+        replaced: None,
         interrupted: false,
         desk,
+        unsaid: Some(Vec::new()),
+        gate: output.gate(),
+        sound: Sound::new(output, start.speaker.output.clone()),
         keys: None,
+        xruns: 0,
+        hold: Duration::from_millis(start.hold_ms.unwrap_or(0).into()),
+        held_until: None,
+        queries: Queries::default(),
     };
     let coming = async {
         let login = session::sign_in(&start.login, &session).await?;
@@ -91,14 +112,17 @@ pub async fn play(
             .map_err(|_| Failure::Lost("connect-state did not list the speaker".into()))??;
         Ok(login)
     };
+    // What is said before there is somebody to carry it out.
+    let mut early = [None, None];
     let login = tokio::select! {
         login = coming => login?,
-        () = told_to_stop(&mut commands) => return Ok(()),
+        () = told_to_stop(&mut commands, &mut early) => return Ok(()),
     };
     stage.recipe.login = login.clone();
     stage.since = Instant::now();
     stage.sessions.stands(session.clone());
     ready(reporter, &session, login);
+    stage.say();
 
     let mut inputs = Inputs {
         commands,
@@ -108,6 +132,9 @@ pub async fn play(
         tells,
         level: volume.watch(),
     };
+    for command in early.into_iter().flatten() {
+        stage.follow(command);
+    }
     let naming = async move {
         if let Some(name) = session::display_name(&session).await {
             reporter.report(&Event::Named { name });
@@ -124,7 +151,7 @@ pub async fn play(
         stage.teller.tell(bookmark);
     }
     let told = stage.teller.finish(LEAVE_LIMIT);
-    tokio::join!(leave(stage.desk, output, end.is_ok()), told);
+    tokio::join!(leave(stage.desk, stage.sound, end.is_ok()), told);
     end
 }
 
@@ -140,23 +167,19 @@ fn device(start: &Start, volume: Volume) -> Device {
     }
 }
 
-/// The music fades while Spotify takes the goodbye; a session that is gone is told nothing.
-async fn leave(mut desk: Desk<Loader>, output: Output, in_order: bool) {
+/// The music fades while Spotify takes the goodbye; a session that is gone is told nothing. The
+/// card is let go of without waiting for Spotify: the next account may be about to play on it.
+/// (Dropping the output does the same, at once.)
+async fn leave(mut desk: Desk<Loader>, sound: Sound, in_order: bool) {
     desk.deck().stop();
     if in_order {
         let leaving = desk.close(LEAVE_LIMIT);
-        if !tokio::join!(leaving, hand_back(output)).0 {
+        if !tokio::join!(leaving, sound.close()).0 {
             warn!("Spotify did not take the goodbye within {LEAVE_LIMIT:?}");
         }
     } else {
-        hand_back(output).await;
+        sound.close().await;
     }
-}
-
-/// Lets go of the card once the music has faded, without waiting for Spotify: the next account may
-/// be about to play on it. (Dropping the output does the same, at once.)
-async fn hand_back(output: Output) {
-    let _ = tokio::task::spawn_blocking(move || output.close()).await;
 }
 
 /// Without a certificate authority librespot panics at its first request.
@@ -182,10 +205,13 @@ pub(super) fn certificates(reporter: &Reporter) -> Result<(), Failure> {
     Err(Failure::Lost(why))
 }
 
-async fn told_to_stop(commands: &mut Receiver<Command>) {
+/// Keeps the newest word about the output and about the name in `early`.
+async fn told_to_stop(commands: &mut Receiver<Command>, early: &mut [Option<Command>; 2]) {
     loop {
         match commands.recv().await {
             None | Some(Command::Stop) => return,
+            Some(command @ Command::Output { .. }) => early[0] = Some(command),
+            Some(command @ Command::Rename { .. }) => early[1] = Some(command),
             Some(other) => debug!("not signed in yet; {other:?} is not for now"),
         }
     }

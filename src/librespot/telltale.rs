@@ -21,6 +21,10 @@ pub enum Tell {
     /// The link to the access point is gone, and the session with it.
     Lost,
     KeyRefused,
+    /// A dealer's connection is gone.
+    DealerFell,
+    /// It could not be made again.
+    DealerRefused,
 }
 
 /// The process-wide logger of an engine: reads, then passes on to tracing.
@@ -66,7 +70,10 @@ impl Log for Telltale {
             }
             let _ = self.tells.send(tell);
         }
-        if self.onward.enabled(record.metadata()) {
+        // What is told in our own words is for whoever looks closer.
+        let told = told_otherwise(record.target(), &record.args().to_string());
+        let wanted = !told || tracing::enabled!(tracing::Level::DEBUG);
+        if wanted && self.onward.enabled(record.metadata()) {
             self.onward.log(record);
         }
     }
@@ -77,8 +84,30 @@ impl Log for Telltale {
 fn watched(target: &str) -> bool {
     matches!(
         target,
-        "librespot_core::session" | "librespot_core::audio_key"
+        "librespot_core::session" | "librespot_core::audio_key" | "librespot_core::dealer"
     )
+}
+
+/// How a dealer's end begins in the log.
+const DEALER_FELL: [&str; 3] = [
+    "Websocket connection failed",
+    "Websocket peer does not respond",
+    "Dealer finished with an error",
+];
+const DEALER_REFUSED: &str = "Error while connecting";
+
+/// Lines that say in the library's words what the daemon says in ours: that a link is gone. And the
+/// answer to "are you alive", which is that there is nothing by that name.
+fn told_otherwise(target: &str, line: &str) -> bool {
+    let begins = |with: &[&str]| with.iter().any(|with| line.starts_with(with));
+    match target {
+        "librespot_core::dealer" => {
+            begins(&DEALER_FELL) || begins(&[DEALER_REFUSED, "Error while closing websocket"])
+        }
+        "librespot_core::session" => begins(&["Connection to server closed."]),
+        "librespot_core::mercury" => begins(&["error 404 for uri"]),
+        _ => false,
+    }
 }
 
 /// Spotify said no, in so many words.
@@ -96,6 +125,11 @@ fn read(target: &str, line: &str) -> Option<Tell> {
                 product: product.to_owned(),
             })
         }
+        "librespot_core::dealer" if line.starts_with(DEALER_REFUSED) => Some(Tell::DealerRefused),
+        "librespot_core::dealer" => DEALER_FELL
+            .iter()
+            .any(|begin| line.starts_with(begin))
+            .then_some(Tell::DealerFell),
         // A time-out is nobody's refusal; only this is about the account.
         "librespot_core::audio_key" => line.starts_with(KEY_REFUSED).then_some(Tell::KeyRefused),
         _ => None,
@@ -123,6 +157,17 @@ mod tests {
             read("librespot_core::session", "Shutdown: Invalidating session"),
             Some(Tell::Lost)
         );
+        let fell = "Websocket connection failed: IO error: peer closed";
+        assert_eq!(read("librespot_core::dealer", fell), Some(Tell::DealerFell));
+        assert!(told_otherwise("librespot_core::dealer", fell));
+        assert!(told_otherwise(
+            "librespot_core::mercury",
+            "error 404 for uri "
+        ));
+        assert!(!told_otherwise(
+            "librespot_core::mercury",
+            "error 500 for uri x"
+        ));
         assert_eq!(read("librespot_core::session", "Country: \"DE\""), None);
         assert_eq!(read("elsewhere", product), None);
     }

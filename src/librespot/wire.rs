@@ -87,7 +87,7 @@ mod tests {
         let mut input: &[u8] = b"{\"command\":\"check\",\"id\":7}\nnonsense\n";
         assert_eq!(
             read_command(&mut input).expect("a command"),
-            Some(Command::Check { id: 7 })
+            Some(Command::Check { id: 7, trust_ms: 0 })
         );
         assert!(read_command(&mut input).is_err());
         assert_eq!(read_command(&mut input).expect("the end"), None);

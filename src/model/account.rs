@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// An account that signed in at least once and was not forgotten since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Account {
     /// Spotify's own name of the account.
     pub user: String,
@@ -43,6 +44,7 @@ impl Account {
 
 /// The way an account came to this speaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CameBy {
     /// Handed over by a phone on the local network.

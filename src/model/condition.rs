@@ -18,6 +18,7 @@ pub struct Condition {
 
 /// The name of a condition: stable, `snake_case`, fit for automations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ConditionCode {
     /// No interface that a phone could reach us on.
@@ -72,9 +73,20 @@ pub enum ConditionCode {
     NoSocket,
     /// The same for the address that we are to listen at.
     NoHttp,
+    /// The speakers cannot be put on D-Bus.
+    NoMpris,
+    /// The MQTT broker of the house cannot be reached; trying again.
+    MqttUnreachable,
+    /// The same broker is there and does not let us in, or not everywhere.
+    MqttRefused,
+    /// A program that is to be run when something happens fails.
+    HookFails,
+    /// The pipe that displays read what plays from cannot be made.
+    NoMetadata,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Worth knowing; music is not affected.
@@ -93,7 +105,12 @@ impl ConditionCode {
             | Self::StateRepaired
             | Self::StreamTaken
             | Self::NoSocket
-            | Self::NoHttp => Severity::Notice,
+            | Self::NoHttp
+            | Self::NoMpris
+            | Self::MqttUnreachable
+            | Self::MqttRefused
+            | Self::HookFails
+            | Self::NoMetadata => Severity::Notice,
             _ => Severity::Trouble,
         }
     }
@@ -126,6 +143,11 @@ impl ConditionCode {
             Self::ConfigRejected => "config_rejected",
             Self::NoSocket => "no_socket",
             Self::NoHttp => "no_http",
+            Self::NoMpris => "no_mpris",
+            Self::MqttUnreachable => "mqtt_unreachable",
+            Self::MqttRefused => "mqtt_refused",
+            Self::HookFails => "hook_fails",
+            Self::NoMetadata => "no_metadata",
         }
     }
 }
@@ -154,6 +176,7 @@ pub struct Conditions(BTreeMap<ConditionCode, (i64, Condition)>);
 
 /// A condition as it hangs on the board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Standing {
     pub code: ConditionCode,
     pub severity: Severity,

@@ -6,10 +6,14 @@ mod device;
 mod frames;
 mod link;
 mod login;
+mod measures;
 mod moment;
+mod output;
 mod pairing;
+mod peer;
 mod playback;
 mod presence;
+mod query;
 mod state;
 mod transport;
 mod volume;
@@ -20,12 +24,17 @@ pub use device::{DeviceId, DeviceIdError, DeviceType};
 pub use frames::{CHANNELS, RATE, duration_of, frames_of, ms_of};
 pub use link::{Link, LinkError, LinkKind};
 pub use login::{Login, Refusal, Secret, masked};
+pub use measures::{BOUNDS_MS, Cut, Histogram, Measures};
 pub use moment::{local_date, local_minute, unix_ms};
+pub use output::{AS_CONFIGURED, OutputChoice, Sound};
 pub use pairing::{Pairing, Way};
+pub use peer::{MAX_PEERS, Peer};
 pub use playback::{
-    MAX_NEIGHBOURS, MAX_TOLD, Neighbour, Place, PlayState, Playback, Repeat, Source, Track,
+    Codec, Forbidden, MAX_NEIGHBOURS, MAX_TOLD, Neighbour, Place, PlayState, Playback, Repeat,
+    Restriction, Source, Stream, Track, TrackKind,
 };
 pub use presence::{Layer, LayerState, Presence};
+pub use query::{Known, MAX_NAMES, MAX_PICTURE, Picture, Query};
 pub use state::{House, Phase, SpeakerState};
 pub use transport::{Load, Obstacle, SleepTimer, Transport, Unmet};
 pub use volume::{Percent, Volume};

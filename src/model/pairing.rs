@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How the listener says yes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
     /// By a code typed at an address, on any device (RFC 8628).
@@ -17,6 +18,7 @@ pub enum Way {
 
 /// One flow; `Ready`, `Failed` and `Cancelled` are its ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Pairing {
     /// A code is being fetched. `trouble` says why that takes longer than usual.

@@ -6,11 +6,15 @@ use super::{SleepTimer, Volume};
 
 /// One moment of playback. The truth for readers; events only say that it changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Playback {
     pub state: PlayState,
     pub track: Option<Track>,
     /// What is played from: a Spotify URI, `None` when unknown or when a bare list of tracks was sent.
     pub context: Option<String>,
+    /// What people call that, where Spotify says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_name: Option<String>,
     /// Place in the context, counted from 0.
     pub index: Option<u32>,
     /// Position in ms at `at_ms`, from the sink's clock.
@@ -28,6 +32,12 @@ pub struct Playback {
     /// What comes, in order; at most [`MAX_NEIGHBOURS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub next: Vec<Neighbour>,
+    /// Changes whenever what comes does.
+    #[serde(default)]
+    pub queue_revision: String,
+    /// What Spotify does not allow at present.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restrictions: Vec<Restriction>,
     /// What was played before, oldest first; a few of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub previous: Vec<Neighbour>,
@@ -47,6 +57,7 @@ pub const MAX_NEIGHBOURS: usize = 30;
 
 /// A track before or after the one that plays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Neighbour {
     pub uri: String,
     pub source: Source,
@@ -54,6 +65,7 @@ pub struct Neighbour {
 
 /// Whose choice a track is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     Context,
@@ -65,6 +77,7 @@ pub enum Source {
 
 /// Where in the list the music is, for the one who takes it up again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Place {
     /// The context's own name of the place; empty when there is none.
@@ -88,6 +101,7 @@ impl Place {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PlayState {
     Stopped,
@@ -97,6 +111,7 @@ pub enum PlayState {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Repeat {
     #[default]
@@ -105,7 +120,8 @@ pub enum Repeat {
     Track,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Track {
     /// `spotify:track:…` or `spotify:episode:…`.
     pub uri: String,
@@ -116,6 +132,76 @@ pub struct Track {
     pub explicit: bool,
     /// Cover images, largest first.
     pub covers: Vec<String>,
+    #[serde(default)]
+    pub kind: TrackKind,
+    /// What is played of it; `None` until it is opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<Stream>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum TrackKind {
+    #[default]
+    Track,
+    Episode,
+}
+
+/// The file that is played.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub struct Stream {
+    pub codec: Codec,
+    /// kbit/s, nominal.
+    pub kbps: u32,
+    /// How much louder or softer it is made to be as loud as others, in dB; `None` until its first
+    /// sample is decoded, and while nothing is done to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain_db: Option<f32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Codec {
+    Vorbis,
+    Mp3,
+}
+
+/// Something that Spotify does not allow at present.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub struct Restriction {
+    pub what: Forbidden,
+    /// In Spotify's words.
+    pub why: String,
+}
+
+/// What can be forbidden.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Forbidden {
+    Pause,
+    Resume,
+    Seek,
+    Next,
+    Previous,
+    Shuffle,
+    RepeatContext,
+    RepeatTrack,
+    Queue,
+}
+
+impl TrackKind {
+    /// By the URI of what plays.
+    pub fn of(uri: &str) -> Self {
+        match uri.starts_with("spotify:episode:") {
+            true => Self::Episode,
+            false => Self::Track,
+        }
+    }
 }
 
 impl Playback {
@@ -125,6 +211,7 @@ impl Playback {
             state: PlayState::Stopped,
             track: None,
             context: None,
+            context_name: None,
             index: None,
             position_ms: 0,
             at_ms: 0,
@@ -134,6 +221,8 @@ impl Playback {
             active: false,
             queue: Vec::new(),
             next: Vec::new(),
+            queue_revision: String::new(),
+            restrictions: Vec::new(),
             previous: Vec::new(),
             sleep: SleepTimer::Off,
             place: Place::default(),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The way from a phone to the music, each part as it was last seen from the outside.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Presence {
     /// The announcement answers a question on every interface that is used.
@@ -22,6 +23,7 @@ pub struct Presence {
 
 /// One part of the way.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Layer {
     pub state: LayerState,
     /// Unix time in ms since when it is so; 0 for what was never looked at.
@@ -32,6 +34,7 @@ pub struct Layer {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LayerState {
     Ok,

@@ -4,14 +4,16 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Conditions, Pairing, Percent, Playback, Presence};
+use super::{Account, Conditions, OutputChoice, Pairing, Peer, Percent, Playback, Presence, Sound};
 
 /// Everything that can be said about the daemon and its speakers at one moment. Holds no secret.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct House {
     /// Grows by one with every change; starts anew with the daemon.
     pub version: u64,
     /// What is wrong with the daemon itself: network, configuration, certificates.
+    #[cfg_attr(test, schema(value_type = Vec<super::condition::Standing>))]
     pub conditions: Conditions,
     /// In the order of the configuration.
     pub speakers: Vec<SpeakerState>,
@@ -19,6 +21,7 @@ pub struct House {
 
 /// One speaker of the house.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct SpeakerState {
     /// As in the configuration; stays while the name may change.
     pub id: String,
@@ -35,14 +38,29 @@ pub struct SpeakerState {
     /// Where the sound goes: `card`, `pipe`, `wav` or `null`.
     #[serde(default)]
     pub output: String,
+    /// Where it could go, what is used among them. Sound cards are looked for when somebody asks
+    /// for the outputs.
+    #[serde(default)]
+    pub outputs: Vec<OutputChoice>,
+    /// What was opened last for sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sound: Option<Sound>,
+    /// The other devices of the account; empty while nobody is signed in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Peer>,
     /// What is streamed at most, in kbit/s.
     #[serde(default)]
     pub bitrate: u16,
+    /// Music waits for hooks that come before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub holding: bool,
+    #[cfg_attr(test, schema(value_type = Vec<super::condition::Standing>))]
     pub conditions: Conditions,
     /// The sign-in by a code or a browser that is under way, or how the last one ended.
     #[serde(default)]
     pub pairing: Option<Pairing>,
     /// Where phones are told to find it; empty while it is not announced.
+    #[cfg_attr(test, schema(value_type = Vec<String>))]
     pub addresses: Vec<SocketAddr>,
     /// Whether a phone could pick it now.
     #[serde(default)]
@@ -51,6 +69,7 @@ pub struct SpeakerState {
 
 /// Where a speaker stands with Spotify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Announced; somebody must pick it.

@@ -50,7 +50,35 @@ pub enum Transport {
     },
     /// Moves playback here from wherever it is.
     Pull,
+    /// Moves playback to another device of the account, by its name or id.
+    Send {
+        device: String,
+    },
     Sleep(SleepTimer),
+}
+
+impl Transport {
+    /// What is wished for, in a word.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Play => "play",
+            Self::Pause => "pause",
+            Self::Toggle => "toggle",
+            Self::Stop => "stop",
+            Self::Next => "next",
+            Self::Previous => "previous",
+            Self::Seek { .. } | Self::SeekBy { .. } => "seek",
+            Self::Volume { .. } | Self::VolumeBy { .. } => "volume",
+            Self::Mute { .. } => "mute",
+            Self::Shuffle { .. } => "shuffle",
+            Self::Repeat { .. } => "repeat",
+            Self::Load(_) => "load",
+            Self::Enqueue { .. } => "enqueue",
+            Self::Pull => "pull",
+            Self::Send { .. } => "send",
+            Self::Sleep(_) => "sleep",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +95,7 @@ pub struct Load {
 
 /// When music is to pause by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SleepTimer {
     #[default]
@@ -98,6 +127,12 @@ pub enum Obstacle {
     Conflict,
     /// It cannot be played here, or does not exist.
     Unplayable,
+    /// Spotify does not allow it at present.
+    Restricted,
+    /// The account has no such device.
+    UnknownDevice,
+    /// The sound cannot go there.
+    NoOutput,
     /// Nobody is signed in.
     Nobody,
     /// There is no session with Spotify at the moment.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A position of the phone's volume slider, 0 (mute) to 65 535 (full).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Volume(pub u16);
 
@@ -23,6 +24,7 @@ impl Volume {
 
 /// Whole percent, 0 to 100, as people write it. Values above 100 cannot be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Percent(u8);
 

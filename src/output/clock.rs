@@ -11,6 +11,9 @@ use crate::model::RATE;
 /// Music counts as flowing when some was taken this recently: several periods of any device.
 const FLOWING: Duration = Duration::from_millis(300);
 
+/// A device takes samples or answers within this; looking for it, and trying it out, take less, too.
+const HANGS: Duration = Duration::from_secs(3);
+
 /// What the listener hears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Played {
@@ -31,9 +34,39 @@ pub struct Clock {
     pub(super) feed: Arc<Feed>,
 }
 
+/// Music that is decoded and waits for the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stock {
+    pub frames: usize,
+    /// How many can wait.
+    pub depth: usize,
+    /// Times the music broke off because none did, since the beginning.
+    pub gaps: u64,
+}
+
 impl Clock {
+    pub fn stock(&self) -> Stock {
+        let inner = self.feed.lock();
+        let frames = inner.reel.len();
+        Stock {
+            frames,
+            depth: inner.reel.room() + frames,
+            gaps: inner.reel.gaps,
+        }
+    }
+
     pub fn now(&self) -> Played {
         self.feed.played(Instant::now())
+    }
+
+    /// Whether the output takes nothing, and its thread is caught inside the device.
+    pub fn hangs(&self) -> bool {
+        self.feed.hangs(HANGS)
+    }
+
+    /// Whether there is no device, and somebody was told why.
+    pub fn is_lost(&self) -> bool {
+        self.feed.is_lost()
     }
 }
 

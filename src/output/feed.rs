@@ -8,11 +8,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::mpsc;
+
 use super::{
     clock::{Beat, Played},
     reel::{Pace, Reel},
+    report::Report,
 };
 use crate::model::duration_of;
+
+/// Music that begins after less silence than this goes on without asking.
+const SILENCE: Duration = Duration::from_secs(2);
+/// How often is looked whether the music has fallen silent.
+const STEP: Duration = Duration::from_millis(5);
 
 /// Whether there is a device behind the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +48,20 @@ pub(super) struct Inner {
     pub(super) pulls: u64,
     pub(super) last_pull: Instant,
     pub(super) closing: bool,
+    /// The device's owner waits in here for something to do.
+    pub(super) owner_waits: bool,
+    /// When somebody on the device's side was seen last.
+    pub(super) seen: Instant,
     /// Called when the player has something to do.
     pub(super) waker: Option<Waker>,
     /// Index of the frame with which it is called as it leaves.
     pub(super) wake_at: u64,
+    /// Who is asked before music is heard after a silence.
+    pub(super) asks: Option<mpsc::Sender<Report>>,
+    /// Somebody was asked, and nothing leaves before the answer.
+    pub(super) held: bool,
+    /// Since when there is no music; `None` before there was any.
+    pub(super) silent_since: Option<Instant>,
 }
 
 /// Called from the device's thread: must be quick, and must not come back here.
@@ -97,8 +115,13 @@ impl Feed {
                 pulls: 0,
                 last_pull: now,
                 closing: false,
+                owner_waits: false,
+                seen: now,
                 waker: None,
                 wake_at: u64::MAX,
+                asks: None,
+                held: false,
+                silent_since: None,
             }),
             rested: Condvar::new(),
             work: Condvar::new(),
@@ -132,6 +155,39 @@ impl Feed {
         }
     }
 
+    /// Lets what is just being heard fade, and keeps what waits, as a pause does; then waits until the
+    /// device has let all of it be heard.
+    pub(super) fn hush(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let mut inner = self.lock();
+        inner.reel.pause();
+        loop {
+            let taken = inner.reel.taken();
+            let unheard = taken.saturating_sub(inner.beat.heard(taken, Instant::now()));
+            let left = deadline.saturating_duration_since(Instant::now());
+            let silent = inner.reel.is_shut() && unheard == 0;
+            if silent || left.is_zero() || inner.link != Link::Open {
+                return;
+            }
+            // Nobody calls when the gate shuts under music that is to go on.
+            inner = self.wait_for_rest(inner, left.min(STEP));
+        }
+    }
+
+    /// The owner of the device has ended, and another one comes: what waits goes on there.
+    pub(super) fn reopen(&self) {
+        let mut inner = self.lock();
+        inner.closing = false;
+        if inner.link == Link::Open {
+            inner.link = Link::Closed;
+        }
+        inner.reel.hold();
+        inner.wanted = inner.running;
+        if inner.running {
+            inner.reel.resume();
+        }
+    }
+
     fn wait_for_rest<'a>(
         &self,
         inner: MutexGuard<'a, Inner>,
@@ -141,6 +197,17 @@ impl Feed {
             .wait_timeout(inner, limit)
             .unwrap_or_else(PoisonError::into_inner)
             .0
+    }
+
+    /// What is held may be heard, and what begins now, too.
+    pub(super) fn release(&self) {
+        let mut inner = self.lock();
+        inner.silent_since = Some(Instant::now());
+        if std::mem::take(&mut inner.held) && inner.running {
+            inner.reel.resume();
+        }
+        drop(inner);
+        self.work.notify_all();
     }
 
     // ---- the device's side ----
@@ -159,6 +226,7 @@ impl Feed {
         inner.beat.took(before, after, delay, now);
         inner.pulls += 1;
         inner.last_pull = now;
+        inner.seen = now;
         let rests = inner.comes_to_rest();
         let due = rests || after >= inner.wake_at;
         let waker = inner.waker.clone().filter(|_| due);
@@ -178,7 +246,9 @@ impl Feed {
     // ---- the device's owner ----
 
     pub(super) fn status(&self) -> Status {
-        self.lock().status()
+        let mut inner = self.lock();
+        inner.seen = Instant::now();
+        inner.status()
     }
 
     /// Waits until `enough` says so or the deadline is reached.
@@ -188,10 +258,13 @@ impl Feed {
         enough: impl Fn(&Status) -> bool,
     ) -> Status {
         let mut inner = self.lock();
+        inner.owner_waits = true;
         loop {
             let status = inner.status();
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             if enough(&status) || left.is_some_and(|left| left.is_zero()) {
+                inner.owner_waits = false;
+                inner.seen = Instant::now();
                 return status;
             }
             inner = match left {
@@ -270,6 +343,17 @@ impl Feed {
         self.work.notify_all();
     }
 
+    /// Whether music is to leave, and nobody on the device's side was seen for so long: it hangs in
+    /// the device, and cannot say so.
+    pub(super) fn hangs(&self, limit: Duration) -> bool {
+        let inner = self.lock();
+        inner.running && !inner.owner_waits && inner.seen.elapsed() > limit
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lock().link == Link::Lost
+    }
+
     pub(super) fn played(&self, now: Instant) -> Played {
         let inner = self.lock();
         let taken = inner.reel.taken();
@@ -293,7 +377,24 @@ impl Inner {
         rests
     }
 
+    /// Asks, where that is wanted, whether music may be heard after a silence. True: it is to wait.
+    fn asks(&self) -> bool {
+        let Some(asks) = &self.asks else {
+            return false;
+        };
+        let after_silence = !self.running
+            && self
+                .silent_since
+                .is_none_or(|since| since.elapsed() >= SILENCE);
+        // Nobody waits for an answer that cannot come.
+        after_silence && asks.try_send(Report::Holding).is_ok()
+    }
+
     pub(super) fn begin(&mut self) {
+        self.held |= self.asks();
+        if !self.held {
+            self.reel.resume();
+        }
         self.running = true;
         self.wanted = true;
         self.resting = false;

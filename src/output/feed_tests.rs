@@ -126,3 +126,90 @@ fn closing_tells_the_owner_wherever_it_waits() {
         assert!(owner.join().expect("no panic").closing);
     }
 }
+
+/// A player that has begun its track 9, on an output that asks before music is heard.
+fn asking() -> (Arc<Feed>, Inlet, mpsc::Receiver<Report>) {
+    let (asks, asked) = mpsc::channel(4);
+    let feed = Arc::new(Feed::new(CAPACITY));
+    feed.lock().asks = Some(asks);
+    feed.opened(0);
+    let inlet = Inlet::new(Arc::clone(&feed));
+    inlet.begin(9, 0);
+    // As at every load.
+    inlet.pause();
+    inlet.run();
+    inlet.push(&ones(2000));
+    (feed, inlet, asked)
+}
+
+#[test]
+fn music_after_a_silence_waits_for_a_word_and_a_short_pause_is_no_silence() {
+    let (feed, inlet, mut asked) = asking();
+    let mut out = vec![0.0; 500 * CHANNELS];
+    assert_eq!(asked.try_recv(), Ok(Report::Holding));
+    assert_eq!(feed.pull(&mut out, Pace::Now, 0), 0);
+    assert!(!inlet.look().dry, "nobody misses anything");
+    inlet.run();
+    assert_eq!(
+        feed.pull(&mut out, Pace::Now, 0),
+        0,
+        "a jump changes nothing"
+    );
+    feed.release();
+    assert_eq!(feed.pull(&mut out, Pace::Now, 0), 500);
+    inlet.pause();
+    feed.pull(&mut out, Pace::Now, 0);
+    inlet.run();
+    assert!(asked.try_recv().is_err(), "no silence");
+    assert_eq!(feed.pull(&mut out, Pace::Now, 0), 500);
+}
+
+#[test]
+fn a_pause_while_the_music_waits_is_a_pause_and_the_question_stands() {
+    let (feed, inlet, mut asked) = asking();
+    assert!(asked.try_recv().is_ok());
+    let mut out = vec![0.0; 500 * CHANNELS];
+    inlet.pause();
+    feed.release();
+    assert_eq!(feed.pull(&mut out, Pace::Now, 0), 0, "paused");
+    inlet.run();
+    assert!(asked.try_recv().is_err(), "it was answered just now");
+    assert_eq!(feed.pull(&mut out, Pace::Now, 0), 500);
+    let (feed, inlet, mut asked) = asking();
+    inlet.pause();
+    inlet.run();
+    assert!(
+        asked.try_recv().is_ok() && asked.try_recv().is_ok(),
+        "and again"
+    );
+    assert_eq!(feed.pull(&mut out, Pace::Now, 0), 0);
+    // Where nobody listens, nobody is waited for.
+    drop(asked);
+    inlet.pause();
+    inlet.run();
+    assert_eq!(feed.pull(&mut out, Pace::Now, 0), 500);
+}
+
+#[test]
+fn an_owner_who_is_caught_in_the_device_is_noticed_and_one_who_waits_or_takes_is_not() {
+    let (feed, inlet) = playing();
+    let hangs = || feed.hangs(Duration::from_millis(30));
+    let pause = Duration::from_millis(60);
+    inlet.push(&ones(1000));
+    thread::sleep(pause);
+    assert!(hangs(), "it has gone away and takes nothing");
+    feed.pull(&mut [0.0; 32], Pace::Now, 0);
+    assert!(!hangs(), "it takes some");
+    let waiting = Arc::clone(&feed);
+    let until = Instant::now() + 4 * pause;
+    let owner = thread::spawn(move || waiting.wait(Some(until), |_| false));
+    while !feed.lock().owner_waits {
+        thread::yield_now();
+    }
+    thread::sleep(2 * pause);
+    assert!(!hangs(), "it waits");
+    owner.join().expect("no panic");
+    inlet.pause();
+    thread::sleep(pause);
+    assert!(!hangs(), "nothing is to be heard");
+}

@@ -123,7 +123,6 @@ impl Inlet {
     pub fn run(&self) {
         let mut inner = self.feed.lock();
         inner.begin();
-        inner.reel.resume();
         drop(inner);
         self.feed.work.notify_all();
     }
@@ -132,6 +131,10 @@ impl Inlet {
     pub fn pause(&self) {
         let mut inner = self.feed.lock();
         inner.reel.pause();
+        if inner.running && !inner.held {
+            inner.silent_since = Some(Instant::now());
+        }
+        inner.held = false;
         inner.running = false;
         inner.idle_since = Instant::now();
         inner.resting = inner.reel.is_shut();

@@ -39,7 +39,7 @@ use std::{
 use tokio::sync::mpsc;
 
 pub use card::Examined;
-pub use clock::{Clock, Played};
+pub use clock::{Clock, Played, Stock};
 pub use inlet::{Inlet, Look};
 pub use report::{Opened, Report};
 pub use volume::VolumeControl;
@@ -78,10 +78,23 @@ pub fn examine(device: Option<&str>, tone: bool) -> Examined {
     card::examine(device, tone)
 }
 
+/// Lets music go that waits for somebody's word.
+#[derive(Debug, Clone)]
+pub struct Gate(Arc<Feed>);
+
+impl Gate {
+    pub fn open(&self) {
+        self.0.release();
+    }
+}
+
 /// The output of one engine.
 #[derive(Debug)]
 pub struct Output {
     feed: Arc<Feed>,
+    volume: Arc<VolumeControl>,
+    reports: mpsc::Sender<Report>,
+    daemon_pid: u32,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -98,33 +111,72 @@ impl Output {
             config::Output::Card { buffer_ms, .. } => DEPTH.max(frames_of(*buffer_ms) as usize),
             _ => DEPTH,
         };
-        let feed = Arc::new(Feed::new(depth));
-        let outbox = Outbox::new(reports.clone());
-        let owner = Parts {
-            feed: Arc::clone(&feed),
+        let mut output = Self {
+            feed: Arc::new(Feed::new(depth)),
             volume,
-            outbox,
+            reports,
+            daemon_pid,
+            thread: None,
         };
-        let thread = owner.spawn(settings, daemon_pid);
-        if let Err(error) = &thread {
-            feed.lose();
-            let condition = lost(
-                "there is no sound output",
-                format!("the machine gives no thread for it: {error}"),
-                "free some memory; the output is opened anew when somebody picks the speaker again",
-            );
-            // The first report of this channel: there is room.
-            let _ = reports.try_send(Report::Lost(condition));
+        output.own(settings);
+        output
+    }
+
+    /// Starts the thread that owns the device.
+    fn own(&mut self, settings: &config::Output) {
+        let owner = Parts {
+            feed: Arc::clone(&self.feed),
+            volume: Arc::clone(&self.volume),
+            outbox: Outbox::new(self.reports.clone()),
+        };
+        match owner.spawn(settings, self.daemon_pid) {
+            Ok(thread) => self.thread = Some(thread),
+            Err(error) => {
+                self.feed.lose();
+                let condition = lost(
+                    "there is no sound output",
+                    format!("the machine gives no thread for it: {error}"),
+                    "free some memory; the output is opened anew when somebody picks the speaker \
+                     again",
+                );
+                // Where it is full, others have told of trouble already.
+                let _ = self.reports.try_send(Report::Lost(condition));
+            }
         }
-        Self {
-            feed,
-            thread: thread.ok(),
+    }
+
+    /// Leads the sound elsewhere: what is heard fades, the device is closed, and what waits goes on
+    /// at the new one from the same sample. Reports tell what comes of it. Blocks for a second at
+    /// most. False: the old device does not let go, and this output is of no use any more.
+    pub fn switch(&mut self, settings: &config::Output) -> bool {
+        self.feed.hush(REST_LIMIT);
+        self.end();
+        if self.thread.is_some() {
+            return false;
         }
+        self.feed.reopen();
+        self.own(settings);
+        true
+    }
+
+    /// Whether music is to be heard, so that the device has to open.
+    pub fn is_wanted(&self) -> bool {
+        self.feed.status().wanted
     }
 
     /// The player's end: where samples go. One player an output.
     pub fn inlet(&self) -> Inlet {
         Inlet::new(Arc::clone(&self.feed))
+    }
+
+    /// From now on music that begins after a silence waits: [`Report::Holding`] says so, and
+    /// [`Gate::open`] lets it go. Whoever asks sets the limit.
+    pub fn ask(&self, reports: mpsc::Sender<Report>) {
+        self.feed.lock().asks = Some(reports);
+    }
+
+    pub fn gate(&self) -> Gate {
+        Gate(Arc::clone(&self.feed))
     }
 
     pub fn clock(&self) -> Clock {
@@ -142,7 +194,7 @@ impl Output {
 
     fn end(&mut self) {
         self.feed.close();
-        let Some(thread) = self.thread.take() else {
+        let Some(thread) = &self.thread else {
             return;
         };
         let deadline = Instant::now() + CLOSE_LIMIT;
@@ -151,7 +203,11 @@ impl Output {
         }
         if !thread.is_finished() {
             tracing::warn!("the sound device does not let go; leaving it behind");
-        } else if thread.join().is_err() {
+        } else if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
             tracing::error!("the output's thread had panicked");
         }
     }

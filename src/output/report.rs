@@ -11,6 +11,8 @@ pub enum Report {
     Lost(Condition),
     /// There is an output again: music that was not paused goes on where it broke off.
     Back,
+    /// Music waits to be heard after a silence: see [`super::Output::ask`].
+    Holding,
     /// How often the device ran out of samples or the music out of time, since the start.
     Xrun { count: u64 },
 }

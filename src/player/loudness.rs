@@ -56,6 +56,11 @@ impl Loudness {
         }
     }
 
+    /// How much louder it makes a track, before the limiter.
+    pub(super) fn factor(&self) -> f32 {
+        self.factor
+    }
+
     /// Applies it to interleaved samples.
     pub(super) fn apply(&mut self, samples: &mut [f32]) {
         if self.factor != 1.0 {

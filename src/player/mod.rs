@@ -29,7 +29,7 @@ use tokio::sync::mpsc;
 
 use bell::Bell;
 use deck::{Deck, Pump};
-pub use order::{Event, Opened, Order, PlayerSettings, Why};
+pub use order::{Event, Gain, Opened, Order, PlayerSettings, Why};
 
 use crate::output::Inlet;
 

@@ -1,5 +1,7 @@
 //! What a player is told, and what it tells.
 
+use std::sync::{Arc, OnceLock};
+
 use crate::{
     config::{Audio, Normalisation, NormalisationMethod},
     decode::{Kind, Source},
@@ -26,6 +28,26 @@ pub struct Opened {
     pub duration_ms: u32,
     /// Played as part of its album, in order: the album's gain is the right one.
     pub by_album: bool,
+    /// Where its gain is told.
+    pub gain: Gain,
+}
+
+/// The gain of a track, told by the player to whoever opened it: known with the first samples.
+#[derive(Debug, Clone, Default)]
+pub struct Gain(Arc<OnceLock<f32>>);
+
+impl Gain {
+    /// In dB; `None` while it is not known, and where nothing is to be done.
+    pub fn db(&self) -> Option<f32> {
+        self.0.get().copied()
+    }
+
+    /// Only the first word counts: it is the one that is heard.
+    pub(super) fn is(&self, factor: f32) {
+        if factor != 1.0 && factor > 0.0 {
+            let _ = self.0.set(20.0 * factor.log10());
+        }
+    }
 }
 
 /// An order to the player. A track's `id` is the caller's; no two tracks have the same.

@@ -62,6 +62,7 @@ fn from(memory: Memory, title: &str) -> Opened {
         kind: Kind::Vorbis,
         duration_ms: track(title).duration_ms(),
         by_album: false,
+        gain: Gain::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     loudness::Loudness,
-    order::{Opened, PlayerSettings, Why},
+    order::{Gain, Opened, PlayerSettings, Why},
 };
 use crate::{
     decode::{DecodeError, Decoder, Ending, Progress},
@@ -34,6 +34,7 @@ pub(super) struct Track {
     pub jumped: bool,
     decoder: Decoder,
     by_album: bool,
+    gain: Gain,
     loudness: Option<Loudness>,
     ready: Vec<f32>,
     /// Samples of it that have been taken out.
@@ -47,6 +48,7 @@ impl Track {
             kind,
             duration_ms,
             by_album,
+            gain,
         } = open;
         let decoder = Decoder::open(source, kind, duration_ms, position_ms);
         Self {
@@ -59,6 +61,7 @@ impl Track {
             jumped: true,
             decoder,
             by_album,
+            gain,
             loudness: None,
             ready: Vec::new(),
             used: 0,
@@ -133,6 +136,7 @@ impl Track {
             let loudness = self
                 .loudness
                 .get_or_insert_with(|| Loudness::new(settings, by_album, gains));
+            self.gain.is(loudness.factor());
             loudness.apply(&mut self.ready[begin..]);
             if begin == 0 {
                 let position = self.decoder.position().saturating_sub(frames);

@@ -9,6 +9,7 @@ use super::{
     phase::{Resident, Seat},
 };
 use crate::{
+    config,
     engine::messages::Command,
     model::{Obstacle, Transport, Unmet},
 };
@@ -61,6 +62,53 @@ impl Speaker {
             let why = "the speaker has too much to do";
             self.answer_wish(answer, Err(Unmet::new(Obstacle::NoSession, why)))
                 .await;
+        }
+    }
+
+    /// Leads the sound elsewhere; where nobody sits, there is nothing to be led.
+    pub(super) async fn lead(&mut self, output: config::Output, answer: Waits) {
+        let Resident::Seated { seat, .. } = self.seats.resident() else {
+            return self.answer_wish(answer, Ok(())).await;
+        };
+        let seat = *seat;
+        self.asked.last += 1;
+        let id = self.asked.last;
+        let command = Command::Output {
+            id: Some(id),
+            output,
+        };
+        if self
+            .engines
+            .get(&seat)
+            .is_some_and(|engine| engine.send(command))
+        {
+            self.asked.waiting.insert(id, (seat, answer));
+        } else {
+            let why = "the speaker has too much to do";
+            self.answer_wish(answer, Err(Unmet::new(Obstacle::NoSession, why)))
+                .await;
+        }
+    }
+
+    /// Tells every engine of this speaker what is different now and needs no other engine.
+    pub(super) fn tell_engines(&self, old: &config::Speaker) {
+        let new = &self.settings.speaker;
+        for engine in self.engines.values() {
+            if new.output != old.output {
+                let output = new.output.clone();
+                engine.send(Command::Output { id: None, output });
+            }
+            if new.name != old.name {
+                let name = new.name.clone();
+                engine.send(Command::Rename { name });
+            }
+        }
+    }
+
+    /// Passes on what the engine says of whoever sits here; others have no say.
+    pub(super) async fn of_resident(&self, seat: Seat, news: News) {
+        if matches!(self.seats.resident(), Resident::Seated { seat: at, .. } if *at == seat) {
+            self.tell_all(news).await;
         }
     }
 

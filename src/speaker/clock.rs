@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::model::{Playback, unix_ms};
 
 /// No word of an engine is longer on its way; what looks older was said before the clock was set.
-const ON_ITS_WAY_MS: i64 = 2_000;
+const ON_ITS_WAY_MS: i64 = 1_000;
 
 /// Unix time as it was at the start, going on evenly.
 #[derive(Debug, Clone, Copy)]

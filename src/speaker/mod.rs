@@ -11,9 +11,11 @@ mod household_tests;
 mod keep;
 #[cfg(test)]
 mod knock_tests;
+mod measured;
 mod phase;
 mod policy;
 mod pulse;
+mod query;
 mod shown;
 #[cfg(test)]
 mod simulation;
@@ -21,6 +23,7 @@ mod spare;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod visitor;
 
 use std::{collections::HashMap, process, sync::Arc, time::Duration};
 
@@ -40,23 +43,23 @@ use crate::{
         messages::{Command, Event, PROTOCOL, Start},
     },
     model::{
-        Account, CameBy, Condition, ConditionCode, DeviceId, Login, Phase, Playback, Transport,
-        Unmet, Volume, local_minute, unix_ms,
+        Account, CameBy, Condition, ConditionCode, Cut, DeviceId, Login, Measures, Peer, Phase,
+        Playback, Query, Sound, Transport, Unmet, Volume, unix_ms,
     },
 };
 use asked::Asked;
 pub use asked::Waits;
 use clock::{Steady, by_the_wall, steadied};
+use measured::Measured;
 use phase::{Action, Answer, Arrival, Input, Now, Seat, Seats, Ticket, Timer};
 use policy::Who;
-use pulse::Pulse;
+use pulse::{Beat, Pulse};
+use query::Queries;
+pub use query::Wants;
 use spare::Spares;
 
 /// A level is kept on disk when nobody has changed it for this long.
 const LEVEL_SETTLES: Duration = Duration::from_secs(2);
-
-/// How often an idle visitor is thought of while there are quiet hours, which begin by the clock.
-const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
 
 /// What comes from outside. Dropping `answer` says no.
 #[derive(Debug)]
@@ -83,6 +86,13 @@ pub enum Knock {
     },
     /// Something is to play, or to play otherwise.
     Wish { order: Transport, answer: Waits },
+    /// Somebody wants to see something that only Spotify has.
+    Ask { query: Query, answer: Wants },
+    /// The sound is to go elsewhere. Whoever asked sees to it that the settings say so when it does.
+    Output {
+        output: config::Output,
+        answer: Waits,
+    },
     /// An account (all, when `None`) leaves this speaker and is removed from the machine. Every
     /// speaker of the house is to be told.
     Forget {
@@ -92,6 +102,10 @@ pub enum Knock {
     /// The addresses of the machine, or its clock, are others now: what waits is tried at once, and
     /// what stands proves that it does.
     Surroundings,
+    /// Music that waits may be heard.
+    LetPlay,
+    /// What does the engine that plays measure of itself? Where there is none, nobody answers.
+    Measure { answer: oneshot::Sender<Measures> },
 }
 
 /// Somebody who waits to hear what became of his wish.
@@ -109,11 +123,21 @@ pub enum News {
     /// Where the speaker stands, and whom it belongs to.
     Seat(Phase, Option<Account>),
     Playback(Box<Playback>),
-    /// Whether the engine answers, and whether its session does (`None`: not asked).
+    /// The other devices of the account.
+    Devices(Vec<Peer>),
+    /// What was opened for sound.
+    Sound(Sound),
+    /// Whether the engine answers, and how it finds its links (`None`: not asked).
     Pulse {
         engine: bool,
         session: Option<bool>,
+        dealer: Option<bool>,
+        listed: Option<bool>,
     },
+    /// Music waits to be heard, or does not any more.
+    Holding(bool),
+    /// A session was lost, by this.
+    Cut(Cut),
     /// What became of a wish; to be passed on once everything told before is known.
     Done {
         answer: Waits,
@@ -128,6 +152,8 @@ pub struct Settings {
     pub speaker: config::Speaker,
     pub network: config::Network,
     pub log: config::LogLevel,
+    /// How long music after a silence may be held, in ms; `None`: not at all.
+    pub hold_ms: Option<u32>,
 }
 
 /// Settings that hold from now on, and whether the engine must be started anew for them.
@@ -154,6 +180,8 @@ pub struct Speaker {
     answers: HashMap<Ticket, Waiting>,
     last_ticket: Ticket,
     asked: Asked,
+    measured: Measured,
+    queries: Queries,
     timers: JoinSet<Timer>,
     /// Engines on their way out.
     leaving: JoinSet<()>,
@@ -193,6 +221,8 @@ impl Speaker {
             answers: HashMap::new(),
             last_ticket: 0,
             asked: Asked::default(),
+            measured: Measured::default(),
+            queries: Queries::default(),
             timers: JoinSet::new(),
             leaving: JoinSet::new(),
             ear,
@@ -262,10 +292,30 @@ impl Speaker {
             return;
         };
         let input = match heard {
-            Heard::Event(Event::Checked { id, alive }) if pulse::is_beat(id) => {
-                return self.beat(seat, id, alive).await;
+            Heard::Event(Event::Checked {
+                id,
+                alive,
+                dealer,
+                listed,
+            }) if pulse::is_beat(id) => {
+                let beat = Beat {
+                    id,
+                    alive,
+                    dealer,
+                    listed,
+                };
+                return self.beat(seat, beat).await;
             }
             Heard::Event(Event::Done { id, result }) => return self.done(seat, id, result).await,
+            Heard::Event(Event::Holding { on }) => return self.holding(seat, on).await,
+            Heard::Event(Event::Measured { id, measures }) => return self.measured(id, *measures),
+            Heard::Event(Event::Told { id, result }) => return self.told(seat, id, result),
+            Heard::Event(Event::Sound(sound)) => {
+                return self.of_resident(seat, News::Sound(sound)).await;
+            }
+            Heard::Event(Event::Devices { devices }) => {
+                return self.of_resident(seat, News::Devices(devices)).await;
+            }
             Heard::Event(Event::Playback(told)) => Input::Engine {
                 seat,
                 event: Event::Playback(steadied(told, unix_ms(), self.clock.now_ms())),
@@ -274,9 +324,13 @@ impl Speaker {
             Heard::Ended { how } => {
                 self.engines.remove(&seat);
                 self.nothing_done(seat).await;
+                self.nothing_told(seat);
                 Input::Ended { seat, how }
             }
         };
+        if let Some(cut) = self.cut(&input) {
+            self.tell_all(News::Cut(cut)).await;
+        }
         self.step(input).await;
     }
 
@@ -321,6 +375,8 @@ impl Speaker {
                 }
             }
             Knock::Wish { order, answer } => self.wish(order, answer).await,
+            Knock::Ask { query, answer } => self.ask(query, answer),
+            Knock::Output { output, answer } => self.lead(output, answer).await,
             Knock::Forget { user, answer } => {
                 let removed = self.forget(user.clone()).await;
                 self.answers.insert(ticket, Waiting::ForWords(answer));
@@ -330,6 +386,8 @@ impl Speaker {
                 self.step(Input::Forget { ticket, user }).await;
             }
             Knock::Surroundings => self.surroundings_changed().await,
+            Knock::LetPlay => self.let_play(),
+            Knock::Measure { answer } => self.measure(answer),
         }
     }
 
@@ -359,47 +417,15 @@ impl Speaker {
         }
     }
 
-    /// Notes whether a visitor sits here idle, and when to think of him.
-    fn mind_visitor(&mut self) {
-        let known = self.visitor_idle_since;
-        let idle = self.seats.visitor_is_idle();
-        self.visitor_idle_since = idle.then(|| known.unwrap_or_else(Instant::now));
-        if self.visitor_idle_since != known {
-            self.plan_look();
-        }
-    }
-
-    fn plan_look(&mut self) {
-        let house = &self.settings.speaker.household;
-        self.look_at_visitor = self.visitor_idle_since.and_then(|since| {
-            let over = house.guest_timeout.map(|limit| since + limit);
-            let clock = house.quiet_hours.map(|_| Instant::now() + LOOK_AT_CLOCK);
-            over.into_iter().chain(clock).min()
-        });
-    }
-
-    async fn look_after_visitor(&mut self) {
-        let Some(since) = self.visitor_idle_since else {
-            return;
-        };
-        let house = &self.settings.speaker.household;
-        let quiet = policy::is_quiet(house.quiet_hours, local_minute());
-        let limit = policy::patience(house.guest_timeout, quiet);
-        if limit.is_some_and(|limit| since.elapsed() >= limit) {
-            // Should the owner not be let in, he is tried again after as long a time.
-            self.visitor_idle_since = Some(Instant::now());
-            self.step(Input::VisitOver).await;
-        }
-        self.plan_look();
-    }
-
     async fn change(&mut self, new: NewSettings) {
         let renew = new.renew || self.differs_for_resident(&new.settings.speaker).await;
-        self.settings = new.settings;
+        let old = std::mem::replace(&mut self.settings, new.settings);
         self.spares.dismiss();
         self.plan_look();
         if renew {
             self.step(Input::Renew).await;
+        } else {
+            self.tell_engines(&old.speaker);
         }
     }
 
@@ -416,7 +442,8 @@ impl Speaker {
             phase::Resident::Seated { seat, .. } => Some(*seat),
             _ => None,
         };
-        self.pulse.sits(seat, Instant::now());
+        let plays = self.seats.is_playing();
+        self.pulse.sits(seat, plays, Instant::now());
         // Last, so that nobody reads that something is lost before the reason.
         self.show_seat().await;
     }
@@ -492,6 +519,7 @@ impl Speaker {
             volume: briefing.level,
             login,
             keys_from_ms: briefing.keys_from_ms,
+            hold_ms: self.settings.hold_ms,
             daemon_pid: process::id(),
         };
         if self.seat_spare(seat, &start) {

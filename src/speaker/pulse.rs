@@ -20,6 +20,11 @@ use crate::engine::messages::Command;
 const EVERY: Duration = Duration::from_secs(20);
 /// An engine that has not answered by then hangs. Its session has 1.2 s of this.
 const HANGS: Duration = Duration::from_secs(10);
+/// The same while music plays, so that silence is over within ten seconds or so.
+const EVERY_MUSIC: Duration = Duration::from_secs(3);
+const HANGS_MUSIC: Duration = Duration::from_secs(7);
+/// While music plays only the engine is asked that often; its session need not be asked each time.
+const TRUST: Duration = Duration::from_secs(15);
 /// A session that did not answer is asked again after this.
 const AGAIN: Duration = Duration::from_secs(2);
 /// How long a session may not answer before it is replaced: slow links recover within it.
@@ -33,6 +38,14 @@ const FIRST: u64 = 1 << 62;
 /// Whether the answer to question `id` is a beat.
 pub(super) fn is_beat(id: u64) -> bool {
     id >= FIRST
+}
+
+/// What an engine answered.
+pub(super) struct Beat {
+    pub id: u64,
+    pub alive: bool,
+    pub dealer: Option<bool>,
+    pub listed: Option<bool>,
 }
 
 /// What is to be done.
@@ -52,11 +65,13 @@ pub(super) struct Pulse {
     /// Since when the session does not answer.
     silent: Option<Instant>,
     impatient: bool,
+    /// Music plays.
+    plays: bool,
 }
 
 impl Pulse {
-    /// Who sits now; somebody else begins anew.
-    pub(super) fn sits(&mut self, seat: Option<Seat>, now: Instant) {
+    /// Who sits now, and whether music plays; somebody else begins anew.
+    pub(super) fn sits(&mut self, seat: Option<Seat>, plays: bool, now: Instant) {
         if self.seat != seat {
             let last = self.last;
             *self = Self {
@@ -66,6 +81,25 @@ impl Pulse {
                 ..Self::default()
             };
         }
+        self.plays = plays;
+        if plays && !self.asked && self.due.is_some() {
+            self.due = self.due.min(Some(now + EVERY_MUSIC));
+        }
+    }
+
+    fn every(&self) -> Duration {
+        if self.plays { EVERY_MUSIC } else { EVERY }
+    }
+
+    fn hangs(&self) -> Duration {
+        if self.plays { HANGS_MUSIC } else { HANGS }
+    }
+
+    /// How old an answer of the session may be (ms).
+    fn trust_ms(&self) -> u32 {
+        let trusts = self.plays && self.silent.is_none();
+        let trust = if trusts { TRUST } else { Duration::ZERO };
+        u32::try_from(trust.as_millis()).unwrap_or(0)
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
@@ -82,7 +116,7 @@ impl Pulse {
         }
         self.last = (self.last + 1).max(FIRST);
         self.asked = true;
-        self.due = Some(now + HANGS);
+        self.due = Some(now + self.hangs());
         Some(Do::Ask {
             seat,
             id: self.last,
@@ -98,7 +132,7 @@ impl Pulse {
         if alive {
             self.silent = None;
             self.impatient = false;
-            self.due = Some(now + EVERY);
+            self.due = Some(now + self.every());
             return false;
         }
         let since = *self.silent.get_or_insert(now);
@@ -127,32 +161,50 @@ impl Speaker {
             Some(Do::Ask { seat, id }) => {
                 let command = match self.pulse.is_impatient() {
                     true => Command::NetworkChanged { id },
-                    false => Command::Check { id },
+                    false => Command::Check {
+                        id,
+                        trust_ms: self.pulse.trust_ms(),
+                    },
                 };
                 self.tell(seat, command);
             }
             Some(Do::Replace { seat }) => {
-                warn!("an engine did not answer for {HANGS:?} and is replaced");
+                let limit = self.pulse.hangs();
+                warn!("an engine did not answer for {limit:?} and is replaced");
                 // Dropping kills, also one that was stopped.
                 drop(self.engines.remove(&seat));
                 self.tell_all(News::Pulse {
                     engine: false,
                     session: None,
+                    dealer: None,
+                    listed: None,
                 })
                 .await;
-                let how = format!("it hung: no answer within {} s", HANGS.as_secs());
-                self.step(Input::Ended { seat, how }).await;
+                let how = format!("it hung: no answer within {} s", limit.as_secs());
+                let input = Input::Ended { seat, how };
+                if let Some(cut) = self.cut(&input) {
+                    self.tell_all(News::Cut(cut)).await;
+                }
+                self.step(input).await;
             }
         }
     }
 
-    pub(super) async fn beat(&mut self, seat: Seat, id: u64, alive: bool) {
+    pub(super) async fn beat(&mut self, seat: Seat, beat: Beat) {
+        let Beat {
+            id,
+            alive,
+            dealer,
+            listed,
+        } = beat;
         // An engine that signs in again by itself needs no help.
         let well = alive || self.seats.is_interrupted();
         let over = self.pulse.answered(seat, id, well, Instant::now());
         self.tell_all(News::Pulse {
             engine: true,
             session: Some(alive),
+            dealer,
+            listed,
         })
         .await;
         if over {
@@ -175,7 +227,7 @@ mod tests {
     fn beating() -> (Pulse, Instant) {
         let mut pulse = Pulse::default();
         let now = Instant::now();
-        pulse.sits(Some(3), now);
+        pulse.sits(Some(3), false, now);
         assert_eq!(pulse.due(), Some(now + EVERY));
         (pulse, now + EVERY)
     }
@@ -195,7 +247,7 @@ mod tests {
         assert_eq!(pulse.due(), Some(now + HANGS));
         assert_eq!(pulse.on_time(now + HANGS), Some(Do::Replace { seat: 3 }));
         assert_eq!(pulse.due(), None);
-        pulse.sits(Some(4), now);
+        pulse.sits(Some(4), false, now);
         assert!(
             !pulse.answered(3, id, false, now),
             "an answer of the old one"
@@ -221,6 +273,25 @@ mod tests {
             let took = now - begun;
             assert!(took >= limit && took < limit + AGAIN, "{took:?}");
         }
+    }
+
+    #[test]
+    fn while_music_plays_an_engine_that_hangs_is_noticed_within_ten_seconds() {
+        let (mut pulse, _) = beating();
+        let begun = Instant::now();
+        pulse.sits(Some(3), true, begun);
+        let due = pulse.due().expect("soon");
+        assert!(due <= begun + EVERY_MUSIC);
+        let id = asked(&mut pulse, due);
+        assert!(pulse.trust_ms() > 0, "its session is not asked each time");
+        assert!(pulse.due() <= Some(begun + Duration::from_secs(10)));
+        pulse.sits(Some(3), true, due);
+        assert!(!pulse.answered(3, id, true, due));
+        assert_eq!(pulse.due(), Some(due + EVERY_MUSIC));
+        pulse.sits(Some(3), false, due);
+        let id = asked(&mut pulse, due + EVERY_MUSIC);
+        assert!(!pulse.answered(3, id, true, due));
+        assert_eq!(pulse.due(), Some(due + EVERY), "silence can wait");
     }
 
     #[test]

@@ -80,6 +80,7 @@ fn playing() -> Box<Playback> {
             duration_ms: 60_000,
             explicit: false,
             covers: vec![],
+            ..Track::default()
         }),
         ..Playback::silent(Volume::FULL)
     })
@@ -207,10 +208,15 @@ fn the_same_account_again_is_answered_from_the_living_session() {
         out[0],
         Action::Tell {
             seat: 1,
-            command: Command::Check { id: 7 }
+            command: Command::Check { id: 7, trust_ms: 0 }
         }
     );
-    let alive = Event::Checked { id: 7, alive: true };
+    let alive = Event::Checked {
+        id: 7,
+        alive: true,
+        dealer: None,
+        listed: None,
+    };
     let out = seats.step(
         Input::Engine {
             seat: 1,
@@ -425,4 +431,33 @@ fn new_settings_hold_for_a_guest_who_is_still_at_the_door() {
     );
     assert!(said_yes(&out, 7));
     assert!(is_seated(&seats, "alex", 3));
+}
+
+#[test]
+fn what_a_guest_found_of_the_way_to_spotify_is_forgotten_where_nobody_tries_it_again() {
+    let mut seats = Seats::default();
+    let out = seats.step(
+        Input::AddUser {
+            ticket: 5,
+            login: login("kim"),
+            arrival: MEMBER,
+        },
+        NOW,
+    );
+    assert!(matches!(out[..], [Action::Spawn { seat: 1, .. }, ..]));
+    let seat = 1;
+    let out = seats.step(
+        Input::Engine {
+            seat,
+            event: Event::Lost { why: "gone".into() },
+        },
+        NOW,
+    );
+    let code = ConditionCode::SpotifyUnreachable;
+    assert!(
+        out.iter()
+            .any(|action| matches!(action, Action::Raise(raised) if raised.code == code))
+    );
+    let out = seats.step(Input::Timer(Timer::Forgive { seat }), NOW);
+    assert_eq!(out, [Action::Clear(code)]);
 }

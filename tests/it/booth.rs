@@ -10,12 +10,16 @@ use spotify_sim::{
 };
 
 use crate::{
+    lan::until,
     tape::{FADE, decoded, frames, stretches},
     world::{Daemon, PATIENCE, World, hears, pipe_to, shows},
 };
 
 /// A command is answered within this, whatever happens elsewhere.
 pub const ANSWERED: Duration = Duration::from_secs(2);
+
+/// Nothing heard for so long is silence.
+const STILL: Duration = Duration::from_millis(150);
 
 pub struct Booth {
     pub daemon: Daemon,
@@ -63,15 +67,13 @@ impl Booth {
 
     /// Waits until nothing more comes, and returns what was heard by then.
     pub async fn falls_silent(&self) -> usize {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let heard = self.heard();
-            tokio::time::sleep(Duration::from_millis(150)).await;
-            if self.heard() == heard {
-                return heard;
-            }
-            assert!(Instant::now() < until, "it goes on and on");
-        }
+        let begun = Instant::now();
+        until("silence", PATIENCE, || {
+            let last = self.fifo.intake().last().map_or(begun, |last| last.at);
+            last.max(begun).elapsed() > STILL
+        })
+        .await;
+        self.heard()
     }
 
     /// What was heard from there on is this track from its first sample on, for so many ms.

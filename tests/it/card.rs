@@ -1,5 +1,6 @@
 //! Sound cards and sound servers that come, go and misbehave. What counts is what the card heard.
 
+mod choice;
 mod lost;
 mod server;
 mod sound;

@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("output", &["model", "config"]),
     ("decode", &["model"]),
     ("player", &["model", "config", "decode", "output"]),
-    ("fetch", &["decode"]),
+    ("fetch", &["model", "decode"]),
     ("connect", &["model"]),
     (
         "librespot",
@@ -28,8 +28,9 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("speaker", &["model", "config", "accounts", "engine"]),
-    ("bus", &["model"]),
-    ("control", &["model", "config", "bus"]),
+    ("tally", &["model"]),
+    ("bus", &["model", "tally"]),
+    ("control", &["model", "config", "bus", "tally"]),
     (
         "daemon",
         &[
@@ -42,6 +43,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "librespot",
             "speaker",
             "bus",
+            "tally",
             "control",
         ],
     ),
@@ -86,9 +88,10 @@ const FOREIGN: &[(&str, &[&str])] = &[
         "http_body_util",
         &["control", "discovery/endpoint", "cli/client", "librespot"],
     ),
+    ("rumqttc", &["control/mqtt"]),
     ("subtle", &["control/http/guard"]),
     ("oauth2", &["librespot/pair"]),
-    ("qrcode", &["cli/pair/show"]),
+    ("qrcode", &["cli/pair/show", "control/http/qr"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
@@ -98,6 +101,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("toml", &["config"]),
     ("sd_notify", &["daemon"]),
     ("chrono", &["model/moment"]),
+    ("zbus", &["control/mpris"]),
     ("chacha20poly1305", &["accounts/seal"]),
 ];
 

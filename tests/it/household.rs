@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::Path,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -142,8 +143,12 @@ fn a_guest_who_plays_nothing_gives_the_speaker_back_also_after_a_restart() {
         assert_eq!(world.hand_over(&found, "kim").await, 101);
         let noa = plays(&world, "noa", "Staircase").await;
         reload(&world, &daemon, "guest_timeout = \"1s\"").await;
-        // Whoever plays may stay.
-        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        // Whoever plays may stay, for much longer than that.
+        let now = noa.state().position_ms;
+        until("two seconds of music", PATIENCE, || {
+            noa.state().position_ms > now + 2_000
+        })
+        .await;
         assert_eq!(sits(&world, &found).await, "noa");
         reload(&world, &daemon, "guest_timeout = \"1h\"").await;
         noa.pause().await.expect("an answer");
@@ -257,12 +262,26 @@ fn an_account_with_a_cap_is_never_louder_than_that() {
     });
 }
 
+/// How many levels are kept in this folder and those in it.
+fn levels(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).expect("a folder").flatten();
+    entries
+        .map(|entry| match entry.path() {
+            inner if inner.is_dir() => levels(&inner),
+            file => {
+                let name = file.file_name().unwrap_or_default().to_string_lossy();
+                usize::from(name.starts_with("level-") && name.ends_with(".json"))
+            }
+        })
+        .sum()
+}
+
 #[test]
 fn everybody_finds_the_level_he_left_the_speaker_at() {
     scenario(async |world| {
         let daemon = world.start(&world.settings(NULL));
         let found = world.find().await;
-        for (user, level) in [("kim", 10_000), ("alex", 50_000)] {
+        for (kept, (user, level)) in [("kim", 10_000), ("alex", 50_000)].into_iter().enumerate() {
             let app = world.sign_in(user).await;
             let context = world.sim.catalogue().titled("Tones").uri();
             app.play(&context, PlayOptions::default())
@@ -270,8 +289,10 @@ fn everybody_finds_the_level_he_left_the_speaker_at() {
                 .expect("an answer");
             app.volume(level).await.expect("an answer");
             shows(&app, "the level", |state| state.volume == Some(level)).await;
-            // Kept when nobody has changed it for two seconds.
-            tokio::time::sleep(Duration::from_millis(2_600)).await;
+            until("a level that is kept", PATIENCE, || {
+                levels(&world.dir().join("state")) == kept + 1
+            })
+            .await;
         }
         assert_eq!(world.hand_over(&found, "kim").await, 101);
         let kim = world.listed("kim").await;

@@ -20,17 +20,27 @@ use crate::{
 };
 
 /// A daemon that listens on a port that was free.
-async fn listening(world: &World) -> (Daemon, u16) {
+pub async fn listening(world: &World) -> (Daemon, u16) {
     let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = free.local_addr().expect("its number").port();
     drop(free);
     let http = format!("[http]\nlisten = \"127.0.0.1:{port}\"\nnames = [\"box.example\"]\n");
     let daemon = world.start(&world.settings(&(http + NULL)));
+    answers(port).await;
     status_says(world, "Kitchen").await;
     (daemon, port)
 }
 
-async fn token(world: &World) -> String {
+/// Waits until somebody listens; the socket is there before.
+pub async fn answers(port: u16) {
+    let end = Instant::now() + PATIENCE;
+    while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        assert!(Instant::now() < end, "nobody listens on port {port}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+pub async fn token(world: &World) -> String {
     let said = siskin(world, &["token"]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     said.out.trim().to_owned()
@@ -57,7 +67,7 @@ async fn send(port: u16, bytes: &[u8]) -> (u16, Value) {
     )
 }
 
-async fn get(port: u16, route: &str, headers: &str) -> (u16, Value) {
+pub async fn get(port: u16, route: &str, headers: &str) -> (u16, Value) {
     let request = format!("GET {route} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n");
     send(port, request.as_bytes()).await
 }
@@ -146,7 +156,7 @@ fn it_takes_the_token_a_host_of_ours_and_no_page_of_strangers() {
         daemon.stop().await;
         let again =
             world.start(&fs::read_to_string(world.dir().join("config.toml")).expect("there"));
-        status_says(&world, "Kitchen").await;
+        answers(port).await;
         let (status, _) = get(port, status, &format!("Host: localhost\r\n{known}")).await;
         assert_eq!(status, 200);
         again.stop().await;

@@ -8,6 +8,7 @@ use spotify_sim::{
 };
 
 use crate::{
+    ask::ask,
     tape::{decoded, frames},
     world::{Daemon, PATIENCE, World, hears, pipe_to, scenario, shows},
 };
@@ -100,6 +101,10 @@ fn normalisation_changes_the_level_as_the_file_says() {
                 (changed - wanted).abs() < 0.1,
                 "{setting}: {changed} dB instead of {wanted}"
             );
+            let told = ask(&world, "GET", "/api/v1/speakers/main", None).await;
+            let gain = told.json["playback"]["track"]["stream"]["gain_db"].as_f64();
+            let gain = gain.unwrap_or_else(|| panic!("{:?}", told.json));
+            assert!((gain - wanted).abs() < 0.1, "{gain} is shown for {wanted}");
             stop(daemon, &app).await;
         }
     });

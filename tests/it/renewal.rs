@@ -115,6 +115,95 @@ fn a_link_that_is_lost_again_and_again_costs_no_sample_and_no_memory() {
 }
 
 #[test]
+fn a_line_that_comes_back_after_a_while_is_used_within_two_seconds() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        plays(&world, "kim", "Staircase").await;
+        world.sim.go_dark().await;
+        // Long enough for attempts that would be many seconds apart by now.
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        world.sim.come_back().await.expect("the port is free");
+        let back = Instant::now();
+        renewed(&daemon, 1).await;
+        let took = back.elapsed();
+        println!("signed in {took:?} after the line was back");
+        assert!(took < Duration::from_secs(3), "{took:?}");
+    });
+}
+
+#[test]
+fn a_dealer_that_refuses_or_says_nothing_costs_seconds_and_no_sound() {
+    scenario(async |world| {
+        let fifo = fifo();
+        let daemon = world.start_on(&fifo);
+        let app = plays(&world, "kim", "Staircase").await;
+        hears(&fifo, 44_100).await;
+        let begun = Instant::now();
+        // Nothing is worth anything any more: librespot alone would come with the same token for an hour.
+        world.sim.revoke_tokens();
+        world.sim.drop_dealers();
+        renewed(&daemon, 1).await;
+        until("a dealer", PATIENCE, || world.sim.dealers() == 1).await;
+        // Past the time in which the end of the dealer before may still be heard.
+        let played = shows(&app, "music", |state| state.playing)
+            .await
+            .position_ms;
+        until("seven seconds more", PATIENCE, || {
+            app.state().position_ms > played + 7_000
+        })
+        .await;
+        let stalls = Fault::on(Place::Dealer).times(1).then(Then::Stall);
+        world.sim.faults().add(stalls);
+        world.sim.drop_dealers();
+        renewed(&daemon, 2).await;
+        until("a dealer", PATIENCE, || world.sim.dealers() == 1).await;
+        println!("all of it took {:?}", begun.elapsed());
+        assert_unbroken(&world, &fifo, "Staircase");
+        assert_in_step(&app, &fifo).await;
+    });
+}
+
+#[test]
+fn a_lost_link_is_told_in_our_words_only() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        plays(&world, "kim", "Staircase").await;
+        world.sim.drop_access_points();
+        renewed(&daemon, 1).await;
+        until("one dealer", PATIENCE, || world.sim.dealers() == 1).await;
+        world.sim.drop_dealers();
+        until("another dealer", PATIENCE, || world.sim.dealers() == 1).await;
+        assert_eq!(count(&daemon, "librespot"), 0, "{:#?}", daemon.log());
+        assert_eq!(count(&daemon, "spotify_unreachable"), 2, "raised and over");
+    });
+}
+
+#[test]
+fn a_silent_link_holds_up_no_command_while_it_is_asked_whether_it_lives() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        let app = plays(&world, "kim", "Staircase").await;
+        world.sim.mute_access_points();
+        // Kim is handed over again: his session is to prove that it lives, and has 1.2 s for it.
+        let found = world.find().await;
+        let mark = world.sim.record().mark();
+        let (came, longest) = tokio::join!(world.hand_over(&found, "kim"), async {
+            let mut longest = Duration::ZERO;
+            for _ in 0..5 {
+                for reply in [app.pause().await, app.resume().await] {
+                    longest = longest.max(reply.expect("an answer").latency);
+                }
+            }
+            longest
+        });
+        assert_eq!(came, 101);
+        assert!(longest < Duration::from_millis(700), "{longest:?}");
+        world.sim.record().assert_order(mark, &[Place::ApLogin]);
+        drop(daemon);
+    });
+}
+
+#[test]
 fn a_link_that_is_lost_while_nothing_plays_is_replaced_too() {
     scenario(async |world| {
         let daemon = world.start(&world.settings(NULL));
@@ -228,7 +317,10 @@ fn a_session_that_is_away_at_the_end_of_a_track_is_waited_for_and_no_track_is_lo
         world.sim.faults().clear();
         renewed(&daemon, 1).await;
         let last = album.tracks.last().expect("a track").uri();
-        shows(&app, "the last track", |state| state.track_uri == last).await;
+        until("the last track", 2 * PATIENCE, || {
+            app.state().track_uri == last
+        })
+        .await;
         let sources: Vec<_> = album.tracks.iter().map(|it| decoded(it, 60)).collect();
         let pieces = stretches(&fifo.capture(), &sources);
         let mut heard: Vec<_> = pieces.iter().map(|piece| piece.source).collect();

@@ -169,6 +169,7 @@ fn start(world: &World, fifo: &Fifo) -> Start {
             secret: Secret::new(credential(world)),
         },
         keys_from_ms: None,
+        hold_ms: None,
         daemon_pid: std::process::id(),
     }
 }

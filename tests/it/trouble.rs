@@ -1,13 +1,10 @@
 //! Trouble on the way to Spotify: told as a condition, tried again, over by itself.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::{fs, time::Instant};
 
 use crate::{
-    lan::{NULL, count, one_engine, play, plays},
-    world::{scenario, shows},
+    lan::{NULL, count, one_engine, play, plays, until},
+    world::{PATIENCE, scenario, shows},
 };
 
 #[test]
@@ -70,7 +67,15 @@ fn spotify_out_of_reach_at_boot_is_told_and_tried_again_until_it_is_back() {
         daemon.says("spotify_unreachable").await;
         assert_eq!(world.info(&found).await.active_user, "");
         // Still out of reach at the second try, and the log says no more about it.
-        tokio::time::sleep(Duration::from_millis(1200)).await;
+        let first = daemon.engines();
+        until("a second try", PATIENCE, || {
+            daemon
+                .engines()
+                .iter()
+                .any(|engine| !first.contains(engine))
+        })
+        .await;
+        until("its end", PATIENCE, || daemon.engines().is_empty()).await;
         assert_eq!(count(&daemon, "spotify_unreachable"), 1);
         world.sim.come_back().await.expect("the port is free");
         let back = Instant::now();

@@ -181,6 +181,7 @@ fn any_answer(asked: &mut Vec<Action>, chance: &mut Chance) -> Option<Input> {
 
 fn any_cluster(chance: &mut Chance, tick: u64) -> Cluster {
     Cluster {
+        devices: Vec::new(),
         active: ["own", "own", "", "tv", "phone"][chance.below(5)].into(),
         server_ms: (5_000_000 + tick as i64) - chance.below(3) as i64 * 400,
         changed: vec![["own", "tv"][chance.below(2)].into()],

@@ -44,12 +44,14 @@ pub fn track(uri: &Uri, explicit: bool) -> Box<Track> {
         duration_ms: 200_000,
         explicit,
         covers: Vec::new(),
+        ..Track::default()
     })
 }
 
 /// A context of the tracks of these numbers.
 pub fn listing(uri: &str, numbers: impl IntoIterator<Item = usize>) -> Listing {
     Listing {
+        restrictions: Vec::new(),
         uri: uri.into(),
         url: format!("context://{uri}"),
         metadata: Vec::new(),

@@ -13,17 +13,22 @@ use crate::{
 };
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, schema(as = Accounts))]
 pub struct List {
     accounts: Vec<Account>,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Who {
     user: String,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, schema(as = AccountName))]
 #[serde(deny_unknown_fields)]
 pub struct Name {
     name: String,

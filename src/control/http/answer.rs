@@ -19,15 +19,19 @@ pub struct Failed {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 struct Told {
     /// Stable, `snake_case`, fit for programs.
+    #[cfg_attr(test, schema(value_type = String))]
     code: &'static str,
     message: String,
     help: String,
 }
 
+/// Why not, for programs and for people.
 #[derive(Serialize)]
-struct Body {
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub(super) struct Body {
     error: Told,
 }
 
@@ -81,6 +85,9 @@ impl From<Unable> for Failed {
         let (status, code) = match unable.code {
             Reason::UnknownSpeaker => (StatusCode::NOT_FOUND, "unknown_speaker"),
             Reason::UnknownAccount => (StatusCode::NOT_FOUND, "unknown_account"),
+            Reason::UnknownDevice => (StatusCode::NOT_FOUND, "unknown_device"),
+            Reason::NoOutput => (StatusCode::UNPROCESSABLE_ENTITY, "no_output"),
+            Reason::Restricted => (StatusCode::CONFLICT, "restricted"),
             Reason::NoPairing => (StatusCode::NOT_FOUND, "no_pairing"),
             Reason::NotActive => (StatusCode::CONFLICT, "not_active"),
             Reason::NobodySignedIn => (StatusCode::CONFLICT, "nobody_signed_in"),
@@ -109,6 +116,7 @@ impl IntoResponse for Failed {
 
 /// An order that has taken effect and has nothing more to tell.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Done {
     done: bool,
 }

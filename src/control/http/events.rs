@@ -4,7 +4,9 @@
 //! (`event: speaker`, a [`crate::model::SpeakerState`]) or the daemon itself (`event: house`, its
 //! conditions). State is the truth: a reader that is slow skips what is not true any more, and
 //! nothing is kept for it but the last state it read. `id` names the state; sent back as
-//! `Last-Event-ID`, it saves the snapshot where nothing has changed since.
+//! `Last-Event-ID`, it saves the snapshot where nothing has changed since. The header
+//! `Siskin-Now-Ms` tells the daemon's clock: times in the state are by that one, and a reader's own
+//! may go wrong by minutes.
 
 use std::{
     convert::Infallible,
@@ -18,7 +20,7 @@ use std::{
 use axum::{
     body::Body,
     extract::{Extension, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
@@ -31,8 +33,11 @@ use tokio::{
 use super::answer::Failed;
 use crate::{
     bus::Bus,
-    model::{Conditions, House},
+    model::{Conditions, House, unix_ms},
 };
+
+/// What time it is here, in Unix ms.
+const NOW: HeaderName = HeaderName::from_static("siskin-now-ms");
 
 /// Readers at once, at one door.
 const READERS: usize = 64;
@@ -108,8 +113,9 @@ pub async fn events(
         Some((Ok::<_, Infallible>(text), reader))
     });
     let head = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_TYPE, "text/event-stream".to_owned()),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (NOW, unix_ms().to_string()),
     ];
     Ok((head, Body::from_stream(Box::pin(body))).into_response())
 }

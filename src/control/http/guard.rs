@@ -4,7 +4,8 @@
 //! - `Host` must be the address that was connected to, `localhost`, this machine's own name, or one
 //!   that is listed: a foreign name that leads here (DNS rebinding) is refused.
 //! - A page of another origin is refused unless listed.
-//! - A bearer token is required, except for `/healthz` and `/readyz`, and compared in constant time.
+//! - A bearer token is required, except for `/healthz`, `/readyz` and the files of the page, and
+//!   compared in constant time.
 //! - Each address may ask so often, and be wrong about the token far less often.
 
 use std::{
@@ -48,6 +49,8 @@ pub struct Guard {
     names: Vec<String>,
     /// As browsers write them: `https://house.example:8443`.
     origins: Vec<String>,
+    /// Paths besides the healths' that anybody may read.
+    open: fn(&str) -> bool,
     tempers: Mutex<HashMap<IpAddr, Temper>>,
 }
 
@@ -73,8 +76,15 @@ impl Guard {
             token,
             names,
             origins: origins.iter().map(lower).collect(),
+            open: |_| false,
             tempers: Mutex::default(),
         }
+    }
+
+    /// Lets everybody read what lies at these paths, too.
+    pub fn open_to(mut self, paths: fn(&str) -> bool) -> Self {
+        self.open = paths;
+        self
     }
 
     /// Whether a request with this head may be looked at; the origin that is to be told so.
@@ -94,7 +104,7 @@ impl Guard {
             ));
         }
         let origin = self.origin(headers, &host)?;
-        let is_open = matches!(uri.path(), "/healthz" | "/readyz");
+        let is_open = matches!(uri.path(), "/healthz" | "/readyz") || (self.open)(uri.path());
         let is_preflight = method == Method::OPTIONS && origin.is_some();
         if !is_open && !is_preflight && !self.knows(headers) {
             self.spend(ends.there.ip(), WRONG_TOKEN)?;

@@ -8,6 +8,7 @@
 //! | route | answer |
 //! | --- | --- |
 //! | `GET /status` | [`crate::model::House`] |
+//! | `GET /openapi.json` | this table for programs (OpenAPI 3.1) |
 //! | `GET /events` | server-sent events, see [`events`] |
 //! | `GET …` | [`crate::model::SpeakerState`] |
 //! | `POST …/play` `{"uri", "index", "track", "position_ms", "shuffle", "paused"}`, all optional | `{"done": true}`, here and below |
@@ -20,6 +21,11 @@
 //! | `POST …/queue` `{"uri"}` | |
 //! | `GET …/queue` | `{"previous", "current", "next"}` |
 //! | `POST …/sleep` `{"after_s"}` or `{"end_of_track": true}`; `{}`: not any more | |
+//! | `POST …/send` `{"device"}`: name or id of another device of the account | |
+//! | `GET …/outputs`: looks for sound cards | `{"outputs": [`[`crate::model::OutputChoice`]`]}` |
+//! | `POST …/output` `{"device"}`; `default`: as configured | |
+//! | `POST …/name` `{"name"}`; empty: as configured | |
+//! | `POST /log` `{"level"}`: how much the daemon logs | |
 //! | `GET /accounts` | `{"accounts": [`[`crate::model::Account`]`]}` |
 //! | `PATCH /accounts/{user}` `{"name"}` | |
 //! | `DELETE /accounts/{user}`, `DELETE /accounts` | |
@@ -28,14 +34,18 @@
 //! | `GET …/pairing` | the same, as it stands now |
 //! | `PATCH …/pairing` `{"address"}` | |
 //! | `DELETE …/pairing` | |
+//! | `GET …/pairing/qr.svg` | the address to sign in at, as a QR code |
+//! | `GET …/cover?size=` `large`, `medium`, `small` | the picture of what plays |
+//! | `GET …/tracks?uri=…&uri=…` | `{"tracks": [`[`crate::model::Track`]` or null]}` |
 //!
 //! Beside `/api/v1`, and open to everybody: `GET /healthz` (the daemon answers) and `GET /readyz`
-//! (200 when a phone could pick a speaker, else 503).
+//! (200 when a phone could pick a speaker, else 503). `GET /metrics`, in OpenMetrics, takes the token:
+//! see [`super::metrics`].
 //!
 //! An order is answered when it has taken effect, and the state that is read after that shows it.
 //! Whatever goes wrong is `{"error": {"code", "message", "help"}}` with a status that fits, see
-//! [`answer`]: among them 409 `not_active` (another device plays), 409 `nobody_signed_in`, 422
-//! `unplayable`, 503 `unavailable`, 504 `timed_out` (after 2.5 s; it may take effect yet). Requests
+//! [`answer`]: among them 409 `not_active` (another device plays), 409 `restricted` (Spotify does not
+//! allow it at present), 409 `nobody_signed_in`, 422 `unplayable`, 422 `no_output`, 503 `unavailable`, 504 `timed_out` (after 2.5 s; it may take effect yet). Requests
 //! that change something must say `Content-Type: application/json`.
 //!
 //! To add an order: give the bus one (see there), then a handler beside those in
@@ -49,8 +59,13 @@ mod door;
 pub mod events;
 pub mod given;
 pub mod guard;
+pub mod looks;
+#[cfg(test)]
+mod openapi;
 mod pairing;
 mod patient;
+mod qr;
+pub mod setup;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -61,8 +76,9 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use axum::{
     Extension, Json, Router,
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, header},
     middleware,
+    response::IntoResponse,
     routing::{get, patch, post},
 };
 use serde::Serialize;
@@ -82,7 +98,7 @@ use self::{
     guard::Guard,
     transport::Nothing,
 };
-use super::Notice;
+use super::{Notice, metrics, web};
 use crate::{
     bus::{Bus, Unable},
     model::{House, Phase, SpeakerState, Transport},
@@ -125,14 +141,23 @@ impl Http {
         Self::start_at(Pace::default(), Place::Socket(path), routes(bus), notices).await
     }
 
-    /// The same on an address of this machine, for those whom `guard` lets in.
+    /// The same on an address of this machine, for those whom `guard` lets in. With `page`, also
+    /// the page that people open in a browser.
     pub async fn start_tcp(
         at: SocketAddr,
         guard: Guard,
+        page: bool,
         bus: Bus,
         notices: mpsc::Sender<Notice>,
     ) -> Self {
-        let routes = guarded(routes(bus), guard);
+        let routes = match page {
+            // The page holds nothing secret, and asks for the token itself.
+            true => guarded(
+                routes(bus).merge(web::routes()),
+                guard.open_to(web::is_file),
+            ),
+            false => guarded(routes(bus), guard),
+        };
         Self::start_at(Pace::default(), Place::Tcp(at), routes, notices).await
     }
 
@@ -189,6 +214,12 @@ fn routes(bus: Bus) -> Router {
             get(transport::queue).post(transport::enqueue),
         )
         .route("/speakers/{id}/sleep", post(transport::sleep))
+        .route("/openapi.json", get(document))
+        .route("/log", post(setup::log))
+        .route("/speakers/{id}/send", post(setup::send))
+        .route("/speakers/{id}/outputs", get(setup::outputs))
+        .route("/speakers/{id}/output", post(setup::output))
+        .route("/speakers/{id}/name", post(setup::name))
         .route("/speakers/{id}/account", post(accounts::sign_in))
         .route(
             "/speakers/{id}/pairing",
@@ -197,6 +228,9 @@ fn routes(bus: Bus) -> Router {
                 .patch(pairing::paste)
                 .delete(pairing::cancel),
         )
+        .route("/speakers/{id}/pairing/qr.svg", get(qr::qr))
+        .route("/speakers/{id}/cover", get(looks::cover))
+        .route("/speakers/{id}/tracks", get(looks::tracks))
         .route(
             "/accounts",
             get(accounts::list).delete(accounts::forget_all),
@@ -209,6 +243,7 @@ fn routes(bus: Bus) -> Router {
         .nest("/api/v1", v1)
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics::metrics))
         .fallback(async || Failed::no_such_route())
         .method_not_allowed_fallback(async || Failed::wrong_method())
         .layer(Extension(Seats::default()))
@@ -234,6 +269,7 @@ fn plain(wish: Transport) -> axum::routing::MethodRouter<Bus> {
 
 /// Fit for programs that look whether others live.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 struct Health {
     ok: bool,
 }
@@ -252,6 +288,12 @@ async fn ready(State(bus): State<Bus>) -> (StatusCode, Json<Health>) {
         false => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, Json(Health { ok }))
+}
+
+/// Made from the code by a test of it (`openapi.rs`).
+async fn document() -> impl IntoResponse {
+    let text = include_str!("../../../docs/openapi.json");
+    ([(header::CONTENT_TYPE, "application/json")], text)
 }
 
 async fn status(State(bus): State<Bus>) -> Json<House> {

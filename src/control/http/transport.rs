@@ -16,18 +16,22 @@ type Answered = Result<Json<Done>, Failed>;
 
 /// A body without anything in it.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
 /// What to play; nothing: what there is.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Play {
     /// A Spotify URI, or a link to open.spotify.com.
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     uri: Option<Link>,
     /// A place in it, counted from 0.
     index: Option<u32>,
     /// A track of it.
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     track: Option<Link>,
     position_ms: Option<u32>,
     shuffle: Option<bool>,
@@ -36,6 +40,7 @@ pub struct Play {
 
 /// One of both.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Seek {
     position_ms: Option<u32>,
@@ -44,6 +49,8 @@ pub struct Seek {
 
 /// One of both.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, schema(as = Level100))]
 #[serde(deny_unknown_fields)]
 pub struct Volume {
     percent: Option<Percent>,
@@ -52,31 +59,37 @@ pub struct Volume {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Mute {
     on: Option<bool>,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Switch {
     on: bool,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Mode {
     mode: Repeat,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Enqueue {
+    #[cfg_attr(test, schema(value_type = String))]
     uri: Link,
 }
 
 /// One of both; neither takes the timer back.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Sleep {
     /// 1 to 86 400.
@@ -86,6 +99,7 @@ pub struct Sleep {
 
 /// What was, what is and what comes.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Queue {
     previous: Vec<Neighbour>,
     current: Option<Track>,

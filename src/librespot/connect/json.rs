@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     connect::{Command, Entry, Listing, Options, Origin, Page, Play, Provided, SkipTo, Uid, Uri},
-    model::SleepTimer,
+    model::{Forbidden, Restriction, SleepTimer},
 };
 
 use super::translate;
@@ -152,7 +152,47 @@ pub fn listing(raw: &Value) -> Listing {
         uri: text(raw, "uri"),
         url: text(raw, "url"),
         metadata: metadata.collect(),
+        restrictions: raw
+            .get("restrictions")
+            .map(restrictions)
+            .unwrap_or_default(),
         pages: pages(raw),
+    }
+}
+
+/// How the service says what may not be done, and what that is here. Everything it says besides
+/// is about words that this house does not have.
+pub(super) const RESTRICTIONS: [(&str, Forbidden); 9] = [
+    ("disallow_pausing_reasons", Forbidden::Pause),
+    ("disallow_resuming_reasons", Forbidden::Resume),
+    ("disallow_seeking_reasons", Forbidden::Seek),
+    ("disallow_skipping_next_reasons", Forbidden::Next),
+    ("disallow_skipping_prev_reasons", Forbidden::Previous),
+    ("disallow_toggling_shuffle_reasons", Forbidden::Shuffle),
+    (
+        "disallow_toggling_repeat_context_reasons",
+        Forbidden::RepeatContext,
+    ),
+    (
+        "disallow_toggling_repeat_track_reasons",
+        Forbidden::RepeatTrack,
+    ),
+    ("disallow_add_to_queue_reasons", Forbidden::Queue),
+];
+
+fn restrictions(raw: &Value) -> Vec<Restriction> {
+    let found = RESTRICTIONS.iter().filter_map(|(key, what)| {
+        let why = raw.get(key)?.as_array()?.first()?.as_str()?;
+        Some(restriction(*what, why))
+    });
+    found.collect()
+}
+
+/// In Spotify's words, as far as they are short.
+pub(super) fn restriction(what: Forbidden, why: &str) -> Restriction {
+    Restriction {
+        what,
+        why: why.chars().take(120).collect(),
     }
 }
 
@@ -169,6 +209,7 @@ pub struct Answer {
     uri: Value,
     url: Value,
     metadata: Value,
+    restrictions: Value,
     pages: Option<Vec<AnswerPage>>,
     tracks: Tracks,
     page_url: Value,
@@ -185,7 +226,8 @@ struct AnswerPage {
 
 impl Answer {
     pub fn into_listing(self) -> Listing {
-        let head = json!({ "uri": self.uri, "url": self.url, "metadata": self.metadata });
+        let head = json!({ "uri": self.uri, "url": self.url, "metadata": self.metadata,
+            "restrictions": self.restrictions });
         Listing {
             pages: self.pages.into_iter().flatten().map(Page::from).collect(),
             ..listing(&head)
@@ -327,6 +369,7 @@ mod tests {
         let raw = json!({
             "uri": "spotify:album:1", "url": "context://spotify:album:1", "odd": [1, {}],
             "metadata": { "context_description": "A" },
+            "restrictions": { "disallow_seeking_reasons": ["radio"], "odd": 1 },
             "pages": [
                 { "tracks": [{ "uri": "spotify:track:x", "uid": "1", "metadata": { "a": "b" } }, {}] },
                 { "page_url": "hm://next", "tracks": null },

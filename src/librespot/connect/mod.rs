@@ -39,6 +39,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hyper::Method;
 use librespot_core::{Error, Session, dealer::manager::Reply};
 use tokio::{
     sync::mpsc::{self, UnboundedSender},
@@ -47,17 +48,29 @@ use tokio::{
 };
 use tracing::{debug, info};
 
-use super::renewal::dismiss;
+use super::{
+    renewal::dismiss,
+    service::{self, JSON},
+    session::spotify_ms,
+};
 use crate::{
     connect::{Action, Connect, Device, Input, LoadId, Now, Ticket, Uri},
-    model::{Condition, ConditionCode, Obstacle, Playback, Transport, Unmet, Volume, unix_ms},
+    model::{
+        Condition, ConditionCode, Obstacle, Peer, PlayState, Playback, Transport, Unmet, Volume,
+    },
 };
 use pump::{Pump, ToSpotify};
 use put::Facts;
 use streams::{Said, Streams};
 
+/// A state that connect-state has not taken after so long is not known there.
+const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+
 /// How long the dealer may take to close when everything else is done.
 const CLOSE_LIMIT: Duration = Duration::from_millis(300);
+
+/// Whoever sends playback away is told within 2.5 s.
+const SEND_LIMIT: Duration = Duration::from_secs(2);
 
 /// Questions that may be open at once, one of each. The machine waits for the answer to the newest
 /// only.
@@ -67,6 +80,7 @@ enum Question {
     Page,
     Following,
     Playback,
+    Sending,
 }
 
 /// Orders of the daemon that may wait at once.
@@ -94,6 +108,8 @@ pub trait Deck {
 #[derive(Debug, Clone, PartialEq)]
 pub enum News {
     Playback(Box<Playback>),
+    /// The other devices of the account.
+    Devices(Vec<Peer>),
     /// The order of this number has taken effect, or why not. Comes after the truth that it made.
     Done {
         id: u64,
@@ -130,6 +146,11 @@ pub struct Desk<D> {
     tickets: Ticket,
     begin: Instant,
     timer: Option<u64>,
+    /// Since when the dealer has not named a connection, after one that was heard to fall.
+    dealer_fell: Option<Instant>,
+    /// The newest state that was handed over, and when; and the newest that was taken.
+    put: (u64, Instant),
+    taken: Option<u64>,
 }
 
 impl<D: Deck> Desk<D> {
@@ -156,6 +177,9 @@ impl<D: Deck> Desk<D> {
             tickets: 0,
             begin: Instant::now(),
             timer: None,
+            dealer_fell: None,
+            put: (0, Instant::now()),
+            taken: None,
         })
     }
 
@@ -177,11 +201,36 @@ impl<D: Deck> Desk<D> {
         let (to, answers) = mpsc::channel(16);
         self.pump = Pump::start(ToSpotify(session.clone()), to);
         self.answers = answers;
+        // It was opened before it came here; its connection id is the next thing it says.
+        self.dealer_fell = None;
         let lost = std::mem::replace(&mut self.session, session);
         let heard = self.streams.replace(streams);
         self.forget_session_before();
         self.before = Some((lost, heard));
         self.input(Input::Settings(streams::settings(&self.session)))
+    }
+
+    /// Whether the dealer is open, as far as is known.
+    pub fn dealer_is_open(&self) -> bool {
+        self.dealer_fell.is_none() && self.streams.is_some()
+    }
+
+    /// The log says that the dealer's connection is gone. It names the next one itself.
+    pub fn dealer_fell(&mut self) {
+        self.dealer_fell.get_or_insert_with(Instant::now);
+    }
+
+    /// For how long that is so.
+    pub fn dealer_fell_for(&self) -> Duration {
+        self.dealer_fell.map_or(Duration::ZERO, |at| at.elapsed())
+    }
+
+    /// Whether connect-state knows how things stand here: it has taken the newest state, or was given
+    /// it just now.
+    pub fn is_listed(&self) -> bool {
+        let (number, at) = self.put;
+        let taken = self.taken.is_some_and(|taken| taken >= number);
+        taken || self.taken.is_some() && at.elapsed() < TAKEN_WITHIN
     }
 
     fn forget_session_before(&mut self) -> bool {
@@ -195,6 +244,13 @@ impl<D: Deck> Desk<D> {
     /// The player's side.
     pub fn deck(&mut self) -> &mut D {
         &mut self.deck
+    }
+
+    /// The place that others are shown now, in ms; `None` while nothing plays.
+    pub fn shown_position(&self) -> Option<u32> {
+        let shown = self.machine.playback();
+        let now_ms = spotify_ms(&self.session);
+        (shown.state == PlayState::Playing).then(|| shown.position_at(now_ms))
     }
 
     pub fn machine(&self) -> &Connect {
@@ -225,6 +281,9 @@ impl<D: Deck> Desk<D> {
                 }
             },
             Some(input) = self.answers.recv() => {
+                if let Input::PutAnswered { number, .. } = &input {
+                    self.taken = self.taken.max(Some(*number));
+                }
                 let mut news = self.input(input);
                 // The first answer over a new session is to the PUT that made us known.
                 if self.forget_session_before() && !news.contains(&News::Listed) {
@@ -246,6 +305,7 @@ impl<D: Deck> Desk<D> {
     fn said(&mut self, said: Said) -> Vec<News> {
         match said {
             Said::Connected(id) => {
+                self.dealer_fell = None;
                 self.session.set_connection_id(&id);
                 self.input(Input::Connected)
             }
@@ -270,7 +330,7 @@ impl<D: Deck> Desk<D> {
     /// Takes one thing that happened elsewhere: in the player, in the daemon.
     pub fn input(&mut self, input: Input) -> Vec<News> {
         let now = Now {
-            unix_ms: unix_ms() + 1_000 * self.session.time_delta(),
+            unix_ms: spotify_ms(&self.session),
             tick_ms: self.begin.elapsed().as_millis() as u64,
         };
         let actions = self.machine.step(input, now);
@@ -326,6 +386,9 @@ impl<D: Deck> Desk<D> {
             Action::ResolveAutoplay { .. } => self.look_up(Question::Following, action),
             Action::Put { number, reason } => {
                 let request = put::request(&self.machine.shown(), &self.facts, reason);
+                // Since when the oldest that was not taken waits.
+                let waits = self.taken < Some(self.put.0);
+                self.put = (number, if waits { self.put.1 } else { Instant::now() });
                 self.pump.put(reason, number, request);
             }
             Action::PutInactive => self.pump.put_inactive(),
@@ -337,6 +400,8 @@ impl<D: Deck> Desk<D> {
             }
             Action::SetTimer { tick_ms } => self.timer = Some(tick_ms),
             Action::FetchPlayback => self.fetch_playback(),
+            Action::SendTo { device } => self.send_to(device),
+            Action::Devices(devices) => return Some(News::Devices(devices)),
             Action::Note(line) => info!("{line}"),
             Action::Publish(playback) => return Some(News::Playback(playback)),
             Action::Listed => return Some(News::Listed),
@@ -388,6 +453,21 @@ impl<D: Deck> Desk<D> {
                 return Some(Input::NotFetched { why });
             }
             None
+        });
+    }
+
+    /// Asks that playback go to another device; the cluster tells when it has.
+    fn send_to(&mut self, device: String) {
+        let session = self.session.clone();
+        self.ask(Question::Sending, async move {
+            let own = session.device_id();
+            let path = format!("/connect-state/v1/connect/transfer/from/{own}/to/{device}");
+            let question = service::Question {
+                limit: SEND_LIMIT,
+                ..service::Question::new(Method::POST, path, Vec::new(), JSON)
+            };
+            let why = service::ask(&session, &question).await.err()?.to_string();
+            Some(Input::NotSent { why })
         });
     }
 

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How long one PUT may take.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Failures in a row before the log hears of it.
 const LOGGED: u32 = 4;

@@ -12,7 +12,10 @@ use librespot_protocol::{
 };
 use protobuf::{EnumOrUnknown, MessageField};
 
-use crate::connect::{Provider, PutReason, Shown, ShownTrack};
+use crate::{
+    connect::{Provider, PutReason, Shown, ShownTrack},
+    model::Forbidden,
+};
 
 use super::{
     newer,
@@ -194,14 +197,19 @@ fn restrictions(shown: &Shown) -> Restrictions {
         restrictions.disallow_peeking_prev_reasons = because("no previous tracks");
         restrictions.disallow_skipping_prev_reasons = because("no previous tracks");
     }
-    let chosen = shown
-        .track
-        .as_ref()
-        .is_some_and(|it| it.provider == Provider::Autoplay);
-    if chosen {
-        restrictions.disallow_toggling_shuffle_reasons = because("autoplay");
-        restrictions.disallow_toggling_repeat_context_reasons = because("autoplay");
-        restrictions.disallow_toggling_repeat_track_reasons = because("autoplay");
+    for one in &shown.restrictions {
+        let reasons = match one.what {
+            Forbidden::Pause => &mut restrictions.disallow_pausing_reasons,
+            Forbidden::Resume => &mut restrictions.disallow_resuming_reasons,
+            Forbidden::Seek => &mut restrictions.disallow_seeking_reasons,
+            Forbidden::Next => &mut restrictions.disallow_skipping_next_reasons,
+            Forbidden::Previous => &mut restrictions.disallow_skipping_prev_reasons,
+            Forbidden::Shuffle => &mut restrictions.disallow_toggling_shuffle_reasons,
+            Forbidden::RepeatContext => &mut restrictions.disallow_toggling_repeat_context_reasons,
+            Forbidden::RepeatTrack => &mut restrictions.disallow_toggling_repeat_track_reasons,
+            Forbidden::Queue => &mut restrictions.disallow_add_to_queue_reasons,
+        };
+        *reasons = because(&one.why);
     }
     restrictions
 }

@@ -9,6 +9,7 @@ use librespot_protocol::{
     context_page::ContextPage,
     context_track::ContextTrack,
     player::{PlayOrigin, ProvidedTrack},
+    restrictions::Restrictions,
     transfer_state::TransferState,
 };
 use protobuf::Message;
@@ -18,7 +19,7 @@ use crate::{
         Cluster, Command, Entry, Listing, Options, Order, Origin, Page, Play, Provided, Sender,
         SkipTo, Transfer, Uid, Uri,
     },
-    model::{LinkKind, Load, Transport},
+    model::{Forbidden, LinkKind, Load, Peer, Restriction, Transport},
 };
 
 use super::json;
@@ -134,8 +135,36 @@ pub fn listing(context: Context) -> Listing {
         uri: context.uri.unwrap_or_default(),
         url: context.url.unwrap_or_default(),
         metadata: context.metadata.into_iter().collect(),
+        restrictions: context
+            .restrictions
+            .as_ref()
+            .map(restrictions)
+            .unwrap_or_default(),
         pages: context.pages.into_iter().map(page).collect(),
     }
+}
+
+fn restrictions(said: &Restrictions) -> Vec<Restriction> {
+    let all = [
+        (&said.disallow_pausing_reasons, Forbidden::Pause),
+        (&said.disallow_resuming_reasons, Forbidden::Resume),
+        (&said.disallow_seeking_reasons, Forbidden::Seek),
+        (&said.disallow_skipping_next_reasons, Forbidden::Next),
+        (&said.disallow_skipping_prev_reasons, Forbidden::Previous),
+        (&said.disallow_toggling_shuffle_reasons, Forbidden::Shuffle),
+        (
+            &said.disallow_toggling_repeat_context_reasons,
+            Forbidden::RepeatContext,
+        ),
+        (
+            &said.disallow_toggling_repeat_track_reasons,
+            Forbidden::RepeatTrack,
+        ),
+        (&said.disallow_add_to_queue_reasons, Forbidden::Queue),
+    ];
+    all.into_iter()
+        .filter_map(|(reasons, what)| Some(json::restriction(what, reasons.first()?)))
+        .collect()
 }
 
 fn page(page: ContextPage) -> Page {
@@ -243,7 +272,14 @@ pub fn cluster(cluster: WireCluster) -> Cluster {
     let offered = (!cluster.transfer_data.is_empty())
         .then(|| TransferState::parse_from_bytes(&cluster.transfer_data).ok())
         .flatten();
+    let devices = cluster.device.into_iter().map(|(id, device)| Peer {
+        id,
+        kind: format!("{:?}", device.device_type.enum_value_or_default()).to_lowercase(),
+        name: device.name,
+        active: false,
+    });
     Cluster {
+        devices: devices.collect(),
         active: cluster.active_device_id,
         server_ms: if cluster.server_timestamp_ms > 0 {
             cluster.server_timestamp_ms
@@ -279,6 +315,7 @@ pub fn order(wish: Transport, user: &str) -> Order {
         Transport::Load(load) => Order::Load(Box::new(self::load(*load, user))),
         Transport::Enqueue { link } => Order::Enqueue(Uri::new(link.uri())),
         Transport::Pull => Order::Pull,
+        Transport::Send { device } => Order::Send(device),
         Transport::Sleep(timer) => Order::Sleep(timer),
     }
 }

@@ -58,6 +58,7 @@ impl Deck for Mime {
             duration_ms: 200_000,
             explicit: false,
             covers: Vec::new(),
+            ..Track::default()
         });
         self.say(Heard::Described { id, track });
         self.obey();

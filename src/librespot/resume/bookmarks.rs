@@ -126,6 +126,7 @@ mod tests {
             duration_ms: HOUR,
             explicit: false,
             covers: vec![],
+            ..Track::default()
         });
         playback
     }

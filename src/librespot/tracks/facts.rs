@@ -14,7 +14,7 @@ use librespot_protocol::{
 };
 use protobuf::{EnumOrUnknown, Message};
 
-use crate::model::Track;
+use crate::model::{Track, TrackKind};
 
 /// Where covers lie when the account does not say.
 pub const COVERS: &str = "https://i.scdn.co/image/{file_id}";
@@ -190,6 +190,8 @@ fn track_item(track: &wire::Track, uri: &str, covers: &str) -> Option<Item> {
             duration_ms: u32::try_from(track.duration()).unwrap_or_default(),
             explicit: track.explicit(),
             covers: addresses(&album.cover_group.get_or_default().image, covers),
+            kind: TrackKind::Track,
+            stream: None,
         },
         files: files(&track.file),
         rights: rights(track),
@@ -211,6 +213,8 @@ fn episode_item(episode: &wire::Episode, uri: &str, covers: &str) -> Option<Item
             duration_ms: u32::try_from(episode.duration()).unwrap_or_default(),
             explicit: episode.explicit(),
             covers: addresses(&episode.cover_image.get_or_default().image, covers),
+            kind: TrackKind::Episode,
+            stream: None,
         },
         files: files(&episode.audio),
         rights: Rights {

@@ -20,12 +20,13 @@ use librespot_core::{Session, SpotifyId, SpotifyUri};
 use super::{
     current::Current,
     service::{self, PROTOBUF, Patience, Question, Trouble},
+    session::spotify_ms,
 };
 use crate::{
     config::Bitrate,
     decode::Kind,
     fetch::{self, Budget, Failure, Handle, Reader},
-    model::{Track, unix_ms},
+    model::Track,
 };
 use cdn::Cdn;
 use choice::{Chosen, choose};
@@ -284,7 +285,7 @@ async fn playable(
 fn allowed(session: &Session, rights: &Rights) -> Result<(), Denied> {
     let catalogue = session.get_user_attribute("catalogue");
     let catalogue = catalogue.as_deref().unwrap_or("premium");
-    let now = unix_ms() + session.time_delta() * 1000;
+    let now = spotify_ms(session);
     rights.allow(&session.country(), catalogue, now)
 }
 

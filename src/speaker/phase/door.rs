@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Action, Answer, Arrival, CHECK_LIMIT, Check, GUEST_LIMIT, Guest, Now, Resident, Seats, Ticket,
-    Timer, broken_off,
+    Action, Answer, Arrival, BELIEVED, CHECK_LIMIT, Check, GUEST_LIMIT, Guest, Now, Resident,
+    Seats, Ticket, Timer, broken_off,
 };
 use crate::{
     engine::messages::{Command, Event},
@@ -38,7 +38,10 @@ impl Seats {
         {
             out.push(Action::Tell {
                 seat: *seat,
-                command: Command::Check { id: ticket },
+                command: Command::Check {
+                    id: ticket,
+                    trust_ms: 0,
+                },
             });
             out.push(Action::After {
                 delay: CHECK_LIMIT,
@@ -137,9 +140,16 @@ impl Seats {
 
     pub(super) fn guest_lost(&mut self, why: &str, out: &mut Vec<Action>) {
         self.turn_away(why, out);
-        if !matches!(self.resident, Resident::Seated { .. }) {
-            out.push(Action::Raise(trouble::unreachable(why)));
+        if matches!(self.resident, Resident::Seated { .. }) {
+            return;
         }
+        out.push(Action::Raise(trouble::unreachable(why)));
+        // Where nobody tries again, nobody would find out that it is over.
+        let seat = self.last_seat;
+        out.push(Action::After {
+            delay: BELIEVED,
+            timer: Timer::Forgive { seat },
+        });
     }
 
     /// Whose speaker it is once `new` sits here.

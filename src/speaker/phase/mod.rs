@@ -38,6 +38,11 @@ pub type Answer = Result<(), String>;
 const GUEST_LIMIT: Duration = Duration::from_secs(9);
 /// A session that lasted this long (ms) was a good one: the next attempt comes at once.
 const SETTLED_MS: i64 = 5_000;
+/// However often one breaks sooner, the attempt after it is not later than the one of this number.
+const FLAPS: u32 = 5;
+/// What a guest's failed sign-in says about the way to Spotify is believed for so long, where nobody
+/// else tries it.
+const BELIEVED: Duration = Duration::from_secs(60);
 /// A sign-in that nobody waits for.
 const RESIDENT_LIMIT: Duration = Duration::from_secs(40);
 /// How long a living session may take to prove that it lives.
@@ -102,6 +107,10 @@ pub enum Timer {
     },
     Check {
         ticket: Ticket,
+    },
+    /// What a guest's sign-in on this seat said of the way to Spotify is old.
+    Forgive {
+        seat: Seat,
     },
 }
 
@@ -250,6 +259,8 @@ pub struct Seats {
     last_seat: Seat,
     /// When the last attempt to sign in was made.
     last_sign_in_ms: Option<i64>,
+    /// How often in a row a session or an engine was lost as soon as it stood.
+    flaps: u32,
     /// Seats whose sign-in waits for its turn.
     to_begin: Vec<(Seat, Login)>,
 }
@@ -420,6 +431,12 @@ impl Seats {
                 }
             }
             Timer::Check { ticket } => self.checked(ticket, false, now, out),
+            Timer::Forgive { seat } => {
+                let nobody = matches!(self.resident, Resident::Nobody | Resident::Refused);
+                if nobody && self.last_seat == seat {
+                    out.push(Action::Clear(ConditionCode::SpotifyUnreachable));
+                }
+            }
         }
     }
 

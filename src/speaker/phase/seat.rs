@@ -1,6 +1,8 @@
 //! The one who sits here: his sign-in, his session, and its loss.
 
-use super::{Action, Now, RESIDENT_LIMIT, Resident, SETTLED_MS, Seat, Seats, Timer, broken_off};
+use super::{
+    Action, FLAPS, Now, RESIDENT_LIMIT, Resident, SETTLED_MS, Seat, Seats, Timer, broken_off,
+};
 use crate::{
     engine::{back_off, messages::Event},
     model::{Condition, ConditionCode, Login, PlayState, Playback, Refusal, Track},
@@ -44,9 +46,9 @@ impl Seats {
                 out.push(Action::Retire { seat });
                 self.lost(trouble::unreachable(&why), now, out);
             }
-            Event::Interrupted { why } => self.interrupted(&why, now, out),
+            Event::Interrupted { why, .. } => self.interrupted(&why, now, out),
             Event::Resumed => self.resumed(out),
-            Event::Checked { id, alive } => self.checked(id, alive, now, out),
+            Event::Checked { id, alive, .. } => self.checked(id, alive, now, out),
             Event::Playback(playback) => self.playback(playback, out),
             Event::Keys { refused } => self.keys(refused, out),
             Event::LoggedOut => {
@@ -63,7 +65,15 @@ impl Seats {
             Event::Raised { condition } => out.push(Action::Raise(condition)),
             Event::Cleared { code } => out.push(Action::Clear(code)),
             // Whoever asked is told by the speaker itself.
-            Event::Hello { .. } | Event::Pairing(_) | Event::Done { .. } => {}
+            Event::Hello { .. }
+            | Event::Pairing(_)
+            | Event::Done { .. }
+            | Event::Told { .. }
+            | Event::Measured { .. }
+            | Event::Holding { .. }
+            | Event::Sound(_)
+            | Event::Devices { .. }
+            | Event::Outputs { .. } => {}
         }
     }
 
@@ -151,11 +161,14 @@ impl Seats {
                 since_ms,
                 ..
             } => {
-                // A session that broke as soon as it stood is not worth a race.
-                let attempt = if now.ms - since_ms < SETTLED_MS { 2 } else { 1 };
+                // What breaks as soon as it stands is not worth a race.
+                self.flaps = match now.ms - since_ms < SETTLED_MS {
+                    true => (self.flaps + 1).min(FLAPS),
+                    false => 0,
+                };
                 (
                     login,
-                    attempt,
+                    1 + self.flaps,
                     playback.and_then(|playback| broken_off(*playback, now.ms)),
                 )
             }

@@ -94,6 +94,12 @@ impl Music {
         self.place_ms
     }
 
+    /// How far two places are apart: the end of the list is its beginning.
+    pub fn apart(one: u64, other: u64) -> u64 {
+        let apart = one.abs_diff(other);
+        apart.min((SONGS * SONG_MS).saturating_sub(apart))
+    }
+
     /// When the next song begins.
     pub fn next_song(&self, at: u64) -> u64 {
         at + SONG_MS - self.place_ms(at) % SONG_MS
@@ -122,6 +128,7 @@ impl Music {
                 duration_ms: u32::try_from(SONG_MS).unwrap_or(u32::MAX),
                 explicit: false,
                 covers: Vec::new(),
+                ..Track::default()
             }),
             ..Playback::silent(Volume::FULL)
         })

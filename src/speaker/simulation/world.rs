@@ -421,12 +421,20 @@ impl World {
             return;
         };
         match command {
-            Command::Check { id } => {
+            Command::Check { id, .. } => {
                 if let Mood::Up { deaf } = engine.mood
                     && !deaf
                 {
                     let alive = self.reachable();
-                    self.say(seat, Event::Checked { id, alive });
+                    self.say(
+                        seat,
+                        Event::Checked {
+                            id,
+                            alive,
+                            dealer: None,
+                            listed: None,
+                        },
+                    );
                 }
             }
             Command::Restore(then) => {
@@ -437,7 +445,7 @@ impl World {
                     let is = music.map(|music| (music.context, music.playing));
                     let was = Some((owed.music.context, owed.music.playing));
                     let place = music.map_or(0, |music| music.place_ms(now));
-                    let off = place.abs_diff(owed.music.frozen_place());
+                    let off = Music::apart(place, owed.music.frozen_place());
                     let same = owed.user == user && is == was && off <= owed.within;
                     self.judge.must(same, || {
                         format!("{user} hears {music:?}, {off} ms off, and was to hear {owed:?}")

@@ -16,7 +16,7 @@ use http_body_util::{StreamBody, combinators::BoxBody};
 use hyper::{
     Method, Response, StatusCode,
     body::Frame,
-    header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue},
+    header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderValue},
 };
 use librespot_protocol::storage_resolve::{
     StorageResolveResponse, storage_resolve_response::Result as Resolved,
@@ -31,13 +31,6 @@ use crate::{
 pub(crate) const STORAGE: &str = "/storage-resolve/files/audio/interactive/";
 /// In the path of every audio file, after the name of the server.
 pub(crate) const AUDIO: &str = "/audio/";
-
-/// In the path of every cover.
-pub(crate) const IMAGE: &str = "/image/";
-
-/// One grey pixel: every album has the same cover.
-const COVER: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x80\x80\x80\xff\xff\xff,\
-    \x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
 
 /// The same for every file of the service.
 const IV: [u8; 16] = [
@@ -108,14 +101,6 @@ fn file_id(hexadecimal: &str) -> Option<[u8; 20]> {
     let mut id = [0; 20];
     hex::decode_to_slice(hexadecimal, &mut id).ok()?;
     Some(id)
-}
-
-pub(crate) fn image() -> Answer {
-    let mut answer = http::ok(COVER);
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("image/gif"));
-    answer
 }
 
 /// First byte and end of a range, cut to the file. `None` when it begins

@@ -77,9 +77,13 @@ pub(crate) async fn transfer(shared: &Arc<Shared>, ask: &Ask) -> Answer {
         ask.device.as_deref(),
         format!("transfer to {to}"),
     );
-    let moved = Controller::new(shared.clone(), user)
-        .transfer_here(to)
-        .await;
+    let controller = Controller::new(shared.clone(), user);
+    if controller.is_phone(to) {
+        // The phone plays at once; the receiver hears of it from the cluster.
+        controller.plays_on_phone();
+        return http::status(StatusCode::OK);
+    }
+    let moved = controller.transfer_here(to).await;
     http::status(match moved {
         Ok(reply) if reply.success => StatusCode::OK,
         Ok(_) => StatusCode::BAD_GATEWAY,

@@ -19,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    authorize, cdn, connect, dealer,
+    authorize, cdn, connect, cover, dealer,
     faults::{Place, Spoilt, Then},
     metadata, resume,
     shared::Shared,
@@ -164,7 +164,7 @@ async fn proceed(shared: &Arc<Shared>, place: Place, ask: Ask) -> Answer {
         Place::Metadata => metadata::extended(shared, &ask),
         Place::Storage => cdn::storage(shared, &ask),
         Place::Cdn => cdn::audio(shared, &ask).await,
-        _ if ask.path.starts_with(cdn::IMAGE) => cdn::image(),
+        _ if ask.path.starts_with(cover::IMAGE) => cover::image(&ask),
         _ if ask.path.starts_with(users::PROFILE) => users::profile(shared, &ask),
         _ if ask.path.starts_with(resume::SERVICE) => resume::answer(shared, &ask),
         // Statistics, which nobody here reads.

@@ -50,6 +50,7 @@ mod authorize;
 mod cdn;
 mod cluster;
 mod connect;
+mod cover;
 mod dealer;
 mod gate;
 mod http;

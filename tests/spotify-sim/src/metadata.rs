@@ -37,7 +37,19 @@ pub(crate) fn context(shared: &Shared, ask: &Ask) -> Answer {
         .unwrap_or_default();
     match shared.catalogue.context_tracks(&uri) {
         Some(tracks) if ask.method == Method::GET => {
-            http::ok(context_json(&uri, tracks.iter().map(|track| &**track)).to_string())
+            let mut context = context_json(&uri, tracks.iter().map(|track| &**track));
+            // As the service says it; only receivers that are lenient live with it.
+            let title = tracks.first().map_or("", |track| &track.album_title);
+            let forbidden = shared.options.forbidden.iter();
+            let reasons = forbidden
+                .filter(|(of, _)| of == title)
+                .map(|(_, key)| (key.clone(), json!(["license"])));
+            let reasons: serde_json::Map<_, _> = reasons.collect();
+            if !reasons.is_empty() {
+                context["restrictions"] = reasons.into();
+                context["metadata"]["context_description"] = json!(title);
+            }
+            http::ok(context.to_string())
         }
         _ => http::status(StatusCode::NOT_FOUND),
     }

@@ -15,7 +15,7 @@ mod hostile;
 mod http;
 mod info;
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use serde_json::Value;
 
@@ -35,6 +35,7 @@ pub struct Phone {
     name: String,
     device_id: String,
     patience: Duration,
+    from: Option<IpAddr>,
 }
 
 /// What a receiver said to a zeroconf request.
@@ -78,12 +79,19 @@ impl Phone {
             name: name.into(),
             device_id,
             patience: PATIENCE,
+            from: None,
         }
     }
 
     /// The longest wait for one answer; 30 s unless told.
     pub fn with_patience(mut self, patience: Duration) -> Phone {
         self.patience = patience;
+        self
+    }
+
+    /// Calls from this address of the machine, so that several phones are told apart.
+    pub fn at(mut self, from: IpAddr) -> Phone {
+        self.from = Some(from);
         self
     }
 
@@ -193,7 +201,8 @@ impl Phone {
 
     /// Sends a whole request as it is and reads one answer.
     pub async fn ask(&self, found: &Found, request: Vec<u8>) -> Result<Answer, PhoneError> {
-        let (reply, latency) = http::exchange(found.address()?, &request, self.patience).await?;
+        let to = found.address()?;
+        let (reply, latency) = http::exchange(self.from, to, &request, self.patience).await?;
         let json = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
         Ok(Answer {
             http_status: reply.status,

@@ -47,6 +47,8 @@ pub struct Launch {
     pub volume: u8,
     /// Sees the caller's environment, as far as it leads to a sound card.
     pub in_this_environment: bool,
+    /// More of it, for the rigs.
+    pub env: Vec<(String, String)>,
 }
 
 /// Where the sound goes.
@@ -123,6 +125,7 @@ impl Receiver {
         let log = File::create(home.path().join("log"))?;
         command
             .envs(sim.env())
+            .envs(launch.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
@@ -147,6 +150,11 @@ impl Receiver {
             .split_whitespace()
             .filter_map(|pid| pid.parse().ok());
         [pid].into_iter().chain(children).collect()
+    }
+
+    /// Where siskin keeps what it remembers.
+    pub fn state_folder(&self) -> PathBuf {
+        self.home.path().join("state")
     }
 
     /// Everything it has said.
@@ -202,12 +210,14 @@ fn siskin(command: &mut Command, home: &Path, sim: &Sim, launch: &Launch) -> io:
         Sound::Wav(path) => format!("kind = \"wav\"\npath = {}", quoted(path)),
         Sound::Pipe(path) => format!("kind = \"pipe\"\npath = {}", quoted(path)),
     };
+    // For whoever looks into a failure of the simulation's own.
+    let level = std::env::var("SPOTIFY_SIM_LOG").unwrap_or_else(|_| "info".to_owned());
     let settings = format!(
-        "name = {}\nstate_dir = {}\n\
+        "name = {}\nlog = \"{level}\"\nstate_dir = {}\n\
          [audio]\nbitrate = 320\nnormalisation = \"off\"\n\
          [output]\n{output}\n\
          [volume]\nstart = {}\n\
-         [network]\nallow = [\"lo\"]\nport = {}\nproxy = \"{}\"\nap_port = {}\n",
+         [network]\nallow = [\"lo\", \"other\"]\nport = {}\nproxy = \"{}\"\nap_port = {}\n",
         serde_json::Value::from(launch.name.as_str()),
         quoted(&home.join("state")),
         launch.volume,

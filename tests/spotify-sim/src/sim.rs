@@ -64,6 +64,9 @@ pub struct SimOptions {
     pub ping_pause: Duration,
     pub users: Users,
     pub catalogue: Catalogue,
+    /// What may not be done in contexts of this title: keys of the service's restrictions, such as
+    /// "disallow_seeking_reasons".
+    pub forbidden: Vec<(String, String)>,
 }
 
 impl Default for SimOptions {
@@ -79,6 +82,7 @@ impl Default for SimOptions {
             ping_pause: accesspoint::PING_PAUSE,
             users: Users::default(),
             catalogue: Catalogue::standard(),
+            forbidden: Vec::new(),
         }
     }
 }

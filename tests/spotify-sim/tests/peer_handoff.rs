@@ -49,6 +49,7 @@ async fn play(peer: PathBuf) {
         sound: Sound::Pipe(fifo.path().to_owned()),
         volume: 100,
         in_this_environment: false,
+        env: Vec::new(),
     };
     let _receiver = Receiver::start(&binary, &sim, &launch).unwrap();
 

@@ -3,6 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
     thread::{self, JoinHandle},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use nix::{
-    fcntl::{FcntlArg, fcntl},
+    fcntl::{FcntlArg, OFlag, fcntl},
     sys::stat::Mode,
     unistd::mkfifo,
 };
@@ -47,8 +48,9 @@ pub struct Ear {
     path: PathBuf,
     heard: Arc<Mutex<Heard>>,
     /// Keeps the pipe from ending between tracks, and wakes the reader at the end.
-    own_end: File,
+    own_end: Option<File>,
     reader: Option<JoinHandle<()>>,
+    spent: Arc<dyn Fn() -> Spent + Send + Sync>,
     _folder: TempDir,
 }
 
@@ -60,6 +62,8 @@ struct Heard {
     awaited: Option<Awaited>,
     came: Option<(Instant, Spent)>,
     stop: bool,
+    /// Nothing is read for now.
+    stuck: bool,
 }
 
 /// What to listen for.
@@ -102,24 +106,57 @@ impl Ear {
     ///
     /// # Errors
     /// When no FIFO can be made.
-    pub fn start(spent: impl Fn() -> Spent + Send + 'static) -> io::Result<Self> {
+    pub fn start(spent: impl Fn() -> Spent + Send + Sync + 'static) -> io::Result<Self> {
         let folder = TempDir::with_prefix("ear-")?;
         let path = folder.path().join("sound");
         mkfifo(&path, Mode::from_bits_truncate(0o600))?;
-        // Both ends at once: opening waits for nobody, and nobody has to wait for us.
-        let pipe = OpenOptions::new().read(true).write(true).open(&path)?;
-        fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES))?;
-        let own_end = pipe.try_clone()?;
-        let heard = Arc::<Mutex<Heard>>::default();
-        let into = heard.clone();
-        let reader = thread::spawn(move || listen(pipe, &into, &spent));
-        Ok(Self {
+        let mut ear = Self {
             path,
-            heard,
-            own_end,
-            reader: Some(reader),
+            heard: Arc::default(),
+            own_end: None,
+            reader: None,
+            spent: Arc::new(spent),
             _folder: folder,
-        })
+        };
+        ear.listen_again()?;
+        Ok(ear)
+    }
+
+    /// Opens the pipe and reads it.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn listen_again(&mut self) -> io::Result<()> {
+        // Both ends at once: opening waits for nobody, and nobody has to wait for us.
+        let pipe = OpenOptions::new().read(true).write(true).open(&self.path)?;
+        fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES))?;
+        // Never waits: nobody reads any more when it is needed last, and the pipe may be full.
+        let own_end = OpenOptions::new()
+            .write(true)
+            .custom_flags(OFlag::O_NONBLOCK.bits())
+            .open(&self.path)?;
+        self.own_end = Some(own_end);
+        self.heard().stop = false;
+        let (heard, spent) = (self.heard.clone(), self.spent.clone());
+        self.reader = Some(thread::spawn(move || listen(pipe, &heard, &*spent)));
+        Ok(())
+    }
+
+    /// Goes away from the pipe: whoever writes has nobody to write to.
+    pub fn leave(&mut self) {
+        self.heard().stop = true;
+        if let Some(mut own_end) = self.own_end.take() {
+            // A full pipe needs no waking, so a short write would do as well.
+            let _ = own_end.write(&[0; 4]);
+        }
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+
+    /// Reads nothing any more while the pipe stays open, or goes on reading.
+    pub fn stick(&self, stuck: bool) {
+        self.heard().stuck = stuck;
     }
 
     pub fn path(&self) -> &Path {
@@ -173,21 +210,19 @@ impl Ear {
 
 impl Drop for Ear {
     fn drop(&mut self) {
-        self.heard().stop = true;
-        // A full pipe needs no waking, so a short write would do as well.
-        let _ = self.own_end.write(&[0; 4]);
-        if let Some(reader) = self.reader.take() {
-            let _ = reader.join();
-        }
+        self.leave();
     }
 }
 
-fn listen(mut pipe: File, heard: &Mutex<Heard>, spent: &impl Fn() -> Spent) {
+fn listen(mut pipe: File, heard: &Mutex<Heard>, spent: &dyn Fn() -> Spent) {
     let mut block = [0; BLOCK];
     let mut pitch = Pitch::default();
     // Since when the music runs, and the bytes read since then.
     let mut running: Option<(Instant, u64)> = None;
     loop {
+        while held(heard).stuck && !held(heard).stop {
+            thread::sleep(Duration::from_millis(5));
+        }
         let asked = Instant::now();
         let Ok(count) = pipe.read(&mut block) else {
             return;

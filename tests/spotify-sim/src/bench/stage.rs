@@ -7,6 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
+};
+
 use super::{
     Result,
     ear::{Awaited, Ear, Spent},
@@ -66,6 +71,7 @@ pub fn on_stage<T: Send + 'static>(
     // The namespace belongs to the thread; the runtime's threads and all processes inherit it.
     let stage = thread::spawn(move || -> Result<T> {
         let _namespace = Namespace::enter()?;
+        mounts_of_our_own()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -83,10 +89,29 @@ pub fn on_stage<T: Send + 'static>(
     stage.join().map_err(|_| "the measuring thread panicked")?
 }
 
+/// What is mounted on the stage is seen by nobody else, and goes with its last process.
+fn mounts_of_our_own() -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let none = None::<&str>;
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(none, "/", none, private, none)?;
+    Ok(())
+}
+
 impl Stage {
     /// Starts a receiver and measures how it becomes visible.
     pub async fn start(&self, binary: &Binary) -> Result<(Guest, Birth)> {
-        let (mut guest, mut watch) = self.launch(binary).await?;
+        self.start_with(binary, None, Vec::new()).await
+    }
+
+    /// The same, with a sound of its own instead of the ear's, and more in its environment.
+    pub async fn start_with(
+        &self,
+        binary: &Binary,
+        sound: Option<Sound>,
+        env: Vec<(String, String)>,
+    ) -> Result<(Guest, Birth)> {
+        let (mut guest, mut watch) = self.launch(binary, sound, env).await?;
         let started = guest.receiver.started;
         let born = tokio::try_join!(
             async {
@@ -107,21 +132,27 @@ impl Stage {
     /// Starts a receiver that nobody has asked anything yet: siskin takes `getInfo` for a sign that
     /// a phone is about to pick it.
     pub async fn start_unasked(&self, binary: &Binary) -> Result<Guest> {
-        let (mut guest, mut watch) = self.launch(binary).await?;
+        let (mut guest, mut watch) = self.launch(binary, None, Vec::new()).await?;
         match announced(&mut watch, &guest.at).await {
             Ok(()) => Ok(guest),
             Err(why) => Err(guest.explain(&why.to_string()).into()),
         }
     }
 
-    async fn launch(&self, binary: &Binary) -> Result<(Guest, Watch)> {
+    async fn launch(
+        &self,
+        binary: &Binary,
+        sound: Option<Sound>,
+        env: Vec<(String, String)>,
+    ) -> Result<(Guest, Watch)> {
         let ear = self.ear()?;
         let launch = Launch {
             name: "Bench".to_owned(),
             port: free_port()?,
-            sound: Sound::Pipe(ear.path().to_owned()),
+            sound: sound.unwrap_or_else(|| Sound::Pipe(ear.path().to_owned())),
             volume: 100,
             in_this_environment: false,
+            env,
         };
         let watch = self.phone.watch()?;
         // Its first question is on the wire before there is anybody to answer.
@@ -263,7 +294,7 @@ impl Guest {
     }
 
     /// Why something did not happen, with the end of its log.
-    fn explain(&mut self, why: &str) -> String {
+    pub fn explain(&mut self, why: &str) -> String {
         let ended = self.receiver.ended();
         let ended = ended.map_or_else(String::new, |status| format!(" (it ended: {status})"));
         let log = self.receiver.log();

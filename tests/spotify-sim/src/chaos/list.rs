@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::watch::Mood::{self, Idle, Paused, Playing};
-use crate::{Place, Spoilt, Then, faults::access_point_error::TRY_ANOTHER};
+use crate::{Place, Spoilt, Then, faults::access_point_error::TRY_ANOTHER, rigs::State as Card};
 
 /// One thing that goes wrong.
 #[derive(Debug)]
@@ -16,7 +16,20 @@ pub struct Fault {
     pub slow: bool,
     /// Can be done to the published librespot too.
     pub for_peer: bool,
+    /// What it needs around the receiver from the start.
+    pub rig: Rig,
     pub strike: Strike,
+}
+
+/// What a receiver stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rig {
+    /// A pipe with an ear at its end.
+    Plain,
+    /// The fake sound card in place of the pipe.
+    Card,
+    /// A clock that can be set (libfaketime).
+    Clock,
 }
 
 /// What is done.
@@ -41,8 +54,40 @@ pub enum Strike {
     TenPhones,
     Hostile,
     Crowd,
-    /// These `ip` commands, one after the other; so many seconds between.
+    /// These commands, one after the other; so many seconds between. One with a minus may fail.
     Network(&'static [&'static str], u64),
+    /// For so long (s) nothing that matches this rule of nftables gets through.
+    Firewall(&'static str, u64),
+    /// Nothing gets through between the receiver and Spotify for so long (s), and nobody says so.
+    Blackhole(u64),
+    /// Another responder for mDNS is started, or ended, so often.
+    Avahi(u32),
+    /// The folder of what is kept takes nothing any more, for a while.
+    Folder(Folder),
+    /// What is kept is nonsense, and the daemon is started again; a phone comes anew.
+    Damaged,
+    /// Nobody reads the pipe for so long (s); `true`: nobody is even there.
+    Deaf(bool, u64),
+    /// The sound card does this for so long (s).
+    Card(Card, u64),
+    /// The clock is set so many days on, or back to ours the next time.
+    Clock(i64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Folder {
+    Full,
+    ReadOnly,
+}
+
+impl Strike {
+    /// Whether it may keep phones from finding the speaker.
+    pub fn on_air(&self) -> bool {
+        matches!(
+            self,
+            Self::Network(..) | Self::Firewall(..) | Self::Avahi(_) | Self::Daemon | Self::Damaged
+        )
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +107,7 @@ const fn fault(name: &'static str, strike: Strike) -> Fault {
         bound: Duration::from_secs(20),
         slow: false,
         for_peer: true,
+        rig: Rig::Plain,
         strike,
     }
 }
@@ -91,6 +137,22 @@ const fn load(name: &'static str, place: Place, times: u32, then: Then) -> Fault
 
 const fn again(name: &'static str, which: Which, place: Place, times: u32, then: Then) -> Fault {
     fault(name, Strike::Links(which, Some((place, times, then))))
+}
+
+const fn music(name: &'static str, rig: Rig, strike: Strike) -> Fault {
+    Fault {
+        moods: MUSIC,
+        rig,
+        ..ours(name, strike)
+    }
+}
+
+const fn clock(name: &'static str, days: i64) -> Fault {
+    Fault {
+        slow: true,
+        rig: Rig::Clock,
+        ..ours(name, Strike::Clock(days))
+    }
 }
 
 const BUSY: Then = Then::Status(503, None);
@@ -275,7 +337,11 @@ pub static FAULTS: &[Fault] = &[
     ours("engine SIGKILL", Strike::Engine(SIGKILL)),
     ours("engine SIGABRT", Strike::Engine(SIGABRT)),
     ours("engine SIGTERM", Strike::Engine(SIGTERM)),
-    ours("engine SIGSTOP", Strike::Engine(SIGSTOP)),
+    Fault {
+        slow: true,
+        bound: Duration::from_secs(40),
+        ..ours("engine SIGSTOP", Strike::Engine(SIGSTOP))
+    },
     Fault {
         moods: &[Idle],
         ..ours("daemon SIGKILL, started again", Strike::Daemon)
@@ -293,8 +359,8 @@ pub static FAULTS: &[Fault] = &[
         "address goes and comes back",
         Strike::Network(
             &[
-                "address del 10.77.0.1/24 dev lo",
-                "address add 10.77.0.1/24 dev lo",
+                "ip address del 10.77.0.1/24 dev lo",
+                "ip address add 10.77.0.1/24 dev lo",
             ],
             2,
         ),
@@ -303,10 +369,10 @@ pub static FAULTS: &[Fault] = &[
         "address changes",
         Strike::Network(
             &[
-                "address add 10.77.0.9/24 dev lo",
-                "address del 10.77.0.1/24 dev lo",
-                "address add 10.77.0.1/24 dev lo",
-                "address del 10.77.0.9/24 dev lo",
+                "ip address add 10.77.0.9/25 dev lo",
+                "ip address del 10.77.0.1/24 dev lo",
+                "ip address add 10.77.0.1/24 dev lo",
+                "ip address del 10.77.0.9/25 dev lo",
             ],
             1,
         ),
@@ -315,10 +381,10 @@ pub static FAULTS: &[Fault] = &[
         "another interface comes and goes",
         Strike::Network(
             &[
-                "link add other type veth peer name far",
-                "address add 10.78.0.1/24 dev other",
-                "link set other up",
-                "link del other",
+                "ip link add other type veth peer name far",
+                "ip address add 10.78.0.1/24 dev other",
+                "ip link set other up",
+                "ip link del other",
             ],
             1,
         ),
@@ -327,11 +393,89 @@ pub static FAULTS: &[Fault] = &[
         "link down for 3 s",
         Strike::Network(
             &[
-                "link set lo down",
-                "link set lo up",
-                "route replace 224.0.0.0/4 dev lo",
+                "ip link set lo down",
+                "ip link set lo up",
+                "ip route replace 224.0.0.0/4 dev lo",
             ],
             3,
         ),
     ),
+    ours(
+        "DHCP gives another network",
+        Strike::Network(
+            &[
+                "ip address add 10.88.0.5/24 dev lo",
+                "ip address del 10.77.0.1/24 dev lo",
+                "ip address del 10.88.0.5/24 dev lo",
+                "ip address add 10.77.0.1/24 dev lo",
+            ],
+            2,
+        ),
+    ),
+    ours(
+        "another interface stays",
+        Strike::Network(
+            &[
+                "-ip link del other",
+                "ip link add other type veth peer name far",
+                "ip address add 10.78.0.1/24 dev other",
+                "ip link set far up",
+                "ip link set other up",
+            ],
+            0,
+        ),
+    ),
+    ours(
+        "multicast blocked for 10 s",
+        Strike::Firewall("udp dport 5353 drop", 10),
+    ),
+    slow(
+        "our port blocked for 10 s",
+        40,
+        Strike::Firewall("tcp dport != 0 ip daddr 10.77.0.1 drop", 10),
+    ),
+    slow("nothing gets through for 20 s", 60, Strike::Blackhole(20)),
+    slow(
+        "nothing gets through for 2 minutes",
+        120,
+        Strike::Blackhole(120),
+    ),
+    ours("avahi started beside us", Strike::Avahi(1)),
+    ours("avahi started and stopped", Strike::Avahi(2)),
+    ours("avahi restarted", Strike::Avahi(3)),
+    ours("state folder full", Strike::Folder(Folder::Full)),
+    ours("state folder read-only", Strike::Folder(Folder::ReadOnly)),
+    Fault {
+        moods: &[Idle],
+        ..ours("state folder damaged, started again", Strike::Damaged)
+    },
+    music(
+        "reader of the pipe gone for 3 s",
+        Rig::Plain,
+        Strike::Deaf(true, 3),
+    ),
+    music("pipe blocked for 5 s", Rig::Plain, Strike::Deaf(false, 5)),
+    music(
+        "sound card unplugged for 3 s",
+        Rig::Card,
+        Strike::Card(Card::Gone, 3),
+    ),
+    music(
+        "sound card busy for 3 s",
+        Rig::Card,
+        Strike::Card(Card::Busy, 3),
+    ),
+    music(
+        "sound card with errors for 3 s",
+        Rig::Card,
+        Strike::Card(Card::Eio, 3),
+    ),
+    music(
+        "sound card stalled for 5 s",
+        Rig::Card,
+        Strike::Card(Card::Stall, 5),
+    ),
+    clock("clock set on by a year", 365),
+    clock("clock set back by a year", -365),
+    clock("clock set back by ten years", -3_650),
 ];

@@ -8,6 +8,7 @@
 mod list;
 mod soak;
 mod strike;
+mod surroundings;
 mod table;
 mod watch;
 
@@ -84,7 +85,7 @@ fn measure(table: &mut Table, fault: &'static Fault, mood: Mood, binary: &Binary
     eprintln!("{}, {}: {}", binary.kind.name(), mood.name(), fault.name);
     let own = binary.clone();
     let done = on_stage(healthy(), async move |stage| {
-        let mut scene = Scene::set(stage, &own).await?;
+        let mut scene = Scene::set(stage, &own, fault.rig).await?;
         let mut costs = Vec::new();
         let mut trouble = None;
         // The first round is what playing takes; whatever grows after it is lost.
@@ -98,6 +99,7 @@ fn measure(table: &mut Table, fault: &'static Fault, mood: Mood, binary: &Binary
                     }
                 }
                 Err(why) => {
+                    eprintln!("  {}", scene.guest.explain(&why.to_string()));
                     trouble = Some(why.to_string());
                     break;
                 }
@@ -107,10 +109,18 @@ fn measure(table: &mut Table, fault: &'static Fault, mood: Mood, binary: &Binary
             Some(before) if trouble.is_none() && rounds > 1 => scene.leaked(before).await,
             _ => None,
         };
+        if let Some(folder) = std::env::var_os("SPOTIFY_SIM_LOGS") {
+            let name = format!("{}, {}", fault.name, mood.name());
+            std::fs::write(PathBuf::from(folder).join(name), scene.guest.receiver.log())?;
+        }
         Ok((costs, trouble, leak))
     });
     let (costs, trouble, leak): (Vec<Cost>, _, _) =
         done.unwrap_or_else(|why| (Vec::new(), Some(why.to_string()), None));
+    for cost in &costs {
+        let (back, silent) = (cost.recovery.as_millis(), cost.silence.as_millis());
+        eprintln!("  back after {back} ms, silent for {silent} ms");
+    }
     for why in trouble.iter().chain(&leak) {
         eprintln!("  {}", why.lines().next().unwrap_or_default());
     }

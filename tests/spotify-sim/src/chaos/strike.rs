@@ -2,19 +2,22 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tokio::process::Command;
+use tokio::time::sleep;
 
 use super::{
     list::{Strike, Which},
+    surroundings::run,
     watch::Scene,
 };
 use crate::{
     bench::Result,
-    phone::{Hostile, Login},
+    phone::{Hostile, Login, Phone},
+    rigs::State as Card,
 };
 
 /// How long a scripted fault may take until it has happened as often as it was to.
@@ -37,19 +40,19 @@ impl Scene<'_> {
                 // The cause is gone when the last of them has been met.
                 let until = Instant::now() + USED_UP;
                 while !sim.faults().is_empty() && Instant::now() < until {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    sleep(Duration::from_millis(5)).await;
                 }
             }
             Strike::HalfOpen(Which::Dealer) => drop(sim.mute_dealers()),
             Strike::HalfOpen(_) => drop(sim.mute_access_points()),
             Strike::Dark(seconds) => {
                 sim.go_dark().await;
-                tokio::time::sleep(Duration::from_secs(*seconds)).await;
+                sleep(Duration::from_secs(*seconds)).await;
                 sim.come_back().await?;
             }
             Strike::Frozen(seconds) => {
                 sim.freeze();
-                tokio::time::sleep(Duration::from_secs(*seconds)).await;
+                sleep(Duration::from_secs(*seconds)).await;
                 sim.thaw();
             }
             Strike::RevokedTokens => {
@@ -65,12 +68,13 @@ impl Scene<'_> {
             Strike::Reload => send(self.guest.receiver.pids()[0], Signal::SIGHUP)?,
             Strike::Guest(user, knows) => self.guest_comes(user, *knows).await?,
             Strike::TenPhones => {
-                let all = [
-                    "fred", "alex", "fred", "alex", "fred", "alex", "fred", "alex", "fred", "alex",
-                ];
                 let this = &*self;
-                let come = all.map(|user| this.guest_comes(user, user == "fred"));
-                for came in futures_util::future::join_all(come).await {
+                let come = (0..10_u8).map(async |number| {
+                    let user = if number % 2 == 0 { "fred" } else { "alex" };
+                    let phone = Phone::new(user).at([127, 0, 1, number].into());
+                    this.calls(&phone, user, user == "fred").await
+                });
+                for came in join_all(come).await {
                     came?;
                 }
             }
@@ -78,22 +82,67 @@ impl Scene<'_> {
             Strike::Crowd => {
                 let to = self.guest.at.address()?;
                 let crowd = Hostile::new(to, Duration::from_secs(3)).crowd(100).await;
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                sleep(Duration::from_secs(1)).await;
                 drop(crowd);
             }
             Strike::Network(words, pause) => {
                 for (at, words) in words.iter().enumerate() {
                     if at > 0 {
-                        tokio::time::sleep(Duration::from_secs(*pause)).await;
+                        sleep(Duration::from_secs(*pause)).await;
                     }
-                    let done = Command::new("ip").args(words.split(' ')).output().await?;
-                    if !done.status.success() {
-                        return Err(format!(
-                            "ip {words}: {}",
-                            String::from_utf8_lossy(&done.stderr)
-                        )
-                        .into());
+                    match words.strip_prefix('-') {
+                        Some(words) => drop(run(words).await),
+                        None => run(words).await?,
                     }
+                }
+            }
+            Strike::Firewall(rule, seconds) => self.block(rule, *seconds).await?,
+            Strike::Blackhole(seconds) => {
+                let port = sim.port();
+                let rule = format!("tcp dport {port} drop");
+                self.block(&rule, *seconds).await?;
+            }
+            Strike::Avahi(times) => self.avahi(*times).await?,
+            Strike::Folder(how) => self.spoil_folder(*how).await?,
+            Strike::Damaged => self.damage().await?,
+            Strike::Deaf(gone, seconds) => {
+                let ear = &mut self.guest.ear;
+                if *gone {
+                    ear.leave();
+                } else {
+                    ear.stick(true);
+                }
+                sleep(Duration::from_secs(*seconds)).await;
+                if *gone {
+                    ear.listen_again()?;
+                } else {
+                    ear.stick(false);
+                }
+            }
+            Strike::Card(state, seconds) => {
+                let card = self.card.as_ref().ok_or("there is no card")?;
+                card.set(*state);
+                if *state == Card::Busy {
+                    // Only who opens it hears of that.
+                    card.set(Card::Gone);
+                    sleep(Duration::from_millis(500)).await;
+                    card.set(*state);
+                }
+                sleep(Duration::from_secs(*seconds)).await;
+                card.set(Card::Ok);
+            }
+            Strike::Clock(days) => {
+                let clock = self.clock.as_ref().ok_or("there is no clock")?;
+                let noticed = || self.guest.receiver.log().matches("clock").count();
+                let before = noticed();
+                clock.turn(*days)?;
+                // It is looked at three times a minute; and what is told meanwhile has its time on it.
+                for level in [60_000, u16::MAX] {
+                    self.app.volume(level).await?;
+                    sleep(Duration::from_secs(11)).await;
+                }
+                if noticed() == before {
+                    return Err("it did not notice that its clock was set".into());
                 }
             }
         }
@@ -102,18 +151,19 @@ impl Scene<'_> {
 
     /// Somebody whom Spotify will not let in picks the speaker.
     async fn guest_comes(&self, user: &str, knows: bool) -> Result<()> {
+        self.calls(&self.stage.phone, user, knows).await
+    }
+
+    async fn calls(&self, phone: &Phone, user: &str, knows: bool) -> Result<()> {
         let stage = self.stage;
-        let info = stage.phone.get_info(&self.guest.at).await?;
+        let info = phone.get_info(&self.guest.at).await?;
         let account = stage.sim.users().get(user).ok_or("no such user")?;
         let login = if knows {
             Login::stored(&account.stored_credential())
         } else {
             Login::password("guessed")
         };
-        let answer = stage
-            .phone
-            .add_user(&self.guest.at, &info, user, &login)
-            .await?;
+        let answer = phone.add_user(&self.guest.at, &info, user, &login).await?;
         if answer.status() == Some(101) {
             return Err(format!("{user} was let in").into());
         }

@@ -1,11 +1,15 @@
 //! A receiver that is watched: what it did before, and when it does that again.
 
 use std::{
+    cell::Cell,
     fs,
     time::{Duration, Instant},
 };
 
-use super::list::{Fault, Strike};
+use super::{
+    list::{Fault, Rig, Strike},
+    surroundings::{Avahi, Clock},
+};
 use crate::{
     Controller, PlayOptions,
     bench::{
@@ -13,7 +17,9 @@ use crate::{
         process::memory_mb,
         stage::{Guest, Stage},
     },
-    receiver::Binary,
+    phone::Found,
+    receiver::{Binary, Sound},
+    rigs::FakeDac,
 };
 
 /// All must have been well for so long before it is believed.
@@ -24,7 +30,9 @@ const HEARD: Duration = Duration::from_millis(150);
 /// A place in a track is the same, give or take (ms).
 const PLACE_MS: i64 = 1_000;
 /// What a receiver may hold more than before (MB).
-const MORE_MB: f64 = 4.0;
+const MORE_MB: f64 = 2.0;
+/// A session or an engine that stood for so long counts as a good one.
+const SETTLED: Duration = Duration::from_millis(5_500);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
@@ -66,6 +74,13 @@ pub struct Scene<'a> {
     pub stage: &'a Stage,
     pub guest: Guest,
     pub app: Controller,
+    pub card: Option<FakeDac>,
+    pub clock: Option<Clock>,
+    pub avahi: Option<Avahi>,
+    /// Since when the session stands, at most.
+    stands: Instant,
+    /// How much the card had heard, and when it was last more.
+    card_heard: Cell<(u64, Option<Instant>)>,
 }
 
 /// What is to be again.
@@ -77,44 +92,161 @@ struct Before {
     at: Instant,
 }
 
+impl Before {
+    /// As it is now.
+    fn refresh(&mut self, app: &Controller) {
+        let state = app.state();
+        self.context = state.context_uri;
+        self.track = state.track_uri;
+        self.position_ms = state.position_ms;
+        self.at = Instant::now();
+    }
+}
+
 impl<'a> Scene<'a> {
-    pub async fn set(stage: &'a Stage, binary: &Binary) -> Result<Self> {
-        let (guest, _) = stage.start(binary).await?;
+    pub async fn set(stage: &'a Stage, binary: &Binary, rig: Rig) -> Result<Self> {
+        let card = (rig == Rig::Card).then(FakeDac::build).transpose()?;
+        let clock = (rig == Rig::Clock).then(Clock::new).transpose()?;
+        let mut env = clock.as_ref().map_or_else(Vec::new, Clock::env);
+        if let Some(card) = &card {
+            env.push(("ALSA_CONFIG_PATH".to_owned(), card.alsa_config()));
+        }
+        let sound = card.as_ref().map(|_| Sound::Card);
+        let (guest, _) = stage.start_with(binary, sound, env).await?;
         let app = stage.hand_over(&guest).await?.app;
+        let stands = Instant::now();
         tokio::time::sleep(Duration::from_millis(600)).await;
-        Ok(Self { stage, guest, app })
+        Ok(Self {
+            stage,
+            guest,
+            app,
+            card,
+            clock,
+            avahi: None,
+            stands,
+            card_heard: Cell::default(),
+        })
+    }
+
+    /// When music was heard last.
+    fn last_heard(&self) -> Option<Instant> {
+        let Some(card) = &self.card else {
+            return self.guest.ear.last();
+        };
+        let (known, last) = self.card_heard.get();
+        let heard = card.usbdac().heard();
+        if heard > known && card.usbdac().is_loud_since(known) {
+            let last = card.usbdac().written_at();
+            self.card_heard.set((heard, last));
+            return last;
+        }
+        self.card_heard.set((heard, last));
+        last
     }
 
     /// Brings it into the mood, strikes, and waits until it is well.
     pub async fn suffer(&mut self, fault: &Fault, mood: Mood, round: usize) -> Result<Cost> {
         let mut before = self.bring_into(mood, round).await?;
+        if !matches!(fault.strike, Strike::Load(..)) {
+            // What breaks as soon as it stands is mended with more patience, on purpose.
+            let young = SETTLED.saturating_sub(self.stands.elapsed());
+            tokio::time::sleep(young).await;
+            before.refresh(&self.app);
+        }
         let begun = Instant::now();
-        let ended = if let Strike::Load(place, times, then) = &fault.strike {
-            let trouble = crate::Fault::on(*place).times(*times).then(then.clone());
-            self.stage.sim.faults().add(trouble);
-            // Nothing that was fetched before, nor what comes next.
-            let list = self.stage.sim.catalogue().titled("Dozen");
-            let next = (round * 4 + 6) % list.tracks.len();
-            let options = PlayOptions::from_index(u32::try_from(next)?);
-            before.context = list.uri();
-            before.track = list.tracks[next].uri();
-            before.position_ms = 0;
-            before.at = Instant::now();
-            // Whether it says yes matters less than what is heard.
-            let _ = self.app.play(&list.uri(), options).await;
-            begun
-        } else {
-            self.strike(&fault.strike).await?;
-            // What is over in an instant is over when it begins.
-            if begun.elapsed() < Duration::from_millis(500) {
+        let ended = match &fault.strike {
+            Strike::Load(place, times, then) => {
+                let trouble = crate::Fault::on(*place).times(*times).then(then.clone());
+                self.stage.sim.faults().add(trouble);
+                self.play_another(&mut before, round, None).await?;
                 begun
-            } else {
-                Instant::now()
+            }
+            Strike::HalfOpen(_) => {
+                // Nobody notices before something is wanted.
+                self.strike(&fault.strike).await?;
+                self.play_another(&mut before, round, Some(fault.bound))
+                    .await?;
+                begun
+            }
+            strike => {
+                self.strike(strike).await?;
+                // What is over in an instant is over when it begins.
+                if begun.elapsed() < Duration::from_millis(500) {
+                    begun
+                } else {
+                    Instant::now()
+                }
             }
         };
-        let cost = self.well_again(&before, begun, ended, fault.bound).await;
+        let mut obeyed = Duration::ZERO;
+        if matches!(fault.strike, Strike::Engine(_)) && mood != Mood::Playing {
+            // It stays in the list for a while when it is dead: it has to obey.
+            self.obeys(fault.bound).await?;
+            obeyed = ended.elapsed();
+        }
+        let found = async {
+            if !fault.strike.on_air() {
+                return Ok(Duration::ZERO);
+            }
+            // A phone that begins to look now.
+            let port = self.guest.at.port;
+            let here = |found: &Found| found.port == port;
+            self.stage.phone.wait_for(here, fault.bound).await?;
+            Result::Ok(ended.elapsed())
+        };
+        let cost = tokio::join!(self.well_again(&before, begun, ended, fault.bound), found);
         self.stage.sim.faults().clear();
-        cost
+        let (mut cost, found) = (cost.0?, cost.1?);
+        self.stands = Instant::now().checked_sub(CALM).unwrap_or(ended);
+        cost.recovery = cost.recovery.max(found).max(obeyed);
+        Ok(cost)
+    }
+
+    /// Plays what was not fetched before, nor comes next: once, or until it is told that it does.
+    async fn play_another(
+        &self,
+        before: &mut Before,
+        round: usize,
+        insist: Option<Duration>,
+    ) -> Result<()> {
+        let list = self.stage.sim.catalogue().titled("Dozen");
+        let next = (round * 4 + 6) % list.tracks.len();
+        before.context = list.uri();
+        before.track = list.tracks[next].uri();
+        before.position_ms = 0;
+        let begun = Instant::now();
+        loop {
+            before.at = Instant::now();
+            let options = PlayOptions::from_index(u32::try_from(next)?);
+            let app = self.app.within(Duration::from_secs(3));
+            let reply = app.play(&list.uri(), options).await;
+            match insist {
+                // Whether it says yes matters less than what is heard.
+                None => return Ok(()),
+                Some(_) if reply.as_ref().is_ok_and(|reply| reply.success) => return Ok(()),
+                Some(limit) if begun.elapsed() > limit => {
+                    return Err(format!("it plays nothing else: {reply:?}").into());
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Waits until it does what the app says.
+    async fn obeys(&self, limit: Duration) -> Result<()> {
+        let begun = Instant::now();
+        let mut level = 60_000;
+        loop {
+            let app = self.app.within(Duration::from_millis(400));
+            if app.volume(level).await.is_ok() {
+                return Ok(());
+            }
+            if begun.elapsed() > limit {
+                return Err("it obeys nobody".into());
+            }
+            // Another one each time, so that it cannot be the answer to the one before.
+            level = if level < 9_000 { 60_000 } else { level - 3_000 };
+        }
     }
 
     async fn bring_into(&mut self, mood: Mood, round: usize) -> Result<Before> {
@@ -130,14 +262,15 @@ impl<'a> Scene<'a> {
             }
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
-        let state = self.app.state();
-        Ok(Before {
+        let mut before = Before {
             mood,
-            context: state.context_uri,
-            track: state.track_uri,
-            position_ms: state.position_ms,
+            context: String::new(),
+            track: String::new(),
+            position_ms: 0,
             at: Instant::now(),
-        })
+        };
+        before.refresh(&self.app);
+        Ok(before)
     }
 
     fn is_in(&self, mood: Mood) -> bool {
@@ -190,7 +323,7 @@ impl<'a> Scene<'a> {
                 before.position_ms
             ));
         }
-        let heard = self.guest.ear.last();
+        let heard = self.last_heard();
         let heard = heard.is_some_and(|last| last.elapsed() < HEARD);
         match before.mood {
             Mood::Playing if !state.playing => Some("it does not say that it plays".into()),
@@ -201,7 +334,7 @@ impl<'a> Scene<'a> {
     }
 
     async fn well_again(
-        &mut self,
+        &self,
         before: &Before,
         begun: Instant,
         ended: Instant,
@@ -216,12 +349,12 @@ impl<'a> Scene<'a> {
                 ill_at = now;
                 last_ail = ail;
             }
-            let last = self.guest.ear.last().map_or(begun, |last| last.max(begun));
+            let last = self.last_heard().map_or(begun, |last| last.max(begun));
             silence = silence.max(now.saturating_duration_since(last));
             if ill_at + CALM < now {
                 break;
             }
-            if now.saturating_duration_since(ended) > bound + CALM {
+            if now.saturating_duration_since(begun.max(ended)) > bound + CALM {
                 let why = format!("not well {} s after it: {last_ail}", bound.as_secs());
                 return Err(why.into());
             }

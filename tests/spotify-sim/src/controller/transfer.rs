@@ -52,6 +52,17 @@ impl Controller {
         }
     }
 
+    /// Whether this is the id of the phone itself.
+    pub(crate) fn is_phone(&self, id: &str) -> bool {
+        self.phone == id
+    }
+
+    /// The phone itself plays from here on, and says so.
+    pub(crate) fn plays_on_phone(&self) {
+        self.take_over(|_| {});
+        self.note(&self.phone, "plays on the phone itself");
+    }
+
     /// The phone itself plays this context, from this track and position.
     ///
     /// # Errors

@@ -111,6 +111,7 @@ async fn play(binary: &Binary, sim: &Sim, sound: Sound) -> Result<Played> {
         // Into ears, a little less than all; into a file, the very samples.
         volume: if is_card { 80 } else { 100 },
         in_this_environment: true,
+        env: Vec::new(),
     };
     let mut siskin = Receiver::start(binary, sim, &launch)?;
     let done = scene(&siskin, sim, launch.port).await;

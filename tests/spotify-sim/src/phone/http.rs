@@ -1,11 +1,11 @@
 //! As much HTTP/1.1 as a phone needs, without anything in between that would
 //! tidy up what is sent or received.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
 use super::PhoneError;
@@ -44,13 +44,14 @@ pub(super) fn head(method: &str, target: &str, host: &str, extra: &[(&str, Strin
 
 /// One connection, one request, one answer.
 pub(super) async fn exchange(
+    from: Option<IpAddr>,
     to: SocketAddr,
     request: &[u8],
     limit: Duration,
 ) -> Result<(Reply, Duration), PhoneError> {
     let begun = Instant::now();
     let end = begun + limit;
-    let mut stream = bounded("connecting", end, limit, TcpStream::connect(to)).await?;
+    let mut stream = bounded("connecting", end, limit, connect(from, to)).await?;
     bounded("sending the request", end, limit, stream.write_all(request)).await?;
     let mut got = Vec::new();
     let reply = loop {
@@ -66,6 +67,18 @@ pub(super) async fn exchange(
         }
     };
     Ok((reply, begun.elapsed()))
+}
+
+async fn connect(from: Option<IpAddr>, to: SocketAddr) -> std::io::Result<TcpStream> {
+    let Some(from) = from else {
+        return TcpStream::connect(to).await;
+    };
+    let socket = match to {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.bind((from, 0).into())?;
+    socket.connect(to).await
 }
 
 pub(super) async fn bounded<T>(

@@ -1,9 +1,10 @@
 //! A sound card made of C and files: plays in real time, remembers what was
 //! heard, breaks when told to. The plugin itself is `rigs/fakedac.c`.
 
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, fs, process};
 
 use sha1::{Digest, Sha1};
@@ -174,6 +175,26 @@ impl Card {
     /// Frames heard so far.
     pub fn heard(&self) -> u64 {
         fs::metadata(&self.heard).map_or(0, |m| m.len() / BYTES_PER_FRAME as u64)
+    }
+
+    /// Whether anything but silence was heard from this frame on.
+    pub fn is_loud_since(&self, frame: u64) -> bool {
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut file = fs::File::open(&self.heard)?;
+            file.seek(SeekFrom::Start(frame * BYTES_PER_FRAME as u64))?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let heard = crate::listen::from_f32(&read().unwrap_or_default());
+        heard.iter().flatten().any(|sample| sample.abs() > 0.001)
+    }
+
+    /// When anything was heard last, silence included.
+    pub fn written_at(&self) -> Option<Instant> {
+        let written = fs::metadata(&self.heard).and_then(|file| file.modified());
+        let ago = written.ok()?.elapsed().unwrap_or_default();
+        Instant::now().checked_sub(ago)
     }
 
     /// The card's diary.

@@ -1,0 +1,192 @@
+//! What plays, for displays that read shairport-sync's metadata pipe.
+//!
+//! Owns one task a FIFO. It never waits for a reader: what one that is slow or away misses is left
+//! out item by item, and whoever comes, or catches up, is told everything that holds ([`items`]).
+
+mod items;
+mod pipe;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+use self::{
+    items::{Shown, changes, snapshot},
+    pipe::{Pipe, Sent},
+};
+use super::Notice;
+use crate::{
+    bus::Bus,
+    config,
+    model::{Condition, ConditionCode, House, Phase},
+};
+
+/// How often a reader is looked for while there is none, or while it takes nothing. The kernel does
+/// not tell of one that waits for us.
+const LOOK: Duration = Duration::from_secs(1);
+/// The same where no FIFO can be made.
+const RETRY: Duration = Duration::from_secs(5);
+/// How long a speaker whose session is being mended is shown as playing.
+const MENDED_WITHIN: Duration = Duration::from_secs(60);
+
+/// The surface while it runs. Dropped, it ends: there is nothing to say goodbye to.
+pub struct Metadata {
+    _tasks: JoinSet<()>,
+}
+
+/// The pipes that cannot be made, and why.
+type Troubles = Arc<Mutex<BTreeMap<PathBuf, String>>>;
+
+impl Metadata {
+    pub fn start(pipes: &[config::Metadata], bus: &Bus, notices: &mpsc::Sender<Notice>) -> Self {
+        let troubles = Troubles::default();
+        let mut tasks = JoinSet::new();
+        for pipe in pipes {
+            let teller = Teller {
+                speaker: pipe.speaker.clone(),
+                path: pipe.pipe.clone(),
+                pipe: Pipe::new(pipe.pipe.clone()),
+                bus: bus.clone(),
+                notices: notices.clone(),
+                troubles: troubles.clone(),
+                shown: Shown::default(),
+                missed: false,
+                lost: None,
+            };
+            tasks.spawn(teller.run());
+        }
+        Self { _tasks: tasks }
+    }
+}
+
+/// One speaker and its FIFO.
+struct Teller {
+    speaker: String,
+    path: PathBuf,
+    pipe: Pipe,
+    bus: Bus,
+    notices: mpsc::Sender<Notice>,
+    troubles: Troubles,
+    /// As told last.
+    shown: Shown,
+    /// The reader has missed something.
+    missed: bool,
+    /// Since when nothing is known of what plays.
+    lost: Option<Instant>,
+}
+
+impl Teller {
+    async fn run(mut self) {
+        let mut look_at = Instant::now();
+        loop {
+            let house = self.bus.seen();
+            self.follow(&house);
+            let looks = !self.pipe.is_read() || self.missed;
+            if looks && Instant::now() >= look_at {
+                look_at = Instant::now() + self.look().await;
+            }
+            let lost_at = self.lost.map(|since| since + MENDED_WITHIN);
+            let lost_at = lost_at.filter(|at| *at > Instant::now());
+            let looks = !self.pipe.is_read() || self.missed;
+            tokio::select! {
+                news = self.bus.changed() => if news.is_none() {
+                    return;
+                },
+                () = self.pipe.changed() => self.missed = true,
+                () = sleep_until(look_at), if looks => {}
+                () = at(lost_at) => {}
+            }
+            if self.missed && self.pipe.is_read() {
+                look_at = Instant::now();
+            }
+        }
+    }
+
+    /// Tells what has changed, to whoever listens.
+    fn follow(&mut self, house: &House) {
+        let speaker = house.speaker(&self.speaker);
+        let known = speaker.is_some_and(|speaker| speaker.playback.is_some());
+        let since = match known {
+            true => None,
+            false => Some(self.lost.unwrap_or_else(Instant::now)),
+        };
+        self.lost = since;
+        let mended = speaker.is_some_and(|it| !matches!(it.phase, Phase::Nobody | Phase::Refused));
+        let held = mended && since.is_none_or(|since| since.elapsed() < MENDED_WITHIN);
+        let now = self.shown.then(speaker, held);
+        let news = changes(&self.shown, &now);
+        self.shown = now;
+        if !self.missed {
+            self.tell(news);
+        }
+    }
+
+    fn tell(&mut self, items: Vec<Vec<u8>>) {
+        self.missed = items.iter().any(|item| self.pipe.send(item) != Sent::Whole);
+    }
+
+    /// Looks for a reader and tells it everything. Returns when to look again.
+    async fn look(&mut self) -> Duration {
+        if !self.pipe.is_read() {
+            match self.pipe.look() {
+                Ok(found) => {
+                    self.trouble(None).await;
+                    if !found {
+                        return LOOK;
+                    }
+                }
+                Err(error) => {
+                    self.trouble(Some(error.to_string())).await;
+                    return RETRY;
+                }
+            }
+        }
+        self.tell(snapshot(&self.shown));
+        LOOK
+    }
+
+    async fn trouble(&self, why: Option<String>) {
+        let notice = {
+            let troubles = self.troubles.lock();
+            let mut troubles = troubles.unwrap_or_else(PoisonError::into_inner);
+            let news = match why {
+                Some(why) => troubles.insert(self.path.clone(), why.clone()) != Some(why),
+                None => troubles.remove(&self.path).is_some(),
+            };
+            if !news {
+                return;
+            }
+            match troubles.first_key_value() {
+                Some((path, why)) => Notice::Raised(no_pipe(path, why)),
+                None => Notice::Cleared(ConditionCode::NoMetadata),
+            }
+        };
+        // Whoever listens is the daemon; when it has gone, so shall we.
+        let _ = self.notices.send(notice).await;
+    }
+}
+
+fn no_pipe(path: &Path, why: &str) -> Condition {
+    Condition::new(
+        ConditionCode::NoMetadata,
+        format!("displays cannot read what plays from {}", path.display()),
+        why,
+        "make its folder, and let siskin's user write there; or choose another metadata.pipe",
+    )
+}
+
+async fn at(when: Option<Instant>) {
+    match when {
+        Some(when) => sleep_until(when).await,
+        None => std::future::pending().await,
+    }
+}

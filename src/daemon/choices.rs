@@ -1,0 +1,336 @@
+//! What was chosen while the daemon ran: the name of a speaker, where its sound goes, how much is
+//! logged. Lies over the configuration and, but for the log, outlives the daemon.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    task::spawn_blocking,
+    time::timeout,
+};
+
+use crate::{
+    accounts::{Choice, Damage, Store},
+    bus::{Reason, Unable},
+    config::{self, Config, LogLevel, Output, Speaker},
+    engine::{
+        Engine, Heard,
+        messages::{Event, Outputs, PROTOCOL},
+    },
+    model::{AS_CONFIGURED, OutputChoice},
+    speaker::Knock,
+};
+
+/// A child that looks for sound cards needs a fraction of this.
+const LOOK: Duration = Duration::from_secs(4);
+
+/// One process at a time, however many ask.
+static LOOKING: Semaphore = Semaphore::const_new(1);
+
+/// What cards get that no setting speaks of.
+const BUFFER_MS: u32 = 80;
+
+/// One thing that was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chosen {
+    /// `None`: as configured.
+    Name(Option<String>),
+    Output(Option<String>),
+}
+
+impl Chosen {
+    fn note(self, choice: &mut Choice) {
+        match self {
+            Self::Name(name) => choice.name = name,
+            Self::Output(output) => choice.output = output,
+        }
+    }
+}
+
+/// Everything that was chosen, by the ids of the speakers.
+#[derive(Debug, Default)]
+pub struct Choices {
+    speakers: BTreeMap<String, Choice>,
+    /// Until the next start, or until the configuration is read anew.
+    pub log: Option<LogLevel>,
+}
+
+impl Choices {
+    /// What an earlier start left. A few hundred bytes each.
+    pub fn recall(store: Option<&Store>, speakers: &[Speaker]) -> (Self, Vec<Damage>) {
+        let (mut choices, mut damage) = (Self::default(), Vec::new());
+        for speaker in speakers {
+            let Some(store) = store else { break };
+            let (choice, more) = store.choice(&speaker.id);
+            damage.extend(more);
+            choices.speakers.insert(speaker.id.clone(), choice);
+        }
+        (choices, damage)
+    }
+
+    pub fn note(&mut self, speaker: &str, chosen: Chosen) {
+        chosen.note(self.speakers.entry(speaker.to_owned()).or_default());
+    }
+
+    /// The output that was chosen for this speaker.
+    pub fn output(&self, speaker: &str) -> Option<&str> {
+        self.speakers.get(speaker)?.output.as_deref()
+    }
+
+    /// The configuration with what was chosen over it. A choice that would take something from another
+    /// speaker by now is passed over.
+    pub fn over(&self, configured: &Config) -> Config {
+        let mut config = configured.clone();
+        config.log = self.log.unwrap_or(config.log);
+        for at in 0..config.speakers.len() {
+            let Some(choice) = self.speakers.get(&config.speakers[at].id) else {
+                continue;
+            };
+            let others = |config: &Config, taken: &dyn Fn(&Speaker) -> bool| {
+                let mut speakers = config.speakers.iter().enumerate();
+                speakers.any(|(other, speaker)| other != at && taken(speaker))
+            };
+            if let Some(name) = &choice.name
+                && !others(&config, &|speaker| speaker.name == *name)
+            {
+                config.speakers[at].name.clone_from(name);
+            }
+            if let Some(card) = &choice.output {
+                let output = card_of(&config.speakers[at].output, card);
+                if !others(&config, &|one| {
+                    config::shared(&one.output, &output).is_some()
+                }) {
+                    config.speakers[at].output = output;
+                }
+            }
+        }
+        config
+    }
+}
+
+/// The card of this name, with what the settings say of cards.
+pub fn card_of(configured: &Output, name: &str) -> Output {
+    let buffer_ms = match configured {
+        Output::Card { buffer_ms, .. } => *buffer_ms,
+        _ => BUFFER_MS,
+    };
+    let device = Some(name.to_owned());
+    Output::Card { device, buffer_ms }
+}
+
+/// An output in words, for people who choose.
+pub fn words(output: &Output) -> String {
+    let file = |path: &Path| path.display().to_string();
+    match output {
+        Output::Card { device: None, .. } => "the default sound card".to_owned(),
+        Output::Card {
+            device: Some(name), ..
+        } => format!("the sound card {name}"),
+        Output::Pipe { path: None, .. } => "standard output".to_owned(),
+        Output::Pipe {
+            path: Some(path), ..
+        } => format!("the pipe {}", file(path)),
+        Output::Wav { path, .. } => format!("the file {}", file(path)),
+        Output::Null => "nowhere".to_owned(),
+    }
+}
+
+/// Looks for sound cards, in a process of its own: what ALSA keeps in memory for that, and a device
+/// that hangs, are no burden for the daemon.
+///
+/// # Errors
+/// When that does not work.
+pub async fn cards(log: LogLevel) -> Result<Vec<OutputChoice>, Unable> {
+    let broken = |why: String| {
+        let what = format!("the sound cards could not be looked for: {why}");
+        let help = "see whether the machine is out of memory or processes";
+        Unable::new(Reason::Broken, what, help)
+    };
+    // It is never closed.
+    let _turn = LOOKING.acquire().await;
+    let protocol = PROTOCOL;
+    let (ear, mut heard) = mpsc::channel(4);
+    let engine = Engine::spawn(Outputs { protocol, log }, ear, |heard| heard)
+        .map_err(|error| broken(error.to_string()))?;
+    let told = async {
+        loop {
+            match heard.recv().await {
+                Some(Heard::Event(Event::Outputs { cards })) => return Ok(cards),
+                Some(Heard::Event(_)) => {}
+                Some(Heard::Ended { how }) => return Err(how),
+                None => return Err("it says nothing".to_owned()),
+            }
+        }
+    };
+    let told = timeout(LOOK, told).await;
+    // Dropped, it is killed; it has nothing to end in order.
+    drop(engine);
+    match told {
+        Ok(Ok(cards)) => Ok(cards),
+        Ok(Err(why)) => Err(broken(why)),
+        Err(_) => Err(broken("it takes too long".to_owned())),
+    }
+}
+
+/// What a name is to be, as it may be kept.
+///
+/// # Errors
+/// When it cannot be a name, or is another speaker's.
+pub fn named(speakers: &[Speaker], speaker: &str, name: &str) -> Result<Option<String>, Unable> {
+    let fault = |what: String, help| Unable::new(Reason::Invalid, what, help);
+    let name = config::speaker_name(name)
+        .map_err(|(what, help)| fault(format!("the name {what}"), help))?;
+    let taken = |other: &Speaker| other.id != speaker && Some(&other.name) == name.as_ref();
+    if speakers.iter().any(taken) {
+        let what = "another speaker of this house has that name";
+        let help = "give each speaker a name of its own";
+        return Err(Unable::new(Reason::Conflict, what, help));
+    }
+    Ok(name)
+}
+
+/// What an order for an output needs to know.
+pub struct Wish {
+    pub store: Option<Arc<Store>>,
+    pub speaker: String,
+    pub door: mpsc::Sender<Knock>,
+    pub configured: Output,
+    /// Of the other speakers.
+    pub taken: Vec<Output>,
+    pub log: LogLevel,
+    pub device: String,
+}
+
+/// Leads the sound to another device, and keeps that. Also tells which cards were found on the way.
+///
+/// # Errors
+/// When there is no such device, or it cannot be opened; the sound goes where it went before.
+pub async fn lead(wish: Wish) -> (Vec<OutputChoice>, Result<Chosen, Unable>) {
+    let mut cards = Vec::new();
+    let chosen = match wish.device.trim() {
+        "" | AS_CONFIGURED => None,
+        device => {
+            match self::cards(wish.log).await {
+                Ok(found) => cards = found,
+                Err(unable) => return (cards, Err(unable)),
+            }
+            if !cards.iter().any(|card| card.name == device) {
+                let what = format!("there is no output {device:?}");
+                let help = "GET …/outputs lists those that there are, siskin output as well";
+                return (cards, Err(Unable::new(Reason::NoOutput, what, help)));
+            }
+            Some(device.to_owned())
+        }
+    };
+    let output = match &chosen {
+        Some(name) => card_of(&wish.configured, name),
+        None => wish.configured.clone(),
+    };
+    let mut taken = wish.taken.iter();
+    if let Some(shared) = taken.find_map(|other| config::shared(other, &output)) {
+        let what = format!("another speaker plays into {shared}");
+        let help = "give each speaker an output of its own";
+        return (cards, Err(Unable::new(Reason::Conflict, what, help)));
+    }
+    let (answer, answered) = oneshot::channel();
+    let gone = || {
+        let help = "look at the status, then ask again";
+        Unable::new(Reason::Unavailable, "the speaker does not listen", help)
+    };
+    if wish
+        .door
+        .send(Knock::Output { output, answer })
+        .await
+        .is_err()
+    {
+        return (cards, Err(gone()));
+    }
+    let done = match answered.await {
+        Ok(Ok(())) => keep(wish.store, wish.speaker, Chosen::Output(chosen)).await,
+        Ok(Err(unmet)) => Err(Unable::unmet(unmet)),
+        Err(_) => Err(gone()),
+    };
+    (cards, done)
+}
+
+/// Writes down what was chosen. Where nothing can be kept, it holds until the end of the daemon.
+///
+/// # Errors
+/// When the disk does not take it.
+pub async fn keep(
+    store: Option<Arc<Store>>,
+    speaker: String,
+    chosen: Chosen,
+) -> Result<Chosen, Unable> {
+    let Some(store) = store else {
+        return Ok(chosen);
+    };
+    let new = chosen.clone();
+    let written = spawn_blocking(move || store.choose(&speaker, |choice| new.note(choice))).await;
+    match written.map_err(std::io::Error::other) {
+        Ok(Ok(())) => Ok(chosen),
+        Ok(Err(error)) | Err(error) => Err(Unable::new(
+            Reason::Broken,
+            format!("it could not be kept: {error}"),
+            "check the disk and who owns the state directory",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Request, Surroundings, load};
+
+    fn configured() -> Config {
+        let around = Surroundings {
+            variables: Vec::new(),
+            host: "kitchen".into(),
+            etc: "/nonexistent".into(),
+        };
+        let mut config = load(&Request::default(), &around).expect("defaults").config;
+        let mut second = config.speakers[0].clone();
+        second.id = "bath".into();
+        second.name = "Bath".into();
+        second.output = Output::Null;
+        config.speakers.push(second);
+        config
+    }
+
+    #[test]
+    fn a_choice_lies_over_the_configuration_and_takes_nothing_from_others() {
+        let configured = configured();
+        let mut choices = Choices::default();
+        assert_eq!(choices.over(&configured), configured);
+        choices.note("main", Chosen::Name(Some("Den".into())));
+        choices.note("main", Chosen::Output(Some("hw:1".into())));
+        let config = choices.over(&configured);
+        assert_eq!(config.speakers[0].name, "Den");
+        let card = card_of(&configured.speakers[0].output, "hw:1");
+        assert_eq!(config.speakers[0].output, card);
+        choices.note("bath", Chosen::Output(Some("hw:1".into())));
+        choices.note("main", Chosen::Name(Some("Bath".into())));
+        let config = choices.over(&configured);
+        assert_eq!(config.speakers[0].name, configured.speakers[0].name);
+        assert_eq!(config.speakers[1].output, Output::Null);
+        choices.note("main", Chosen::Name(None));
+        choices.note("main", Chosen::Output(None));
+        choices.note("bath", Chosen::Output(None));
+        assert_eq!(choices.over(&configured), configured);
+    }
+
+    #[test]
+    fn a_name_has_a_length_letters_that_can_be_shown_and_one_owner() {
+        let speakers = configured().speakers;
+        let named = |name: &str| named(&speakers, "main", name);
+        assert_eq!(named(" Den ").ok(), Some(Some("Den".to_owned())));
+        assert_eq!(named("").ok(), Some(None));
+        for (name, code) in [
+            ("a\nb", Reason::Invalid),
+            (&"x".repeat(65), Reason::Invalid),
+            ("Bath", Reason::Conflict),
+        ] {
+            assert_eq!(named(name).expect_err(name).code, code);
+        }
+    }
+}

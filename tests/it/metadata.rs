@@ -1,0 +1,203 @@
+//! What plays, read from the metadata pipe as displays do.
+
+use std::{
+    fs,
+    io::Read as _,
+    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::{
+    ask::ask,
+    lan::{NULL, plays, until},
+    world::{Daemon, PATIENCE, World, scenario},
+};
+
+/// A display: reads items, never waiting for them.
+struct Display {
+    file: fs::File,
+    text: String,
+    /// Code and data of everything that was read.
+    items: Vec<(String, String)>,
+}
+
+impl Display {
+    fn open(path: &Path) -> Self {
+        let flags = nix::libc::O_NONBLOCK;
+        let opened = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(path);
+        Self {
+            file: opened.expect("the pipe is there"),
+            text: String::new(),
+            items: Vec::new(),
+        }
+    }
+
+    fn read(&mut self) {
+        let mut piece = [0; 4096];
+        while let Ok(read) = self.file.read(&mut piece) {
+            if read == 0 {
+                break;
+            }
+            self.text
+                .push_str(std::str::from_utf8(&piece[..read]).expect("text"));
+        }
+        while let Some((item, rest)) = self.text.split_once("</item>\n") {
+            let item = item
+                .strip_prefix("<item>")
+                .unwrap_or_else(|| panic!("cut: {item}"));
+            let between = |from: &str, to: &str| {
+                let rest = item.split_once(from)?.1;
+                Some(rest.split_once(to)?.0.to_owned())
+            };
+            let code = between("<code>", "</code>").expect("a code");
+            let code = u32::from_str_radix(&code, 16).expect("hexadecimal");
+            let data = between("base64\">\n", "</data>").unwrap_or_default();
+            let data = STANDARD.decode(data).expect("base64");
+            let length = between("<length>", "</length>").expect("a length");
+            assert_eq!(length, data.len().to_string());
+            let code = String::from_utf8_lossy(&code.to_be_bytes()).into_owned();
+            let data = String::from_utf8_lossy(&data).into_owned();
+            self.items.push((code, data));
+            self.text = rest.to_owned();
+        }
+    }
+
+    /// Reads until this was said; what was said with it.
+    async fn hears(&mut self, code: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            self.read();
+            if let Some((_, data)) = self.items.iter().rfind(|(known, _)| known == code) {
+                return data.clone();
+            }
+            assert!(Instant::now() < end, "no {code}: {:?}", self.items);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn codes(&self) -> Vec<&str> {
+        self.items.iter().map(|(code, _)| code.as_str()).collect()
+    }
+}
+
+async fn telling(world: &World) -> (Daemon, PathBuf) {
+    let pipe = world.dir().join("metadata");
+    let more = format!("{NULL}[metadata]\npipe = \"{}\"\n", pipe.display());
+    let daemon = world.start(&world.settings(&more));
+    until("a pipe", PATIENCE, || pipe.exists()).await;
+    (daemon, pipe)
+}
+
+async fn order(world: &World, what: &str) {
+    let route = format!("/api/v1/speakers/main/{what}");
+    let answer = ask(world, "POST", &route, Some(json!({}))).await;
+    assert_eq!(answer.status, 200, "{what}: {:?}", answer.json);
+}
+
+#[test]
+fn a_display_reads_what_plays_and_what_happens() {
+    scenario(async |world| {
+        let (daemon, pipe) = telling(&world).await;
+        let found = fs::metadata(&pipe).expect("there");
+        assert!(found.file_type().is_fifo());
+        assert_eq!(found.permissions().mode() & 0o777, 0o660);
+        let mut display = Display::open(&pipe);
+        let app = plays(&world, "kim", "Dozen").await;
+        display.hears("pbeg").await;
+        let first = display.hears("minm").await;
+        assert_eq!(display.hears("asal").await, "Dozen");
+        assert!(!display.hears("asar").await.is_empty());
+        display.hears("mden").await;
+        let progress = display.hears("prgr").await;
+        let frames: Vec<u64> = progress
+            .split('/')
+            .map(|frame| frame.parse().expect("a number"))
+            .collect();
+        assert!(frames.len() == 3 && frames.is_sorted(), "{progress}");
+        assert!(display.hears("pvol").await.ends_with(",0.00,0.00,0.00"));
+
+        order(&world, "pause").await;
+        display.hears("pfls").await;
+        order(&world, "play").await;
+        display.hears("prsm").await;
+        display.items.clear();
+        order(&world, "next").await;
+        assert_ne!(display.hears("minm").await, first);
+        display.items.clear();
+        app.transfer_away().await.expect("an answer");
+        display.hears("pend").await;
+        daemon.stop().await;
+        assert!(pipe.exists(), "a display may wait for the next start");
+    });
+}
+
+#[test]
+fn a_display_that_comes_late_or_again_is_told_what_holds() {
+    scenario(async |world| {
+        let (_daemon, pipe) = telling(&world).await;
+        plays(&world, "kim", "Dozen").await;
+        let mut late = Display::open(&pipe);
+        let title = late.hears("minm").await;
+        late.hears("prgr").await;
+        assert_eq!(late.codes()[0], "pbeg", "from its beginning");
+        drop(late);
+        // At once after it, so that nobody could see that nobody was there.
+        let mut again = Display::open(&pipe);
+        assert_eq!(again.hears("minm").await, title);
+        assert_eq!(again.codes()[0], "pbeg");
+    });
+}
+
+#[test]
+fn a_display_that_does_not_read_holds_up_nothing_and_catches_up() {
+    scenario(async |world| {
+        let (_daemon, pipe) = telling(&world).await;
+        let mut display = Display::open(&pipe);
+        plays(&world, "kim", "Dozen").await;
+        display.hears("minm").await;
+        let begun = Instant::now();
+        // Far more than a pipe holds.
+        for turn in 0..900_u32 {
+            let route = "/api/v1/speakers/main/volume";
+            let body = json!({"percent": turn % 90 + 5});
+            let answer = ask(&world, "POST", route, Some(body)).await;
+            assert_eq!(answer.status, 200);
+        }
+        println!("900 levels took {:?}", begun.elapsed());
+        let route = "/api/v1/speakers/main/volume";
+        ask(&world, "POST", route, Some(json!({"percent": 0}))).await;
+        let end = Instant::now() + PATIENCE;
+        // Every item that is read is whole, and the last word comes.
+        while display.hears("pvol").await != "-144.00,0.00,0.00,0.00" {
+            assert!(Instant::now() < end, "{:?}", display.items.last());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+}
+
+#[test]
+fn a_pipe_that_cannot_be_made_is_a_condition_and_a_reload_mends_it() {
+    scenario(async |world| {
+        let pipe = world.dir().join("missing/metadata");
+        let settings = |pipe: &Path| {
+            let more = format!("{NULL}[metadata]\npipe = \"{}\"\n", pipe.display());
+            world.settings(&more)
+        };
+        let daemon = world.start(&settings(&pipe));
+        let told = daemon.says("no_metadata").await;
+        assert!(told.contains("missing/metadata"), "{told}");
+        let better = world.dir().join("metadata");
+        fs::write(world.dir().join("config.toml"), settings(&better)).expect("written");
+        daemon.signal(Signal::SIGHUP);
+        daemon.says("over: no metadata").await;
+        until("a pipe", PATIENCE, || better.exists()).await;
+    });
+}
