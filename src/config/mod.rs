@@ -35,6 +35,7 @@ pub use household::{ForAccount, Guests, Household, QuietHours};
 pub use layers::{Flag, Request, Surroundings};
 pub use mqtt::{Broker, Mqtt, MqttVersion};
 pub use problem::{Problem, Problems};
+pub use schema::secret_variables;
 pub use settings::{
     Audio, Autoplay, Bitrate, Config, Curve, Http, LogLevel, Metadata, Mpris, Network,
     Normalisation, NormalisationMethod, Offer, Output, Pairing, SampleFormat, Socket, Speaker,

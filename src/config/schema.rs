@@ -144,6 +144,11 @@ pub(super) fn is_section(scope: Scope, name: &str) -> bool {
     names(scope).any(|(known, _)| known.split_once('.').is_some_and(|(head, _)| head == name))
 }
 
+/// Variables of the environment that may hold a secret. No child of the daemon's is to inherit them.
+pub fn secret_variables() -> impl Iterator<Item = String> {
+    SECRETS.iter().map(|path| variable(path))
+}
+
 /// `audio.bitrate` → `SISKIN_AUDIO_BITRATE`.
 pub(super) fn variable(path: &str) -> String {
     format!("SISKIN_{}", path.replace('.', "_").to_ascii_uppercase())

@@ -12,6 +12,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::messages::{Command, Event, MAX_LINE};
+use crate::config::secret_variables;
 
 /// The running binary itself, also after its file was replaced by an update.
 const OWN_BINARY: &str = "/proc/self/exe";
@@ -52,7 +53,11 @@ impl Engine {
     where
         T: Send + 'static,
     {
-        let mut child = Process::new(OWN_BINARY)
+        let mut program = Process::new(OWN_BINARY);
+        for name in secret_variables() {
+            program.env_remove(name);
+        }
+        let mut child = program
             .arg0("siskin")
             .arg("engine")
             // One malloc arena and one player worker: several MB less for nothing lost.

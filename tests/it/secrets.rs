@@ -88,3 +88,21 @@ fn no_secret_is_seen_in_logs_processes_or_answers() {
         }
     });
 }
+
+#[test]
+fn a_password_in_the_environment_goes_no_further_than_the_daemon() {
+    scenario(async |world| {
+        let daemon = world.start_with(&world.settings(NULL), |command| {
+            command.env("SISKIN_MQTT_PASSWORD", "swordfish");
+        });
+        world.sign_in("kim").await;
+        let engines = daemon.engines();
+        assert!(!engines.is_empty(), "nobody is signed in");
+        for engine in engines {
+            let environment = fs::read(format!("/proc/{engine}/environ")).expect("readable");
+            let environment = String::from_utf8_lossy(&environment);
+            assert!(environment.contains("MALLOC_ARENA_MAX"), "{environment}");
+            assert!(!environment.contains("swordfish"), "{environment}");
+        }
+    });
+}

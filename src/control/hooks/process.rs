@@ -39,6 +39,9 @@ pub async fn run(words: &[String], event: &Event, limit: Duration) -> Result<(),
     for name in NOT_TOLD.iter().chain(&crate::config::HOOK_VARIABLES) {
         command.env_remove(name);
     }
+    for name in crate::config::secret_variables() {
+        command.env_remove(name);
+    }
     let spawned = command
         .envs(tell::variables(event))
         // Where nothing of ours lies, and nothing of anybody's is held.
