@@ -93,7 +93,9 @@ fn no_secret_is_seen_in_logs_processes_or_answers() {
 fn a_password_in_the_environment_goes_no_further_than_the_daemon() {
     scenario(async |world| {
         let daemon = world.start_with(&world.settings(NULL), |command| {
-            command.env("SISKIN_MQTT_PASSWORD", "swordfish");
+            command
+                .env("SISKIN_MQTT_USER", "kitchen")
+                .env("SISKIN_MQTT_PASSWORD", "swordfish");
         });
         world.sign_in("kim").await;
         let engines = daemon.engines();
