@@ -282,8 +282,8 @@ proptest! {
         let (mut running, mut open) = (HashSet::new(), HashSet::new());
         let (mut ms, mut ticket, mut last_spawn) = (1_000_000_i64, 0u64, i64::MIN / 2);
         let mut due: Vec<(i64, Timer)> = Vec::new();
-        // At the end, everything that is still to come comes.
-        let rest = std::iter::repeat_n((11u8, 0u8, 60_000u16), 60);
+        // At the end, everything that is still to come comes: one thing leaves two timers at most.
+        let rest = std::iter::repeat_n((11u8, 0u8, 60_000u16), 2 * all.len() + 60);
         for (what, who, gap) in all.into_iter().chain(rest) {
             ms += i64::from(gap);
             let now = Now { ms, dice: 0.3 };
