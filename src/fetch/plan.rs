@@ -5,7 +5,7 @@ use super::window::BLOCK;
 /// How much memory a fetch may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Budget {
-    /// The track that comes next: 1 MB.
+    /// The track that comes next: its beginning, and 1 MB once somebody reads it.
     Next,
     /// The track that plays: 2 MB, of which at least 1.2 MB (30 s at 320 kbit/s) lie ahead.
     Playing,
@@ -26,15 +26,25 @@ impl Budget {
     fn low(self) -> u64 {
         self.bytes() / 8 * 5
     }
+
+    /// How far the reader has to come for the second request.
+    fn go_on(self) -> u64 {
+        match self {
+            // It is read when its turn is near.
+            Self::Next => 1,
+            Self::Playing => GO_ON,
+        }
+    }
 }
 
 /// What was played is kept this long, so that small steps back cost nothing: five seconds at
 /// 320 kbit/s, ten at 160.
 pub(super) const BEHIND: u64 = 6 * BLOCK;
 
-/// Nothing more is asked for before the reader has come so far: until then one request does. With
-/// less, a decoder that fills its ring has the second request out before the first sample is heard;
-/// what is left of the first is a quarter of a second even at 60 kB/s, longer than an answer takes.
+/// Nothing more of what plays is asked for before the reader has come so far: until then one request
+/// does. With less, a decoder that fills its ring has the second request out before the first sample
+/// is heard; what is left of the first is a quarter of a second even at 60 kB/s, longer than an answer
+/// takes.
 const GO_ON: u64 = 48 * 1024;
 
 /// At most so many requests at once.
@@ -84,7 +94,7 @@ impl View {
     /// Where the reader has to come before there is something to ask for again.
     pub fn woken_at(&self) -> u64 {
         let low = self.planned.saturating_sub(self.budget.low());
-        low.max(self.origin + GO_ON)
+        low.max(self.origin + self.budget.go_on())
     }
 }
 
@@ -155,6 +165,16 @@ mod tests {
         view.budget = Budget::Next;
         view.request = 1024 * 1024;
         assert!(view.next().is_some_and(|length| length <= 1_000_000));
+    }
+
+    #[test]
+    fn of_the_next_track_only_the_beginning_comes_until_it_is_read() {
+        let mut view = view();
+        view.budget = Budget::Next;
+        view.planned = 64 * 1024;
+        assert_eq!(view.next(), None);
+        view.reader = 100;
+        assert!(view.next().is_some());
     }
 
     #[test]

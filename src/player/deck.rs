@@ -16,6 +16,10 @@ use crate::{
 
 /// Of the next track so much is decoded early: a second.
 const PRIMED: usize = RATE as usize;
+/// Early is half a minute before the current one has been decoded. Until then the next one is its
+/// first bytes and no more: a decoder and its samples take a megabyte, and are there in milliseconds
+/// when somebody skips.
+const SOON: u64 = RATE as u64 * 30;
 /// Silence between tracks that are not to follow each other without a gap.
 const GAP: usize = RATE as usize * 3 / 10;
 /// A crossfade shorter than this is none.
@@ -466,9 +470,21 @@ impl Deck {
         Pump::Worked
     }
 
+    /// Whether the current track has been decoded nearly to its end, as far as that is known.
+    fn ends_soon(&self) -> bool {
+        let Some(current) = &self.current else {
+            return true;
+        };
+        let soon = SOON + frames_of(self.settings.crossfade_ms);
+        current
+            .total()
+            .is_none_or(|total| total.saturating_sub(current.position) <= soon)
+    }
+
     /// Gets the next track ready, a little at a time. True when there may be more to do at once.
     pub(super) fn prime(&mut self) -> bool {
-        let Some(next) = &mut self.next else {
+        let soon = self.ends_soon();
+        let Some(next) = self.next.as_mut().filter(|_| soon) else {
             return false;
         };
         if let Some(Over::Failed(why)) = &next.over {
