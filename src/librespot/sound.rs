@@ -97,9 +97,10 @@ impl Sound {
         };
         match leading.await {
             Ok((output, true)) => {
-                let wanted = output.is_wanted();
+                // It may have opened, and said so, before this was heard of.
+                let opens = output.is_wanted() && !output.is_open();
                 self.output = Some(output);
-                if wanted && change.before.is_some() {
+                if opens && change.before.is_some() {
                     change.step = Step::Opening(Instant::now() + OPENS);
                     return Ok(None);
                 }
@@ -150,5 +151,43 @@ impl Sound {
             (None, _) => return,
         };
         let _ = spawn_blocking(move || output.close()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::{config::VolumeSettings, model::Volume, output::VolumeControl};
+
+    #[tokio::test]
+    async fn a_device_that_opens_before_the_old_one_is_known_to_be_gone_counts_as_open() {
+        let (to, mut reports) = mpsc::channel(8);
+        let volume = VolumeControl::new(&VolumeSettings::default(), Volume::FULL);
+        let output = Output::open(&config::Output::Null, volume, to, 0);
+        let inlet = output.inlet();
+        inlet.begin(1, 0);
+        inlet.push(&vec![0.1; 44_100]);
+        inlet.run();
+        let opened = async |reports: &mut mpsc::Receiver<Report>| loop {
+            match reports.recv().await {
+                Some(report @ Report::Opened(_)) => return report,
+                Some(_) => {}
+                None => panic!("the output has gone"),
+            }
+        };
+        opened(&mut reports).await;
+        let mut sound = Sound::new(output, config::Output::Null);
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = config::Output::Wav {
+            path: folder.path().join("music.wav"),
+            format: config::SampleFormat::S16,
+        };
+        assert_eq!(sound.lead(Some(5), file), None);
+        let report = opened(&mut reports).await;
+        assert_eq!(sound.hear(&report), None);
+        assert_eq!(sound.next().await.ok().flatten(), Some((Some(5), Ok(()))));
+        sound.close().await;
     }
 }

@@ -354,6 +354,10 @@ impl Feed {
         self.lock().link == Link::Lost
     }
 
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().link == Link::Open
+    }
+
     pub(super) fn played(&self, now: Instant) -> Played {
         let inner = self.lock();
         let taken = inner.reel.taken();

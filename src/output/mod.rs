@@ -164,6 +164,11 @@ impl Output {
         self.feed.status().wanted
     }
 
+    /// Whether the device is open: of the one that was switched to last.
+    pub fn is_open(&self) -> bool {
+        self.feed.is_open()
+    }
+
     /// The player's end: where samples go. One player an output.
     pub fn inlet(&self) -> Inlet {
         Inlet::new(Arc::clone(&self.feed))
