@@ -163,7 +163,10 @@ fn list(devices: &[output::DeviceLine]) -> String {
 
 /// The log begins with the first command, which says for whom and how much.
 fn engine() -> ExitCode {
-    librespot::engine_main(|level, speaker| logging::start(level, Some(speaker)))
+    librespot::engine_main(
+        |level, speaker| logging::start(level, Some(speaker)),
+        logging::set_engine_level,
+    )
 }
 
 fn load(settings: &Settings) -> Result<Loaded, Problems> {

@@ -201,7 +201,7 @@ impl House {
         self.follow(new).await;
     }
 
-    /// How much is logged from now on; engines that are under way keep to what they were told.
+    /// How much is logged from now on, also by engines that are under way.
     pub async fn log_at(&mut self, level: LogLevel) {
         self.choices.log = Some(level);
         let new = self.choices.over(&self.configured);

@@ -15,7 +15,7 @@ use crate::{
 
 /// Raised when a message changes its meaning. Both sides are the same binary, except while one is
 /// being replaced under a running daemon.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// No honest line is longer; a longer one ends the conversation.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
@@ -74,6 +74,10 @@ pub enum Command {
     /// What phones are shown from now on.
     Rename {
         name: String,
+    },
+    /// How much is to be logged from now on; heeded at once, whatever the engine is at.
+    Log {
+        level: config::LogLevel,
     },
     /// Nothing is played: what cards there are, told by [`Event::Outputs`], and that is all.
     Outputs(Outputs),

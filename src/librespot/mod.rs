@@ -42,11 +42,11 @@ use wire::Reporter;
 const MAX_CARDS: usize = 200;
 
 /// The engine's whole life. `begin` is called once, with how much is to be logged and for which
-/// speaker; nothing is logged before.
-pub fn engine_main(begin: impl FnOnce(LogLevel, &str)) -> ExitCode {
+/// speaker; nothing is logged before. `log_at` is called whenever that is to be more or less.
+pub fn engine_main(begin: impl FnOnce(LogLevel, &str), log_at: fn(LogLevel)) -> ExitCode {
     let reporter = Reporter::stdout();
     reporter.report(&Event::Hello { protocol: PROTOCOL });
-    match run(begin, &reporter) {
+    match run(begin, log_at, &reporter) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             reporter.report(&Event::Lost {
@@ -67,7 +67,11 @@ enum Task {
     Look(Outputs),
 }
 
-fn run(begin: impl FnOnce(LogLevel, &str), reporter: &Reporter) -> io::Result<()> {
+fn run(
+    begin: impl FnOnce(LogLevel, &str),
+    log_at: fn(LogLevel),
+    reporter: &Reporter,
+) -> io::Result<()> {
     let task = match wire::read_command(&mut io::stdin().lock())? {
         Some(Command::Start(start)) if start.protocol == PROTOCOL => Task::Play(start),
         Some(Command::Warm(warm)) if warm.protocol == PROTOCOL => Task::Wait(warm),
@@ -89,7 +93,7 @@ fn run(begin: impl FnOnce(LogLevel, &str), reporter: &Reporter) -> io::Result<()
             return Ok(());
         }
     }
-    let commands = wire::listen();
+    let commands = wire::listen(log_at);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)

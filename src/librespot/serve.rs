@@ -373,6 +373,7 @@ impl Stage<'_> {
             | Command::Pair(_)
             | Command::Pasted { .. }
             | Command::Outputs(_)
+            | Command::Log { .. }
             | Command::Stop => vec![],
         }
     }

@@ -9,7 +9,10 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use crate::engine::messages::{Command, Event, MAX_LINE};
+use crate::{
+    config::LogLevel,
+    engine::messages::{Command, Event, MAX_LINE},
+};
 
 /// How long an engine whose daemon is gone may take to leave in order.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(3);
@@ -56,14 +59,20 @@ pub fn read_command(from: &mut impl BufRead) -> io::Result<Option<Command>> {
 }
 
 /// Passes commands on until input ends: the daemon is gone then, and so must we be. The channel
-/// closes, which the engine takes as an order to stop; should it hang, it is ended from here.
-pub fn listen() -> mpsc::Receiver<Command> {
+/// closes, which the engine takes as an order to stop; should it hang, it is ended from here. How
+/// much is logged concerns nobody behind the channel: `log_at` hears of it here, also while the
+/// engine is at something else.
+pub fn listen(log_at: fn(LogLevel)) -> mpsc::Receiver<Command> {
     let (to, commands) = mpsc::channel(32);
     thread::Builder::new()
         .name("commands".into())
         .spawn(move || {
             let mut stdin = io::stdin().lock();
             while let Ok(Some(command)) = read_command(&mut stdin) {
+                if let Command::Log { level } = command {
+                    log_at(level);
+                    continue;
+                }
                 if to.blocking_send(command).is_err() {
                     break;
                 }

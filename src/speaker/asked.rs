@@ -105,6 +105,14 @@ impl Speaker {
         }
     }
 
+    /// Every engine of this speaker logs more or less from now on.
+    pub(super) fn tell_log(&self) {
+        let level = self.settings.log;
+        for engine in self.engines.values() {
+            engine.send(Command::Log { level });
+        }
+    }
+
     /// Passes on what the engine says of whoever sits here; others have no say.
     pub(super) async fn of_resident(&self, seat: Seat, news: News) {
         if matches!(self.seats.resident(), Resident::Seated { seat: at, .. } if *at == seat) {

@@ -420,6 +420,9 @@ impl Speaker {
     async fn change(&mut self, new: NewSettings) {
         let renew = new.renew || self.differs_for_resident(&new.settings.speaker).await;
         let old = std::mem::replace(&mut self.settings, new.settings);
+        if old.log != self.settings.log {
+            self.tell_log();
+        }
         self.spares.dismiss();
         self.plan_look();
         if renew {

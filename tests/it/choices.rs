@@ -6,7 +6,7 @@ use spotify_sim::SimOptions;
 
 use crate::{
     ask::{ask, siskin, status_says},
-    lan::{NULL, one_engine, plays, until},
+    lan::{NULL, count, one_engine, plays, until},
     world::{PATIENCE, World, scenario, scenario_on, shows},
 };
 
@@ -160,5 +160,39 @@ fn the_log_tells_more_while_the_daemon_runs() {
         .await;
         let answer = ask(&world, "POST", "/api/v1/log", Some(json!({"level": 3}))).await;
         assert_eq!((answer.status, answer.code()), (422, "invalid"));
+    });
+}
+
+#[test]
+fn an_engine_that_plays_logs_more_or_less_at_once_as_well() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        let app = plays(&world, "kim", "Dozen").await;
+        let engine = one_engine(&daemon).await;
+        // What only an engine says, and only to whoever looks closer.
+        let asked = "an app asks";
+        let level = async |level: &str| {
+            let said = siskin(&world, &["log-level", level]).await;
+            assert_eq!(said.code, Some(0), "{said:?}");
+        };
+        let press = async || {
+            app.pause().await.expect("an answer");
+            shows(&app, "a pause", |state| state.paused).await;
+            app.resume().await.expect("an answer");
+            shows(&app, "music", |state| state.playing).await;
+        };
+        press().await;
+        assert_eq!(count(&daemon, asked), 0);
+        level("debug").await;
+        press().await;
+        daemon.says(asked).await;
+        level("warn").await;
+        press().await;
+        let before = count(&daemon, asked);
+        press().await;
+        assert_eq!(count(&daemon, asked), before);
+        // And what was read off librespot's log still is: a session that is lost is noticed.
+        assert_eq!(one_engine(&daemon).await, engine);
+        assert_eq!(state(&world).await["playback"]["state"], "playing");
     });
 }

@@ -44,6 +44,13 @@ pub fn start(level: LogLevel, speaker: Option<&str>) {
     let _ = tracing::subscriber::set_global_default(subscriber(speaker));
 }
 
+/// The same in an engine. What librespot says of itself is read there whether it is told or not, so
+/// the bridge stays open.
+pub fn set_engine_level(level: LogLevel) {
+    WANTED.store(level as u8, Relaxed);
+    tracing::callsite::rebuild_interest_cache();
+}
+
 /// Changes the level from now on.
 pub fn set_level(level: LogLevel) {
     WANTED.store(level as u8, Relaxed);
