@@ -259,6 +259,7 @@ fn unknown(entry: &Entry) -> Track {
         uri: entry.uri.to_string(),
         title: String::new(),
         artists: Vec::new(),
+        album_artists: Vec::new(),
         album: String::new(),
         duration_ms: 0,
         explicit: false,

@@ -127,6 +127,9 @@ pub struct Track {
     pub uri: String,
     pub title: String,
     pub artists: Vec<String>,
+    /// Whose album it is; empty where that is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub album_artists: Vec<String>,
     pub album: String,
     pub duration_ms: u32,
     pub explicit: bool,

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use spotify_sim::SimOptions;
 use zbus::{DBusError, ObjectPath, OwnedObjectPath, OwnedVariant};
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
         on_the_bus, text,
     },
     lan::{NULL, play, plays, until},
-    world::{PATIENCE, scenario, shows},
+    world::{PATIENCE, scenario, scenario_on, shows},
 };
 
 /// Waits until no signal has come for a while, and forgets those that had.
@@ -50,6 +51,7 @@ fn playerctl_shows_and_steers_the_speaker() {
         assert_eq!(facts, format!("{}|Dozen|{length}|{url}", state.title));
         assert!(bus.told("metadata mpris:artUrl").await.starts_with("http"));
         assert!(!bus.told("metadata xesam:artist").await.is_empty());
+        assert!(!bus.told("metadata xesam:albumArtist").await.is_empty());
         let at: f64 = bus.told("position").await.parse().expect("seconds");
         assert!((0.0..10.0).contains(&at), "{at}");
 
@@ -158,6 +160,40 @@ fn what_changes_is_told_once_and_a_position_never_but_when_it_jumps() {
 async fn quiet_but(remote: &Remote, told: &[&str]) {
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(remote.signals(), told);
+}
+
+#[test]
+fn what_spotify_does_not_allow_is_shown_while_it_holds() {
+    let forbidden = ["disallow_skipping_next_reasons", "disallow_seeking_reasons"];
+    let options = SimOptions {
+        forbidden: forbidden.map(|key| ("Dozen".into(), key.into())).into(),
+        ..SimOptions::default()
+    };
+    scenario_on(options, async |world| {
+        let bus = BusDaemon::start(&world, OPEN).await;
+        let _daemon = world.start_with(&on_the_bus(&world, NULL), bus_at(&bus.address()));
+        let remote = Remote::new(&bus, SISKIN).await;
+        remote.finds().await;
+        let app = plays(&world, "kim", "Dozen").await;
+        quiet(&remote).await;
+        let can = async |what: &str| remote.get::<bool>(PLAYER, what).await;
+        assert!(!can("CanGoNext").await && !can("CanSeek").await);
+        assert!(can("CanGoPrevious").await && can("CanPause").await);
+        let (name, text) = remote.refused(PLAYER, "Next", &()).await;
+        assert!(name.ends_with(".siskin.Error.Restricted"), "{name}");
+        assert!(text.contains("license"), "{text}");
+
+        play(&world, &app, "Tones").await;
+        until("buttons that can be pressed", PATIENCE, || {
+            let told = remote.signals();
+            ["CanGoNext", "CanSeek"]
+                .iter()
+                .all(|can| told.iter().any(|one| one.contains(can)))
+        })
+        .await;
+        quiet(&remote).await;
+        assert!(can("CanGoNext").await && can("CanSeek").await);
+    });
 }
 
 #[test]

@@ -49,6 +49,10 @@ impl Line {
             if !track.album.is_empty() {
                 facts.push(("xesam:album", Value::text(&track.album)));
             }
+            if !track.album_artists.is_empty() {
+                let artists = Value::texts(&track.album_artists);
+                facts.push(("xesam:albumArtist", artists));
+            }
             if !track.artists.is_empty() {
                 facts.push(("xesam:artist", Value::texts(&track.artists)));
             }

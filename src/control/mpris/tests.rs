@@ -15,8 +15,8 @@ use super::{
     view::{Now, View},
 };
 use crate::model::{
-    Neighbour, Percent, Phase, PlayState, Playback, Repeat, Source, SpeakerState, Track, Transport,
-    Volume,
+    Forbidden, Neighbour, Percent, Phase, PlayState, Playback, Repeat, Restriction, Source,
+    SpeakerState, Track, Transport, Volume,
 };
 
 /// A track of 100 s; the letter is all that is different.
@@ -29,6 +29,7 @@ fn track(letter: char) -> Track {
         uri: uri(letter),
         title: format!("Song {letter}"),
         artists: vec!["One".into(), "Two\0".into()],
+        album_artists: vec!["Various".into()],
         album: "Record".into(),
         duration_ms: 100_000,
         explicit: false,
@@ -181,6 +182,8 @@ fn a_track_is_described_as_the_specification_wants_it() {
     assert_eq!(scene.metadata("xesam:album"), text("Record"));
     let artists = ["One", "Two"].map(str::to_owned).to_vec();
     assert_eq!(scene.metadata("xesam:artist"), Value::Texts(artists));
+    let artists = Value::Texts(vec!["Various".to_owned()]);
+    assert_eq!(scene.metadata("xesam:albumArtist"), artists);
     assert_eq!(scene.metadata("mpris:length"), Value::Int(100_000_000));
     assert_eq!(
         scene.metadata("mpris:artUrl"),
@@ -222,6 +225,33 @@ fn what_plays_elsewhere_is_not_shown_and_not_said_to_be_here() {
     scene.speaker.playback = None;
     scene.speaker.volume_percent = None;
     assert_eq!(words(&scene.news()), ["CanPlay"], "the level is kept");
+}
+
+#[test]
+fn what_spotify_does_not_allow_cannot_be_pressed_and_whoever_shows_buttons_is_told() {
+    let mut scene = Scene::playing();
+    let buttons = ["CanGoNext", "CanGoPrevious", "CanPause", "CanSeek"];
+    let can = |scene: &Scene| buttons.map(|can| scene.property(can) == Value::Bool(true));
+    assert_eq!(can(&scene), [true; 4]);
+    let forbid = |all: &[Forbidden]| {
+        let why = "license".to_owned();
+        let one = |what: &Forbidden| Restriction {
+            what: *what,
+            why: why.clone(),
+        };
+        all.iter().map(one).collect::<Vec<_>>()
+    };
+    scene.playback(|one| one.restrictions = forbid(&[Forbidden::Seek, Forbidden::Next]));
+    assert_eq!(words(&scene.news()), ["CanGoNext", "CanSeek"]);
+    assert_eq!(can(&scene), [false, true, true, false]);
+    scene.playback(|one| one.restrictions = forbid(&[Forbidden::Pause, Forbidden::Previous]));
+    assert_eq!(
+        words(&scene.news()),
+        ["CanGoNext", "CanGoPrevious", "CanPause", "CanSeek"]
+    );
+    scene.playback(|one| one.restrictions.clear());
+    scene.news();
+    assert_eq!(can(&scene), [true; 4]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{
     lines::{Lines, NO_TRACK},
     value::{Facts, Value},
 };
-use crate::model::{Phase, PlayState, Playback, Repeat, SpeakerState};
+use crate::model::{Forbidden, Phase, PlayState, Playback, Repeat, SpeakerState};
 
 /// A track that loads is shown as playing: it does so between any two tracks. One that takes
 /// longer than this is waited for, and nothing sounds.
@@ -56,6 +56,8 @@ pub struct View {
     signed_in: bool,
     pub context: Option<String>,
     pub lines: Lines,
+    /// What Spotify does not allow at present.
+    forbidden: Vec<Forbidden>,
     pub hand: Hand,
     said: Option<Said>,
     loads_since: Option<Instant>,
@@ -108,6 +110,7 @@ impl View {
             signed_in: false,
             context: None,
             lines: Lines::default(),
+            forbidden: Vec::new(),
             hand: Hand::still(now),
             said: None,
             loads_since: None,
@@ -125,6 +128,8 @@ impl View {
         let here = speaker.playback.as_ref().filter(|one| one.active);
         self.lines.follow(here);
         self.context = here.and_then(|one| one.context.clone());
+        let restrictions = here.map_or(&[][..], |one| &one.restrictions);
+        self.forbidden = restrictions.iter().map(|one| one.what).collect();
         self.repeat = here.map_or(Repeat::Off, |one| one.repeat);
         self.shuffle = here.is_some_and(|one| one.shuffle);
         let state = here.map_or(PlayState::Stopped, |one| one.state);
@@ -202,6 +207,7 @@ impl View {
         let here = self.lines.playing();
         let some = here.is_some();
         let follows = self.lines.current.map_or(0, |at| at + 1) < self.lines.all.len();
+        let may = |what| some && !self.forbidden.contains(&what);
         let nothing = || vec![("mpris:trackid", Value::Path(NO_TRACK.to_owned()))];
         let repeat = match self.repeat {
             Repeat::Off => "None",
@@ -220,13 +226,16 @@ impl View {
             ("Volume", Value::Float(f64::from(self.percent) / 100.0)),
             ("MinimumRate", Value::Float(1.0)),
             ("MaximumRate", Value::Float(1.0)),
-            ("CanGoNext", Value::Bool(some && follows)),
+            ("CanGoNext", Value::Bool(follows && may(Forbidden::Next))),
             // Back to the beginning, if nothing else.
-            ("CanGoPrevious", Value::Bool(some)),
+            ("CanGoPrevious", Value::Bool(may(Forbidden::Previous))),
             // What plays elsewhere, or played last, is asked to come here.
             ("CanPlay", Value::Bool(self.signed_in)),
-            ("CanPause", Value::Bool(some)),
-            ("CanSeek", Value::Bool(self.length_ms() > 0)),
+            ("CanPause", Value::Bool(may(Forbidden::Pause))),
+            (
+                "CanSeek",
+                Value::Bool(self.length_ms() > 0 && may(Forbidden::Seek)),
+            ),
             ("CanControl", Value::Bool(true)),
         ]
     }
