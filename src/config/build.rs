@@ -357,6 +357,7 @@ impl<'a> Lookup<'a> {
 
     /// Where this speaker tells what it plays. Two in one pipe could not be told apart.
     fn metadata(&mut self, speaker: &str, known: &[Metadata]) -> Option<Metadata> {
+        let covers = self.get("metadata.covers", check::switch);
         let pipe = self.get("metadata.pipe", check::full_path)?;
         let place = self
             .find("metadata.pipe")
@@ -372,6 +373,7 @@ impl<'a> Lookup<'a> {
         Some(Metadata {
             speaker: speaker.to_owned(),
             pipe,
+            covers,
         })
     }
 

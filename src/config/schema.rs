@@ -64,6 +64,7 @@ pub(super) const KEYS: &[Key] = &[
     both("volume.range_db", "60.0"),
     both("volume.steps", "64"),
     both("metadata.pipe", r#""""#),
+    both("metadata.covers", "true"),
     whole_daemon("http.listen", r#""127.0.0.1:7070""#),
     whole_daemon("http.names", "[]"),
     whole_daemon("http.origins", "[]"),

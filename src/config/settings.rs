@@ -53,6 +53,8 @@ pub struct Metadata {
     pub speaker: String,
     /// An absolute path, no two speakers' the same.
     pub pipe: PathBuf,
+    /// Whether covers go into it.
+    pub covers: bool,
 }
 
 /// On which D-Bus the speakers are media players (MPRIS).

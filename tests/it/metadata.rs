@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::{
     ask::ask,
-    lan::{NULL, plays, until},
+    lan::{NULL, play, plays, until},
     world::{Daemon, PATIENCE, World, scenario},
 };
 
@@ -24,6 +24,8 @@ struct Display {
     text: String,
     /// Code and data of everything that was read.
     items: Vec<(String, String)>,
+    /// Those with pictures in them, byte for byte.
+    pictures: Vec<Vec<u8>>,
 }
 
 impl Display {
@@ -37,6 +39,7 @@ impl Display {
             file: opened.expect("the pipe is there"),
             text: String::new(),
             items: Vec::new(),
+            pictures: Vec::new(),
         }
     }
 
@@ -64,6 +67,9 @@ impl Display {
             let length = between("<length>", "</length>").expect("a length");
             assert_eq!(length, data.len().to_string());
             let code = String::from_utf8_lossy(&code.to_be_bytes()).into_owned();
+            if code == "PICT" {
+                self.pictures.push(data.clone());
+            }
             let data = String::from_utf8_lossy(&data).into_owned();
             self.items.push((code, data));
             self.text = rest.to_owned();
@@ -94,6 +100,14 @@ async fn telling(world: &World) -> (Daemon, PathBuf) {
     let daemon = world.start(&world.settings(&more));
     until("a pipe", PATIENCE, || pipe.exists()).await;
     (daemon, pipe)
+}
+
+/// Covers that the simulation was asked for.
+fn covers_fetched(world: &World) -> usize {
+    let all = world.sim.record().all();
+    all.iter()
+        .filter(|entry| entry.text.contains("GET /image/"))
+        .count()
 }
 
 async fn order(world: &World, what: &str) {
@@ -140,19 +154,88 @@ fn a_display_reads_what_plays_and_what_happens() {
 }
 
 #[test]
+fn a_display_gets_the_cover_of_what_plays_whole_and_after_everything_else() {
+    scenario(async |world| {
+        let (_daemon, pipe) = telling(&world).await;
+        let mut display = Display::open(&pipe);
+        let app = plays(&world, "kim", "Dozen").await;
+        display.hears("pcen").await;
+        let codes = display.codes().join(" ");
+        assert!(
+            codes.contains("mden") && codes.contains("pcst PICT pcen"),
+            "{codes}"
+        );
+        assert!(codes.find("mden") < codes.find("pcst"), "{codes}");
+        let first = display.pictures.last().expect("a picture").clone();
+        assert!(
+            first.starts_with(b"\x89PNG") && first.len() > 500,
+            "{}",
+            first.len()
+        );
+        // Another album has another one; music does not wait for it.
+        play(&world, &app, "Staircase").await;
+        let end = Instant::now() + PATIENCE;
+        while display.pictures.last() == Some(&first) {
+            display.read();
+            assert!(
+                Instant::now() < end,
+                "the same cover: {:?}",
+                display.codes()
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(
+            display
+                .pictures
+                .last()
+                .is_some_and(|it| it.starts_with(b"\x89PNG"))
+        );
+        assert_eq!(display.hears("asal").await, "Staircase");
+    });
+}
+
+#[test]
+fn where_covers_are_not_wanted_none_is_asked_for() {
+    scenario(async |world| {
+        let pipe = world.dir().join("metadata");
+        let more = format!(
+            "{NULL}[metadata]\npipe = \"{}\"\ncovers = false\n",
+            pipe.display()
+        );
+        let _daemon = world.start(&world.settings(&more));
+        until("a pipe", PATIENCE, || pipe.exists()).await;
+        let mut display = Display::open(&pipe);
+        plays(&world, "kim", "Dozen").await;
+        display.hears("prgr").await;
+        order(&world, "next").await;
+        display.items.clear();
+        order(&world, "pause").await;
+        display.hears("pfls").await;
+        assert!(display.pictures.is_empty());
+        assert_eq!(covers_fetched(&world), 0);
+    });
+}
+
+#[test]
 fn a_display_that_comes_late_or_again_is_told_what_holds() {
     scenario(async |world| {
         let (_daemon, pipe) = telling(&world).await;
         plays(&world, "kim", "Dozen").await;
+        assert_eq!(covers_fetched(&world), 0, "nobody reads");
         let mut late = Display::open(&pipe);
         let title = late.hears("minm").await;
         late.hears("prgr").await;
         assert_eq!(late.codes()[0], "pbeg", "from its beginning");
+        late.hears("pcen").await;
+        let late_pictures = late.pictures.clone();
         drop(late);
         // At once after it, so that nobody could see that nobody was there.
         let mut again = Display::open(&pipe);
         assert_eq!(again.hears("minm").await, title);
         assert_eq!(again.codes()[0], "pbeg");
+        again.hears("pcen").await;
+        assert_eq!(again.pictures, late_pictures);
+        assert_eq!(covers_fetched(&world), 1, "it is kept");
     });
 }
 

@@ -4,7 +4,7 @@
 //! type and code are four letters in hexadecimal, data is base64. `core` items say what plays, `ssnc`
 //! items what happens: `pbeg` and `pend` around everything, `pfls` as it pauses and `prsm` as it goes
 //! on, `mdst` and `mden` around what is said of a track, `prgr` with its frames, `pvol` with the
-//! level. Covers (`PICT`) are not sent: the daemon fetches none.
+//! level, `pcst` and `pcen` around the cover (`PICT`), which is empty where there is none.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -18,6 +18,14 @@ const TEXT: usize = 2900;
 const JUMP: i64 = 1_500;
 /// Frames in a ms times ten: the clock of `prgr` runs at 44 100 Hz.
 const FRAMES_IN_10_MS: u64 = 441;
+
+/// The cover of a track, or that it has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cover {
+    /// Its URI.
+    pub track: String,
+    pub address: Option<String>,
+}
 
 /// What a display shows of a speaker.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -75,6 +83,18 @@ impl Shown {
         i64::from(self.position_ms) + gone
     }
 
+    /// The cover that is to be seen; the largest, or one that fits a small pipe. `None`: nothing is
+    /// to be seen, or not known yet.
+    pub fn cover(&self, small: bool) -> Option<Cover> {
+        let track = self.track.as_ref()?;
+        let at = if small { track.covers.len() / 2 } else { 0 };
+        let seen = self.sound != Sound::Stopped && !track.title.is_empty();
+        seen.then(|| Cover {
+            track: track.uri.clone(),
+            address: track.covers.get(at).cloned(),
+        })
+    }
+
     fn uri(&self) -> Option<&str> {
         self.track.as_ref().map(|track| track.uri.as_str())
     }
@@ -117,13 +137,28 @@ pub fn changes(old: &Shown, new: &Shown) -> Vec<Vec<u8>> {
     items
 }
 
+/// A cover with what stands around it. Longer than [`WHOLE`]; without bytes, it takes the one before
+/// away.
+pub fn picture(bytes: &[u8], shown: &Shown) -> Vec<u8> {
+    let stamp = stamp(shown.at_ms);
+    let around = |code| ssnc(code, stamp.as_bytes());
+    [around(b"pcst"), ssnc(b"PICT", bytes), around(b"pcen")].concat()
+}
+
+/// Both ends of a bundle carry the same, so that readers can pair them.
+fn stamp(at_ms: i64) -> String {
+    let frames = (at_ms.unsigned_abs().wrapping_mul(FRAMES_IN_10_MS) / 10) as u32;
+    frames.to_string()
+}
+
 /// All that is said of a track.
 fn bundle(track: &Track, at_ms: i64, items: &mut Vec<Vec<u8>>) {
-    // Both ends carry the same stamp, so that readers can pair them.
-    let stamp = (at_ms.unsigned_abs().wrapping_mul(FRAMES_IN_10_MS) / 10) as u32;
-    let stamp = stamp.to_string();
+    let stamp = stamp(at_ms);
     items.push(ssnc(b"mdst", stamp.as_bytes()));
     items.push(core(b"asal", text(&track.album)));
+    if !track.album_artists.is_empty() {
+        items.push(core(b"asaa", text(&track.album_artists.join(", "))));
+    }
     items.push(core(b"asar", text(&track.artists.join(", "))));
     items.push(core(b"minm", text(&track.title)));
     items.push(core(b"astm", &track.duration_ms.to_be_bytes()));
@@ -245,6 +280,33 @@ mod tests {
         let said = String::from_utf8(ssnc(b"pbeg", b"")).expect("text");
         let bare = "<item><type>73736e63</type><code>70626567</code><length>0</length></item>\n";
         assert_eq!(said, bare);
+    }
+
+    #[test]
+    fn a_cover_is_of_what_is_seen_and_has_a_beginning_and_an_end() {
+        let mut plays = speaker(PlayState::Playing, "A", 0, 1_000);
+        let track = plays.playback.as_mut().and_then(|one| one.track.as_mut());
+        track.expect("a track").covers = ["large", "medium", "small"].map(str::to_owned).into();
+        let seen = |speaker: &SpeakerState, small| {
+            let shown = Shown::default().then(Some(speaker), true);
+            shown.cover(small).map(|cover| cover.address)
+        };
+        assert_eq!(seen(&plays, false), Some(Some("large".into())));
+        assert_eq!(seen(&plays, true), Some(Some("medium".into())));
+        assert_eq!(
+            seen(&speaker(PlayState::Paused, "A", 0, 0), false),
+            Some(None)
+        );
+        assert_eq!(seen(&speaker(PlayState::Stopped, "A", 0, 0), false), None);
+        let shown = Shown::default().then(Some(&plays), true);
+        let text = String::from_utf8(picture(b"jpeg", &shown)).expect("text");
+        let items: Vec<_> = text
+            .split_inclusive("</item>\n")
+            .map(|item| item.as_bytes().to_vec())
+            .collect();
+        assert_eq!(read(&items), ["pcst 44100", "PICT jpeg", "pcen 44100"]);
+        let none = String::from_utf8(picture(b"", &shown)).expect("text");
+        assert!(none.contains("<code>50494354</code><length>0</length></item>"));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //!
 //! Owns one task a FIFO. It never waits for a reader: what one that is slow or away misses is left
 //! out item by item, and whoever comes, or catches up, is told everything that holds ([`items`]).
+//! Covers come by way of the daemon, after everything else ([`cover`]).
 
+mod cover;
 mod items;
 mod pipe;
 
@@ -20,6 +22,7 @@ use tokio::{
 };
 
 use self::{
+    cover::Covers,
     items::{Shown, changes, snapshot},
     pipe::{Pipe, Sent},
 };
@@ -54,7 +57,10 @@ impl Metadata {
             let teller = Teller {
                 speaker: pipe.speaker.clone(),
                 path: pipe.pipe.clone(),
-                pipe: Pipe::new(pipe.pipe.clone()),
+                pipe: Pipe::new(pipe.pipe.clone(), pipe.covers),
+                covers: pipe
+                    .covers
+                    .then(|| Covers::new(bus.clone(), pipe.speaker.clone())),
                 bus: bus.clone(),
                 notices: notices.clone(),
                 troubles: troubles.clone(),
@@ -73,6 +79,8 @@ struct Teller {
     speaker: String,
     path: PathBuf,
     pipe: Pipe,
+    /// Where they are wanted.
+    covers: Option<Covers>,
     bus: Bus,
     notices: mpsc::Sender<Notice>,
     troubles: Troubles,
@@ -94,6 +102,7 @@ impl Teller {
             if looks && Instant::now() >= look_at {
                 look_at = Instant::now() + self.look().await;
             }
+            self.cover();
             let lost_at = self.lost.map(|since| since + MENDED_WITHIN);
             let lost_at = lost_at.filter(|at| *at > Instant::now());
             let looks = !self.pipe.is_read() || self.missed;
@@ -102,6 +111,7 @@ impl Teller {
                     return;
                 },
                 () = self.pipe.changed() => self.missed = true,
+                () = changed(&mut self.covers) => {}
                 () = sleep_until(look_at), if looks => {}
                 () = at(lost_at) => {}
             }
@@ -130,6 +140,20 @@ impl Teller {
         }
     }
 
+    /// After everything else: whoever has missed something is told that first, and the cover anew.
+    fn cover(&mut self) {
+        let Some(covers) = &mut self.covers else {
+            return;
+        };
+        if !self.pipe.is_read() || self.missed {
+            return covers.forget();
+        }
+        covers.want(self.shown.cover(self.pipe.is_small()));
+        if covers.tell(&mut self.pipe, &self.shown) == Sent::Full {
+            self.missed = true;
+        }
+    }
+
     fn tell(&mut self, items: Vec<Vec<u8>>) {
         self.missed = items.iter().any(|item| self.pipe.send(item) != Sent::Whole);
     }
@@ -151,6 +175,9 @@ impl Teller {
             }
         }
         self.tell(snapshot(&self.shown));
+        if let Some(covers) = &mut self.covers {
+            covers.forget();
+        }
         LOOK
     }
 
@@ -182,6 +209,13 @@ fn no_pipe(path: &Path, why: &str) -> Condition {
         why,
         "make its folder, and let siskin's user write there; or choose another metadata.pipe",
     )
+}
+
+async fn changed(covers: &mut Option<Covers>) {
+    match covers {
+        Some(covers) => covers.changed().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn at(when: Option<Instant>) {

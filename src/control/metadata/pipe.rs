@@ -15,17 +15,23 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{CWD, FileType, Mode, OFlags, inotify},
     io::Errno,
+    pipe::{fcntl_getpipe_size, fcntl_setpipe_size},
 };
 use tokio::net::unix::pipe::Receiver;
 
 use super::items::WHOLE;
 
+/// What a pipe with covers is to hold, in bytes: the largest one in base64, and some more. It takes
+/// memory only while that waits to be read.
+const ROOM: usize = 1024 * 1024;
 /// For the daemon's user and group.
 const MODE: u32 = 0o660;
 
 #[derive(Debug)]
 pub struct Pipe {
     path: PathBuf,
+    /// Large items are to fit.
+    large: bool,
     /// While somebody reads.
     open: Option<Open>,
 }
@@ -33,6 +39,10 @@ pub struct Pipe {
 #[derive(Debug)]
 struct Open {
     to: OwnedFd,
+    /// In bytes.
+    room: usize,
+    /// Of a large item: what did not go in with it. Nothing else is written before.
+    rest: Vec<u8>,
     inode: u64,
     /// Says when somebody opens or closes it: an inotify, which is read like a pipe.
     watch: Receiver,
@@ -49,8 +59,10 @@ pub enum Sent {
 }
 
 impl Pipe {
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, open: None }
+    /// `large`: covers go through it, too.
+    pub fn new(path: PathBuf, large: bool) -> Self {
+        let open = None;
+        Self { path, large, open }
     }
 
     pub fn is_read(&self) -> bool {
@@ -76,8 +88,14 @@ impl Pipe {
             | inotify::WatchFlags::ATTRIB;
         inotify::add_watch(&watch, &self.path, what)?;
         let inode = fs::metadata(&self.path)?.ino();
+        if self.large {
+            // Where that is not allowed, smaller ones have to do.
+            let _ = fcntl_setpipe_size(&to, ROOM);
+        }
         self.open = Some(Open {
+            room: fcntl_getpipe_size(&to).unwrap_or(WHOLE),
             to,
+            rest: Vec::new(),
             inode,
             watch: Receiver::from_owned_fd_unchecked(watch)?,
         });
@@ -86,18 +104,53 @@ impl Pipe {
 
     /// Writes one item, all of it or nothing: no longer than [`WHOLE`].
     pub fn send(&mut self, item: &[u8]) -> Sent {
-        let Some(open) = &self.open else {
+        let Some(open) = &mut self.open else {
             return Sent::Gone;
         };
         debug_assert!(item.len() <= WHOLE);
-        match rustix::io::write(&open.to, item) {
-            Ok(_) => Sent::Whole,
+        let written = open.send_rest().and_then(|done| match done {
+            true => rustix::io::write(&open.to, item).map(drop),
+            false => Err(Errno::AGAIN),
+        });
+        self.sent(written)
+    }
+
+    fn sent(&mut self, written: Result<(), Errno>) -> Sent {
+        match written {
+            Ok(()) => Sent::Whole,
             Err(Errno::AGAIN) => Sent::Full,
             Err(_) => {
                 self.open = None;
                 Sent::Gone
             }
         }
+    }
+
+    /// Whether the reader has read everything so far.
+    pub fn is_drained(&self) -> bool {
+        let open = self.open.as_ref().filter(|open| open.rest.is_empty());
+        open.is_some_and(|open| rustix::io::ioctl_fionread(&open.to) == Ok(0))
+    }
+
+    /// Whether so many bytes go in at once, while nothing else is in it.
+    pub fn takes(&self, bytes: usize) -> bool {
+        self.open.as_ref().is_some_and(|open| bytes <= open.room)
+    }
+
+    /// Whether the pipe is smaller than the largest cover may be.
+    pub fn is_small(&self) -> bool {
+        !self.takes(ROOM)
+    }
+
+    /// Writes an item of any length that the pipe takes, when it [`Pipe::is_drained`]. The kernel
+    /// may run out of memory in the middle of it; the rest follows before anything else then.
+    pub fn send_large(&mut self, item: Vec<u8>) -> Sent {
+        let Some(open) = &mut self.open else {
+            return Sent::Gone;
+        };
+        open.rest = item;
+        let written = open.send_rest().map(drop);
+        self.sent(written)
     }
 
     /// Waits until somebody has come or gone; for ever while nobody reads. Cancel safe.
@@ -113,6 +166,22 @@ impl Pipe {
         if !same || has_no_reader(&open.to) {
             self.open = None;
         }
+    }
+}
+
+impl Open {
+    /// False: some of it still waits.
+    fn send_rest(&mut self) -> Result<bool, Errno> {
+        if self.rest.is_empty() {
+            return Ok(true);
+        }
+        let written = rustix::io::write(&self.to, &self.rest)?;
+        if written < self.rest.len() {
+            self.rest.drain(..written);
+            return Ok(false);
+        }
+        self.rest = Vec::new();
+        Ok(true)
     }
 }
 
@@ -160,7 +229,7 @@ mod tests {
     async fn it_is_made_for_user_and_group_and_nobody_is_waited_for() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("pipe");
-        let mut pipe = Pipe::new(path.clone());
+        let mut pipe = Pipe::new(path.clone(), false);
         assert!(!pipe.look().expect("made"));
         let found = fs::metadata(&path).expect("there");
         assert_eq!(found.permissions().mode() & 0o777, MODE);
@@ -178,10 +247,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_large_item_goes_in_whole_once_everything_before_it_is_read() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("pipe");
+        let mut pipe = Pipe::new(path.clone(), true);
+        pipe.look().expect("made");
+        let mut reads = reader(&path);
+        assert!(pipe.look().expect("somebody") && pipe.is_drained());
+        assert_eq!(pipe.send(b"before"), Sent::Whole);
+        assert!(!pipe.is_drained());
+        let mut told = [0; 8];
+        assert_eq!(reads.read(&mut told).expect("something"), 6);
+        assert!(pipe.is_drained() && !pipe.is_small() && !pipe.takes(2 * ROOM));
+        let large = vec![7; 700_000];
+        assert!(pipe.takes(large.len()));
+        assert_eq!(pipe.send_large(large.clone()), Sent::Whole);
+        assert_eq!(pipe.send(b"after"), Sent::Whole);
+        let mut all: Vec<u8> = Vec::new();
+        let mut piece = [0; 4096];
+        while let Ok(read) = reads.read(&mut piece) {
+            all.extend(&piece[..read]);
+        }
+        assert_eq!(all, [large, b"after".to_vec()].concat());
+        drop(reads);
+        assert_eq!(pipe.send_large(vec![7; 9]), Sent::Gone);
+    }
+
+    #[tokio::test]
     async fn readers_that_take_turns_are_noticed() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("pipe");
-        let mut pipe = Pipe::new(path.clone());
+        let mut pipe = Pipe::new(path.clone(), false);
         pipe.look().expect("made");
         let first = reader(&path);
         assert!(pipe.look().expect("somebody"));
@@ -203,8 +299,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("file");
         fs::write(&path, "mine").expect("written");
-        assert!(Pipe::new(path.clone()).look().is_err());
+        assert!(Pipe::new(path.clone(), false).look().is_err());
         assert_eq!(fs::read_to_string(&path).expect("there"), "mine");
-        assert!(Pipe::new(dir.path().join("no/pipe")).look().is_err());
+        assert!(Pipe::new(dir.path().join("no/pipe"), false).look().is_err());
     }
 }
