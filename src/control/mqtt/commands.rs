@@ -11,17 +11,20 @@
 //! | `load` | a Spotify URI or link, or `{"uri", "index", "track", "position_ms", "shuffle", "paused"}` |
 //! | `queue` | a Spotify URI or link of a track or episode |
 //! | `sleep` | seconds (1 to 86400), `end_of_track`, or `off` |
+//! | `output` | the name of one of those that are listed; `default`: as configured |
 
 use serde::Deserialize;
 
 use crate::{
-    bus::{Reason, Unable},
+    bus::{Order, Reason, Unable},
     model::{Link, Load, Percent, Repeat, SleepTimer, Transport},
 };
 
 /// No honest payload is longer.
 const LONGEST: usize = 2_048;
 const DAY_S: u32 = 86_400;
+/// No state of Home Assistant is longer, so no name is that could be chosen there.
+pub const LONGEST_NAME: usize = 255;
 
 /// What to play, in full.
 #[derive(Deserialize)]
@@ -37,18 +40,34 @@ struct Piece {
     paused: bool,
 }
 
-/// What `command` asks for with `payload`.
+/// What `command` asks of `speaker` with `payload`.
 ///
 /// # Errors
-/// Why that is no wish.
-pub fn wish(command: &str, payload: &[u8]) -> Result<Transport, Unable> {
+/// Why that is no order.
+pub fn order(speaker: &str, command: &str, payload: &[u8]) -> Result<Order, Unable> {
+    let speaker = speaker.to_owned();
+    match command {
+        "output" => output(text(payload)?).map(|device| Order::Output { speaker, device }),
+        _ => wish(command, payload).map(|wish| Order::Transport { speaker, wish }),
+    }
+}
+
+fn text(payload: &[u8]) -> Result<&str, Unable> {
     if payload.len() > LONGEST {
         let what = format!("a payload of {} bytes is too long", payload.len());
         return Err(invalid(what, "no command takes more than 2048"));
     }
     let text = std::str::from_utf8(payload)
-        .map_err(|_| invalid("the payload is no UTF-8", "send plain text"))?
-        .trim();
+        .map_err(|_| invalid("the payload is no UTF-8", "send plain text"))?;
+    Ok(text.trim())
+}
+
+/// What `command` asks for with `payload`, where that is about what plays.
+///
+/// # Errors
+/// Why that is no wish.
+pub fn wish(command: &str, payload: &[u8]) -> Result<Transport, Unable> {
+    let text = text(payload)?;
     let bare = |wish: Transport| match text.to_ascii_uppercase().as_str() {
         "" | "PRESS" => Ok(wish),
         _ => Err(invalid(
@@ -78,7 +97,7 @@ pub fn wish(command: &str, payload: &[u8]) -> Result<Transport, Unable> {
         _ => Err(invalid(
             "there is no such command",
             "it is play, pause, toggle, stop, next, previous, pull, seek, volume, mute, shuffle, \
-             repeat, load, queue or sleep",
+             repeat, load, queue, sleep or output",
         )),
     }
 }
@@ -192,6 +211,15 @@ fn sleep(text: &str) -> Result<Transport, Unable> {
         }
     };
     Ok(Transport::Sleep(timer))
+}
+
+/// Whether there is such a one, the daemon knows.
+fn output(name: &str) -> Result<String, Unable> {
+    let known = !name.is_empty() && name.len() <= LONGEST_NAME && !name.contains(char::is_control);
+    known.then(|| name.to_owned()).ok_or_else(|| {
+        let help = "send the name of an output as the topic outputs lists it, or default";
+        invalid("that is no name of an output", help)
+    })
 }
 
 fn is_relative(text: &str) -> bool {

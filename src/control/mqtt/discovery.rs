@@ -6,7 +6,8 @@
 
 use serde_json::{Value, json};
 
-use super::topics::{STATES, Tree};
+use super::topics::{STATES, Tree, choices};
+use crate::model::SpeakerState;
 
 /// Nothing is told: Home Assistant then knows nothing, instead of the last that was.
 const OR_NONE: &str = "{{ value or 'None' }}";
@@ -14,15 +15,18 @@ const OR_NONE: &str = "{{ value or 'None' }}";
 const TEXT: &str = "{{ value[:255] or 'None' }}";
 
 /// The payload that makes Home Assistant show the speaker.
-pub fn device(tree: &Tree, speaker: &str, name: &str, version: &str) -> Value {
+pub fn device(tree: &Tree, speaker: &SpeakerState, version: &str) -> Value {
+    let (id, name) = (speaker.id.as_str(), &speaker.name);
     let mut components = serde_json::Map::new();
-    for (what, mut component) in components_of(tree, speaker) {
-        component["unique_id"] = json!(format!("{}_{what}", tree.id(speaker)));
+    let mut all = components_of(tree, id);
+    all.push(("output", output(tree, speaker)));
+    for (what, mut component) in all {
+        component["unique_id"] = json!(format!("{}_{what}", tree.id(id)));
         components.insert(what.to_owned(), component);
     }
     json!({
         "device": {
-            "identifiers": [tree.id(speaker)],
+            "identifiers": [tree.id(id)],
             "name": name,
             "manufacturer": "siskin",
             "model": "Spotify Connect speaker",
@@ -106,7 +110,6 @@ fn components_of(tree: &Tree, speaker: &str) -> Vec<(&'static str, Value)> {
         binary("problem", "Problem", Some("problem")),
         ("volume", volume(tree, speaker)),
         ("repeat", repeat(tree, speaker)),
-        // A select of outputs belongs here once there is an order for it.
         switch("shuffle", "Shuffle", "mdi:shuffle-variant"),
         switch("mute", "Mute", "mdi:volume-off"),
         button("play", "Play", "mdi:play"),
@@ -159,6 +162,21 @@ fn repeat(tree: &Tree, speaker: &str) -> Value {
     })
 }
 
+/// The list is as long as what was found when it was last looked for sound cards.
+fn output(tree: &Tree, speaker: &SpeakerState) -> Value {
+    json!({
+        "platform": "select",
+        "name": "Output",
+        "icon": "mdi:speaker-wireless",
+        "entity_category": "config",
+        "options": choices(speaker),
+        "state_topic": tree.of(&speaker.id, "output"),
+        "value_template": OR_NONE,
+        "command_topic": tree.command(&speaker.id, "output"),
+        "json_attributes_topic": tree.of(&speaker.id, "outputs"),
+    })
+}
+
 /// Without a cover, the entity is not available: an address that is empty is an error there, and
 /// the picture of before would stay. What is shown as an address then is never asked for.
 fn cover(tree: &Tree, speaker: &str) -> Value {
@@ -179,12 +197,31 @@ fn cover(tree: &Tree, speaker: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Mqtt;
+    use crate::{config::Mqtt, model::OutputChoice};
 
     const GOLDEN: &str = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/tests/fixtures/mqtt/home-assistant.json"
     );
+
+    fn speaker(id: &str, name: &str) -> SpeakerState {
+        let output = |name: &str, about: &str, chosen| OutputChoice {
+            name: name.into(),
+            about: about.into(),
+            chosen,
+        };
+        SpeakerState {
+            id: id.into(),
+            name: name.into(),
+            outputs: vec![
+                output("default", "the default sound card", true),
+                output("hw:CARD=DAC,DEV=0", "USB DAC", false),
+                output("hw:CARD=DAC,DEV=0", "the same again", false),
+                output(&"x".repeat(300), "too long for a state", false),
+            ],
+            ..SpeakerState::default()
+        }
+    }
 
     #[test]
     fn a_speaker_is_described_as_it_was_agreed() {
@@ -192,7 +229,7 @@ mod tests {
             node: "attic".into(),
             ..Mqtt::default()
         });
-        let device = device(&tree, "kitchen", "Küche", "1.2.3");
+        let device = device(&tree, &speaker("kitchen", "Küche"), "1.2.3");
         let told = serde_json::to_string_pretty(&device).expect("plain values") + "\n";
         if std::env::var_os("SISKIN_TEST_BLESS").is_some() {
             std::fs::write(GOLDEN, &told).expect("written");
@@ -204,9 +241,9 @@ mod tests {
     #[test]
     fn every_entity_has_a_name_of_its_own_and_a_topic_that_is_told_or_heard() {
         let tree = Tree::new(&Mqtt::default());
-        let device = device(&tree, "main", "Kitchen", "1");
+        let device = device(&tree, &speaker("main", "Kitchen"), "1");
         let components = device["components"].as_object().expect("components");
-        assert_eq!(components.len(), 18);
+        assert_eq!(components.len(), 19);
         let mut ids: Vec<_> = components
             .values()
             .map(|it| it["unique_id"].as_str())
@@ -219,12 +256,13 @@ mod tests {
                 let payload = match what.as_str() {
                     "volume" => "7",
                     "repeat" => "off",
+                    "output" => "default",
                     "shuffle" | "mute" => "ON",
                     _ => "PRESS",
                 };
                 let (_, command) = topic.rsplit_once('/').expect("levels");
-                let wish = super::super::commands::wish(command, payload.as_bytes());
-                assert!(wish.is_ok(), "{what}: {wish:?}");
+                let order = super::super::commands::order("main", command, payload.as_bytes());
+                assert!(order.is_ok(), "{what}: {order:?}");
             }
         }
     }

@@ -5,7 +5,7 @@
 //! the other, in the order in which they came.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -22,10 +22,7 @@ use super::{
     commands,
     topics::{Meant, OFFLINE, ONLINE, Sight, Topics, Tree},
 };
-use crate::{
-    bus::{Bus, Order, Reason, Unable},
-    model::Transport,
-};
+use crate::bus::{Bus, Order, Reason, Unable};
 
 /// How long is looked for what an earlier siskin of our name left behind.
 const SWEEP: Duration = Duration::from_secs(3);
@@ -33,6 +30,8 @@ const SWEEP: Duration = Duration::from_secs(3);
 const WISHES: usize = 16;
 /// What may wait for the line beside the state, whose topics are counted. More is left out.
 const REMARKS: usize = 64;
+/// Speakers whose sound cards are looked for at once.
+const LOOKS: usize = 1;
 /// An id is shorter; so nobody makes us publish at length.
 const MAX_ID: usize = 64;
 
@@ -53,16 +52,30 @@ pub struct Session<'a> {
     told: Topics,
     waiting: VecDeque<Message>,
     delivered: u64,
-    lanes: BTreeMap<String, VecDeque<Wish>>,
+    lanes: BTreeMap<Lane, VecDeque<Wish>>,
     at_work: JoinSet<(Wish, Result<(), Unable>)>,
+    /// Speakers whose outputs are known here, or are about to be.
+    looked: BTreeSet<String>,
+    looking: JoinSet<()>,
 }
+
+/// A speaker, and whether its output is meant: another one takes seconds to open, and a pause does
+/// not wait for that.
+type Lane = (String, bool);
 
 /// Something a speaker is to do.
 #[derive(Debug)]
 struct Wish {
     speaker: String,
     command: String,
-    order: Transport,
+    order: Order,
+}
+
+impl Wish {
+    fn lane(&self) -> Lane {
+        let output = matches!(self.order, Order::Output { .. });
+        (self.speaker.clone(), output)
+    }
 }
 
 /// What is told of a command that came to nothing.
@@ -75,6 +88,10 @@ struct Remark<'a> {
 
 impl<'a> Session<'a> {
     pub fn new(tree: &'a Tree, bus: Bus, mouth: Mouth, ears: Ears) -> Self {
+        let house = bus.now();
+        // A broker that comes and goes is no reason to look again.
+        let known = house.speakers.iter().filter(|one| one.outputs.len() > 1);
+        let looked = known.map(|speaker| speaker.id.clone()).collect();
         Self {
             tree,
             bus,
@@ -86,6 +103,8 @@ impl<'a> Session<'a> {
             delivered: 0,
             lanes: BTreeMap::new(),
             at_work: JoinSet::new(),
+            looked,
+            looking: JoinSet::new(),
         }
     }
 
@@ -123,6 +142,7 @@ impl<'a> Session<'a> {
                 Some(done) = self.at_work.join_next() => if let Ok((wish, result)) = done {
                     self.done(&wish, result);
                 },
+                Some(_) = self.looking.join_next() => self.look_for_outputs(),
                 () = until(sweep_ends) => {
                     sweep_ends = None;
                     self.mouth.ignore(self.tree.everything());
@@ -150,6 +170,26 @@ impl<'a> Session<'a> {
             }
         }
         self.told = new;
+        self.look_for_outputs();
+    }
+
+    /// Cards are looked for when somebody asks; who only reads topics cannot. So it is done once for
+    /// each speaker, and again when Home Assistant begins anew. What is found comes as state.
+    fn look_for_outputs(&mut self) {
+        let house = self.bus.now();
+        self.looked.retain(|id| house.speaker(id).is_some());
+        for speaker in &house.speakers {
+            if self.looking.len() >= LOOKS {
+                return;
+            }
+            if self.looked.insert(speaker.id.clone()) {
+                let (bus, speaker) = (self.bus.clone(), speaker.id.clone());
+                self.looking.spawn(async move {
+                    // Without them there is still the one that is configured.
+                    let _ = bus.order(Order::Outputs { speaker }).await;
+                });
+            }
+        }
     }
 
     fn take(&mut self, message: Message) {
@@ -162,6 +202,7 @@ impl<'a> Session<'a> {
             // It begins anew, and knows nothing. A retained one is as old as itself.
             Meant::Home if !retained && payload == ONLINE.as_bytes() => {
                 self.told.clear();
+                self.looked.clear();
                 self.publish(self.tree.availability(), ONLINE.into());
                 self.look();
             }
@@ -191,7 +232,7 @@ impl<'a> Session<'a> {
         if speaker.is_empty() || speaker.len() > MAX_ID {
             return;
         }
-        let order = match commands::wish(command, payload) {
+        let order = match commands::order(speaker, command, payload) {
             Ok(order) => order,
             Err(unable) => return self.remark(speaker, command, &unable),
         };
@@ -200,9 +241,9 @@ impl<'a> Session<'a> {
             command: command.to_owned(),
             order,
         };
-        match self.lanes.get_mut(speaker) {
+        match self.lanes.get_mut(&wish.lane()) {
             None => {
-                self.lanes.insert(speaker.to_owned(), VecDeque::new());
+                self.lanes.insert(wish.lane(), VecDeque::new());
                 self.begin(wish);
             }
             Some(lane) if lane.len() < WISHES => lane.push_back(wish),
@@ -217,11 +258,7 @@ impl<'a> Session<'a> {
     fn begin(&mut self, wish: Wish) {
         let bus = self.bus.clone();
         self.at_work.spawn(async move {
-            let order = Order::Transport {
-                speaker: wish.speaker.clone(),
-                wish: wish.order.clone(),
-            };
-            let result = bus.order(order).await.map(drop);
+            let result = bus.order(wish.order.clone()).await.map(drop);
             (wish, result)
         });
     }
@@ -230,10 +267,10 @@ impl<'a> Session<'a> {
         if let Err(unable) = result {
             self.remark(&wish.speaker, &wish.command, &unable);
         }
-        let lane = self.lanes.get_mut(&wish.speaker);
+        let lane = self.lanes.get_mut(&wish.lane());
         match lane.and_then(VecDeque::pop_front) {
             Some(next) => self.begin(next),
-            None => drop(self.lanes.remove(&wish.speaker)),
+            None => drop(self.lanes.remove(&wish.lane())),
         }
     }
 

@@ -7,13 +7,18 @@
 //! | --- | --- |
 //! | `state` | `waiting` (for somebody to sign in), `signing_in`, `retrying`, `refused`, `idle`, `loading`, `playing`, `paused` |
 //! | `playing`, `selectable`, `problem` | `ON`, `OFF` |
-//! | `title`, `artist`, `album`, `uri`, `context` | text, of what plays here |
+//! | `title`, `artist`, `album`, `uri`, `context`, `context_name` | text, of what plays here |
+//! | `kind` | `track`, `episode` |
+//! | `explicit` | `ON`, `OFF` |
 //! | `cover` | the address of the largest picture |
+//! | `covers` | `["https://…", …]`, all sizes, the largest first |
 //! | `duration` | ms |
 //! | `position` | `{"position_ms", "at_ms", "duration_ms", "playing"}`: where the music was at the Unix time `at_ms`. Told when it goes on otherwise than it did, not every second |
 //! | `shuffle`, `mute` | `ON`, `OFF` |
 //! | `repeat` | `off`, `context`, `track` |
 //! | `volume` | 0 to 100 |
+//! | `output` | where the sound goes: one of `outputs` |
+//! | `outputs` | `{"outputs": [{"name", "about", "chosen"}, …]}`, what there is to choose from |
 //! | `account` | what people call whoever is signed in |
 //! | `condition` | the code of what is wrong: of the speaker before the house's, trouble before notices |
 //! | `conditions` | `{"conditions": […]}`, all of them, each with reason and cure |
@@ -28,12 +33,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::json;
 
-use super::discovery;
+use super::{commands, discovery};
 use crate::{
     config::Mqtt,
     model::{
         ConditionCode, House, LayerState, Pairing, Phase, Place, PlayState, Playback, Repeat,
-        Severity, SpeakerState, Standing,
+        Severity, SpeakerState, Standing, TrackKind,
     },
 };
 
@@ -205,7 +210,7 @@ impl Sight {
                 }
             }
             if let Some(topic) = tree.description(&speaker.id) {
-                let device = discovery::device(tree, &speaker.id, &speaker.name, version);
+                let device = discovery::device(tree, speaker, version);
                 topics.insert(topic, device.to_string());
             }
         }
@@ -259,8 +264,8 @@ fn told(house: &House, speaker: &SpeakerState) -> Vec<(&'static str, String)> {
         .iter()
         .any(|found| found.severity == Severity::Trouble);
     let volume = speaker.volume_percent.map(|percent| percent.get());
-    // The output, and which ones there are to choose from, belong here, with a select of their own
-    // in `discovery` and a command in `commands`, once there is an order for it.
+    let outputs = &speaker.outputs;
+    let output = outputs.iter().find(|output| output.chosen);
     vec![
         ("state", state(speaker).to_owned()),
         ("playing", switch(is_playing)),
@@ -277,7 +282,23 @@ fn told(house: &House, speaker: &SpeakerState) -> Vec<(&'static str, String)> {
             "context",
             text(playing.and_then(|playback| playback.context.as_ref())),
         ),
+        (
+            "context_name",
+            text(playing.and_then(|playback| playback.context_name.as_ref())),
+        ),
+        (
+            "kind",
+            track.map_or_else(String::new, |track| kind(track.kind).to_owned()),
+        ),
+        (
+            "explicit",
+            track.map_or_else(String::new, |track| switch(track.explicit)),
+        ),
         ("cover", text(track.and_then(|track| track.covers.first()))),
+        (
+            "covers",
+            track.map_or_else(String::new, |track| json!(track.covers).to_string()),
+        ),
         (
             "duration",
             track.map_or_else(String::new, |track| track.duration_ms.to_string()),
@@ -304,6 +325,8 @@ fn told(house: &House, speaker: &SpeakerState) -> Vec<(&'static str, String)> {
             "mute",
             volume.map_or_else(String::new, |percent| switch(percent == 0)),
         ),
+        ("output", text(output.map(|output| &output.name))),
+        ("outputs", json!({ "outputs": outputs }).to_string()),
         (
             "account",
             speaker
@@ -322,6 +345,25 @@ fn told(house: &House, speaker: &SpeakerState) -> Vec<(&'static str, String)> {
 
 fn switch(on: bool) -> String {
     if on { ON } else { OFF }.to_owned()
+}
+
+/// Names of what the sound can be led to, as Home Assistant can show and send them.
+pub fn choices(speaker: &SpeakerState) -> Vec<&str> {
+    let names = speaker.outputs.iter().map(|output| output.name.as_str());
+    let mut choices = Vec::new();
+    for name in names.filter(|name| name.len() <= commands::LONGEST_NAME) {
+        if !choices.contains(&name) {
+            choices.push(name);
+        }
+    }
+    choices
+}
+
+fn kind(kind: TrackKind) -> &'static str {
+    match kind {
+        TrackKind::Track => "track",
+        TrackKind::Episode => "episode",
+    }
 }
 
 fn repeat(mode: Repeat) -> &'static str {

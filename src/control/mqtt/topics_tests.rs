@@ -1,7 +1,7 @@
 //! What stands on the broker for which state of the house.
 
 use super::*;
-use crate::model::{Account, Condition, Track, Volume};
+use crate::model::{Account, Condition, OutputChoice, Track, Volume};
 
 fn tree() -> Tree {
     Tree::new(&Mqtt {
@@ -23,6 +23,7 @@ fn playing() -> Playback {
             covers: vec!["https://large".into(), "https://small".into()],
             ..Track::default()
         }),
+        context_name: Some("House, remastered".into()),
         position_ms: 10_000,
         at_ms: 1_000_000,
         active: true,
@@ -39,6 +40,13 @@ fn house(playback: Option<Playback>) -> House {
             account: Some(Account::of("kim".into())),
             volume_percent: playback.as_ref().map(|it| it.volume.percent()),
             playback,
+            outputs: ["default", "hw:1"]
+                .map(|name| OutputChoice {
+                    name: name.into(),
+                    chosen: name == "hw:1",
+                    ..OutputChoice::default()
+                })
+                .into(),
             ..SpeakerState::default()
         }],
         ..House::default()
@@ -66,7 +74,12 @@ fn what_plays_is_told_field_by_field() {
         ("title", "Staircase"),
         ("artist", "Kim, Alex"),
         ("album", "House"),
+        ("context_name", "House, remastered"),
+        ("kind", "track"),
+        ("explicit", "OFF"),
         ("cover", "https://large"),
+        ("covers", r#"["https://large","https://small"]"#),
+        ("output", "hw:1"),
         ("duration", "200000"),
         ("shuffle", "OFF"),
         ("repeat", "off"),
@@ -85,6 +98,10 @@ fn what_plays_is_told_field_by_field() {
     );
     let description = &topics["homeassistant/device/siskin_attic_main/config"];
     assert!(description.contains(r#""name":"Kitchen""#), "{description}");
+    let options = r#""options":["default","hw:1"]"#;
+    assert!(description.contains(options), "{description}");
+    let outputs = &topics["siskin/attic/main/outputs"];
+    assert!(outputs.contains(r#""chosen":true"#), "{outputs}");
 }
 
 #[test]

@@ -7,10 +7,17 @@ use spotify_sim::{
 };
 
 use super::{Rig, SECOND, TENTH, hears, last_position, on_card, start, until};
-use crate::ask::{Answer, ask, siskin, status_says};
+use crate::{
+    ask::{Answer, ask, siskin, status_says},
+    broker::{Broker, Home},
+};
 
 /// A second of the other card.
 const DAC48: usize = 48_000;
+
+/// A card, and a broker beside it.
+const ON_BROKER: &str =
+    "device = \"usbdac\"\n[mqtt]\nbroker = \"mqtt://127.0.0.1:1883\"\nnode = \"attic\"\n";
 
 async fn leads(rig: &Rig, device: &str) -> Answer {
     let route = "/api/v1/speakers/main/output";
@@ -121,5 +128,48 @@ fn the_choice_outlives_the_daemon_and_is_made_without_anybody_signed_in() {
         assert_eq!(said.code, Some(0), "{said:?}");
         let mark = rig.card().heard();
         hears(rig.card(), mark, SECOND / 2).await;
+    });
+}
+
+#[test]
+fn home_assistant_lists_the_cards_and_leads_the_sound_to_another() {
+    on_card(State::Ok, ON_BROKER, async |rig| {
+        let _broker = Broker::start(&rig.world).await;
+        let home = Home::enter().await;
+        rig.orders("kim", "Staircase", 0).await;
+        hears(rig.card(), 0, SECOND).await;
+        let of = |what: &str| format!("siskin/attic/main/{what}");
+        home.says(&of("output"), "default").await;
+        let description = "homeassistant/device/siskin_attic_main/config";
+        home.reads(description, |text| text.contains("\"dac48\""))
+            .await;
+        let select = home.json(description)["components"]["output"].clone();
+        assert_eq!(select["platform"], "select");
+        assert_eq!(select["options"][0], "default");
+        assert_eq!(select["state_topic"], of("output"));
+        let set = select["command_topic"].as_str().expect("a topic");
+        assert_eq!(set, of("set/output"));
+        let listed = home.json(&of("outputs"));
+        assert!(
+            listed["outputs"][0]["about"].to_string().contains("usbdac"),
+            "{listed}"
+        );
+
+        home.say(set, "dac48").await;
+        home.says(&of("output"), "dac48").await;
+        hears(rig.dac.dac48(), 0, DAC48).await;
+        assert_eq!(named(&state(&rig).await).1, "dac48");
+        for (payload, code) in [("nonsense", "no_output"), ("", "invalid")] {
+            home.say(set, payload).await;
+            home.reads(&of("error"), |error| error.contains(code)).await;
+        }
+        assert_eq!(home.last(&of("output")), "dac48");
+        let mark = rig.card().heard();
+        home.say(set, "default").await;
+        home.says(&of("output"), "default").await;
+        hears(rig.card(), mark, SECOND / 2).await;
+        // What somebody else chooses is shown there, too.
+        assert_eq!(leads(&rig, "dac48").await.status, 200);
+        home.says(&of("output"), "dac48").await;
     });
 }
