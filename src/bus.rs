@@ -22,8 +22,8 @@ use tokio::{
 
 use crate::{
     model::{
-        Account, House, Known, Measures, Obstacle, OutputChoice, Pairing, Query, Secret, Transport,
-        Unmet, Way, unix_ms,
+        Account, Examination, House, Known, Measures, Obstacle, OutputChoice, Pairing, Query,
+        Secret, Transport, Unmet, Way, unix_ms,
     },
     tally::Tally,
 };
@@ -67,6 +67,8 @@ pub enum Order {
     Log { level: String },
     /// What phones show, from now on; empty: what the configuration says.
     Name { speaker: String, name: String },
+    /// The doctor is to look at the whole way from a phone to the music. One at a time.
+    Examine,
 }
 
 /// What an order came to.
@@ -79,6 +81,7 @@ pub enum Answer {
     Measures(Vec<(String, Measures)>),
     Known(Arc<Known>),
     Outputs(Vec<OutputChoice>),
+    Examined(Examination),
 }
 
 /// Why an order has not taken effect. What was there before still is.
@@ -162,6 +165,8 @@ impl Order {
             // Cards are looked for, then one is closed and another opened.
             Self::Outputs { .. } => Duration::from_secs(5),
             Self::Output { .. } => Duration::from_secs(10),
+            // The doctor's own limit is 40 s.
+            Self::Examine => Duration::from_secs(45),
             Self::Accounts
             | Self::RenameAccount { .. }
             | Self::Name { .. }

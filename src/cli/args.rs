@@ -119,6 +119,9 @@ pub enum Command {
         /// Play a tone of a second on each sound card that is used
         #[arg(long)]
         test_tone: bool,
+        /// What the daemon asks: its settings and state come on standard input
+        #[arg(long, hide = true, requires = "json", conflicts_with = "test_tone")]
+        of_daemon: bool,
         #[command(flatten)]
         door: Door,
     },

@@ -56,7 +56,12 @@ pub fn wait_for<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, 
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(work),
+        Ok(runtime) => {
+            let done = runtime.block_on(work);
+            // What hangs, such as a sound card, has been told of and is not waited for.
+            runtime.shutdown_background();
+            done
+        }
         Err(why) => {
             let help = "see whether the machine is out of files";
             Err((format!("nothing can be asked now ({why})"), help.into()))

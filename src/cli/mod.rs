@@ -81,9 +81,13 @@ pub fn main() -> ExitCode {
         Command::Token { link, door } => token::token(&door, link),
         Command::Check { explain, settings } => check(&settings, explain),
         Command::Doctor {
+            of_daemon: true, ..
+        } => doctor::of_daemon(),
+        Command::Doctor {
             json,
             test_tone,
             door,
+            ..
         } => doctor::run(&door, json, test_tone),
         Command::Devices => devices(),
         Command::Engine => engine(),

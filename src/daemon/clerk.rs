@@ -10,6 +10,7 @@ use tokio::{
 
 use super::{
     choices::{self, Chosen},
+    doctor::Doctor,
     house::House,
     pairing,
     queries::Queries,
@@ -18,7 +19,7 @@ use crate::{
     accounts::Store,
     bus::{Answer, Asked, Order, Reason, Unable},
     config::LogLevel,
-    model::{Account, OutputChoice, Transport},
+    model::{self, Account, OutputChoice, Transport},
     speaker::Knock,
 };
 
@@ -60,6 +61,7 @@ pub struct Clerk {
     store: Option<Arc<Store>>,
     at_work: JoinSet<Effect>,
     queries: Queries,
+    doctor: Doctor,
 }
 
 impl Clerk {
@@ -68,11 +70,12 @@ impl Clerk {
             store,
             at_work: JoinSet::new(),
             queries: Queries::default(),
+            doctor: Doctor::default(),
         }
     }
 
-    /// Begins with an order.
-    pub fn take(&mut self, asked: Asked, house: &mut House) {
+    /// Begins with an order. `now` is the state as it is shown.
+    pub fn take(&mut self, asked: Asked, house: &mut House, now: &model::House) {
         let Asked { order, answer } = asked;
         let order = match order {
             // Has a bound of its own, so that nobody who only looks stands in the way.
@@ -130,6 +133,10 @@ impl Clerk {
                     Some((speaker.id.clone(), door))
                 });
                 self.begin(answer, measure(doors.collect()));
+            }
+            Order::Examine => {
+                let case = house.case(now.clone());
+                self.begin(answer, self.doctor.clone().look(case));
             }
             Order::Log { level } => match LogLevel::named(&level) {
                 Some(level) => {

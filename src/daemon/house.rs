@@ -13,6 +13,7 @@ use tracing::{error, warn};
 use super::{
     board::Place,
     choices::{self, Choices, Chosen},
+    doctor::Case,
     pairing::{self, PairError, Pairings},
     presence::{Life, Monitor, Report},
 };
@@ -20,7 +21,7 @@ use crate::{
     accounts::{Damage, Store},
     config::{self, Change, Config, Effort, LogLevel, diff},
     discovery::{Discovery, Identity, Notice, Request, Speaker as Shown, Verdict},
-    model::{DeviceId, Pairing, Way},
+    model::{self, DeviceId, Pairing, Way},
     speaker::{Knock, NewSettings, News, Settings, Speaker},
 };
 
@@ -210,6 +211,15 @@ impl House {
 
     pub fn log(&self) -> LogLevel {
         self.config.log
+    }
+
+    /// What the doctor needs to know. `house` is the state as it is shown.
+    pub fn case(&self, house: model::House) -> Case {
+        Case {
+            network: self.config.network.clone(),
+            speakers: self.config.speakers.clone(),
+            house,
+        }
     }
 
     /// For each speaker: what its output is by the configuration, and what was chosen instead.

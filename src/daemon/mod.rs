@@ -6,6 +6,7 @@
 mod board;
 mod choices;
 mod clerk;
+pub mod doctor;
 mod house;
 pub mod pairing;
 pub mod places;
@@ -110,7 +111,7 @@ pub async fn run(
                     Err(problems) => refuse(&problems, &mut board),
                 },
             },
-            asked = desk.next() => clerk.take(asked, &mut house),
+            asked = desk.next() => clerk.take(asked, &mut house, board.house()),
             effect = clerk.work() => match effect {
                 Effect::Log { level, owed } => {
                     log_at(level);

@@ -33,6 +33,28 @@ pub enum Heard {
     },
 }
 
+/// The running binary as a child that ends with its handle. What belongs to the daemon alone stays
+/// there: its secrets, and its conversation with the service manager.
+pub fn own_program() -> Process {
+    let mut program = Process::new(OWN_BINARY);
+    for name in secret_variables() {
+        program.env_remove(name);
+    }
+    program
+        .arg0("siskin")
+        // One malloc arena and one player worker: several MB less for nothing lost.
+        .env("MALLOC_ARENA_MAX", "1")
+        .env("TOKIO_WORKER_THREADS", "1")
+        // The service manager talks to the daemon only.
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("WATCHDOG_USEC")
+        .env_remove("WATCHDOG_PID")
+        // Ctrl-C in a terminal is for the daemon, which then ends its children in order.
+        .process_group(0)
+        .kill_on_drop(true);
+    program
+}
+
 /// A running child. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Engine {
@@ -53,25 +75,10 @@ impl Engine {
     where
         T: Send + 'static,
     {
-        let mut program = Process::new(OWN_BINARY);
-        for name in secret_variables() {
-            program.env_remove(name);
-        }
-        let mut child = program
-            .arg0("siskin")
+        let mut child = own_program()
             .arg("engine")
-            // One malloc arena and one player worker: several MB less for nothing lost.
-            .env("MALLOC_ARENA_MAX", "1")
-            .env("TOKIO_WORKER_THREADS", "1")
-            // The service manager talks to the daemon only.
-            .env_remove("NOTIFY_SOCKET")
-            .env_remove("WATCHDOG_USEC")
-            .env_remove("WATCHDOG_PID")
-            // Ctrl-C in a terminal is for the daemon, which then ends its children in order.
-            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other(

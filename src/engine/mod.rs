@@ -8,5 +8,5 @@ mod child;
 pub mod messages;
 mod pace;
 
-pub use child::{Engine, Heard};
+pub use child::{Engine, Heard, own_program};
 pub use pace::{back_off, unheard};

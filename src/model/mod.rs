@@ -3,6 +3,7 @@
 mod account;
 mod condition;
 mod device;
+mod examination;
 mod frames;
 mod link;
 mod login;
@@ -21,6 +22,7 @@ mod volume;
 pub use account::{Account, CameBy};
 pub use condition::{Condition, ConditionCode, Conditions, Severity, Standing};
 pub use device::{DeviceId, DeviceIdError, DeviceType};
+pub use examination::{Examination, Finding};
 pub use frames::{CHANNELS, RATE, duration_of, frames_of, ms_of};
 pub use link::{Link, LinkError, LinkKind};
 pub use login::{Login, Refusal, Secret, masked};

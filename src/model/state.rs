@@ -51,6 +51,10 @@ pub struct SpeakerState {
     /// What is streamed at most, in kbit/s.
     #[serde(default)]
     pub bitrate: u16,
+    /// Music that is decoded and waits to be heard, in ms. Measured for whoever asks for the state;
+    /// not told in events, which it would be by the second, and not while nothing plays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buffered_ms: Option<u32>,
     /// Music waits for hooks that come before it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub holding: bool,

@@ -1,14 +1,24 @@
 //! `siskin doctor`: what it finds, beside a daemon and without one.
 
-use std::{fs, net::Ipv4Addr};
+use std::{
+    fs,
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    process::Command,
+};
 
 use crate::{
-    lan::NULL,
-    world::{World, binary, scenario},
+    ask::{Answer, ask},
+    http::answers,
+    lan::{NULL, fifo, one_engine, plays},
+    world::{World, binary, hears, scenario},
 };
 
 /// Its findings by code, with their severity; its facts; and its exit code.
@@ -84,6 +94,93 @@ fn beside_a_healthy_daemon_it_finds_nothing_wrong_and_says_what_is_so() {
         assert_eq!(found.severity("output_null"), Some("notice"));
         assert_eq!(found.severity("port_5353_shared"), None, "it is siskin");
         daemon.stop().await;
+    });
+}
+
+/// Asks a daemon to have the doctor look.
+async fn asked(world: &World) -> Answer {
+    ask(world, "POST", "/api/v1/doctor", Some(json!({}))).await
+}
+
+#[test]
+fn a_daemon_has_it_look_one_at_a_time_while_the_music_goes_on() {
+    scenario(async |world| {
+        let fifo = fifo();
+        let daemon = world.start_on(&fifo);
+        let app = plays(&world, "kim", "Staircase").await;
+        hears(&fifo, 44_100).await;
+        let engine = one_engine(&daemon).await;
+        let mark = fifo.capture().len();
+        let (one, other) = tokio::join!(asked(&world), asked(&world));
+        let (done, refused) = match one.status {
+            200 => (one, other),
+            _ => (other, one),
+        };
+        assert_eq!((refused.status, refused.code()), (409, "conflict"));
+        assert_eq!(done.status, 200, "{done:?}");
+        let found = Found {
+            value: done.json.clone(),
+            code: None,
+        };
+        assert_eq!(found.value["healthy"], true, "{:#}", found.value);
+        for fact in [
+            "is announced by this machine",
+            "the speaker Kitchen runs, announced at",
+            "Kitchen plays at this moment; its output is left alone",
+            "login5.spotify.com is reached, and proves who it is",
+        ] {
+            assert!(found.has_fact(fact), "{fact}: {:#}", found.value);
+        }
+        // Whoever asks again at once is told the same, and costs nothing.
+        let again = Instant::now();
+        assert_eq!(asked(&world).await.json, done.json);
+        assert!(again.elapsed() < Duration::from_millis(500));
+        assert_eq!(one_engine(&daemon).await, engine, "nothing is left of it");
+        assert!(app.state().playing);
+        let heard = fifo.capture().split_off(mark);
+        assert_eq!(
+            spotify_sim::listen::playing(&heard).len(),
+            1,
+            "without a gap"
+        );
+    });
+}
+
+#[test]
+fn a_daemon_without_a_socket_can_have_it_look_too() {
+    scenario(async |world| {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = free.local_addr().expect("its number").port();
+        drop(free);
+        let settings = format!("socket = \"none\"\n[http]\nlisten = \"127.0.0.1:{port}\"\n{NULL}");
+        let daemon = world.start(&world.settings(&settings));
+        answers(port).await;
+        daemon.says("is announced at").await;
+        let token = fs::read_to_string(world.dir().join("state/http-token")).expect("a token");
+        let request = format!(
+            "POST /api/v1/doctor HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Authorization: Bearer {}\r\nContent-Type: application/json\r\n\
+             Content-Length: 2\r\n\r\n{{}}",
+            token.trim()
+        );
+        let mut stream = TcpStream::connect(("127.0.0.1", port))
+            .await
+            .expect("it listens");
+        stream.write_all(request.as_bytes()).await.expect("taken");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("text");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let found = Found {
+            value: serde_json::from_str(body).expect("JSON"),
+            code: None,
+        };
+        assert_eq!(found.severity("no_daemon"), None, "{:#}", found.value);
+        assert_eq!(found.severity("output_null"), Some("notice"));
+        assert!(
+            found.has_fact("the speaker Kitchen runs"),
+            "{:#}",
+            found.value
+        );
     });
 }
 

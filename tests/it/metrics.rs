@@ -246,3 +246,37 @@ fn strangers_on_the_network_are_told_nothing() {
         }
     });
 }
+
+#[test]
+fn how_much_music_lies_ready_is_told_to_whoever_asks_for_the_state_and_not_all_the_time() {
+    scenario(async |world| {
+        let _daemon = world.start(&world.settings(NULL));
+        let route = "/api/v1/speakers/main";
+        status_says(&world, "Kitchen").await;
+        let idle = ask(&world, "GET", route, None).await.json;
+        assert!(idle["buffered_ms"].is_null(), "{idle}");
+        let app = plays(&world, "kim", "Staircase").await;
+        let end = Instant::now() + PATIENCE;
+        let ready = loop {
+            let told = ask(&world, "GET", route, None).await.json;
+            match told["buffered_ms"].as_u64() {
+                Some(ms) if ms > 100 => break ms,
+                _ => assert!(Instant::now() < end, "{told}"),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        };
+        assert!(ready < 5_000, "{ready} ms");
+        let house = ask(&world, "GET", "/api/v1/status", None).await.json;
+        assert!(house["speakers"][0]["buffered_ms"].is_u64(), "{house}");
+        // It is no news: the state has the same version however often it is asked for.
+        let version =
+            async || ask(&world, "GET", "/api/v1/status", None).await.json["version"].take();
+        app.pause().await.expect("an answer");
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        let before = version().await;
+        for _ in 0..20 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            assert_eq!(version().await, before);
+        }
+    });
+}

@@ -5,23 +5,10 @@ use std::{
     io::{self, Write as _},
 };
 
-use serde::Serialize;
-
 use crate::{
     cli::status::plain,
-    model::{Condition, Severity},
+    model::{Condition, Examination, Finding, Severity},
 };
-
-/// One thing that is wrong or worth knowing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// Stable, `snake_case`; those of conditions are the conditions' own.
-    pub code: String,
-    pub severity: Severity,
-    pub what: String,
-    pub why: String,
-    pub cure: String,
-}
 
 impl Finding {
     pub fn trouble(
@@ -60,12 +47,11 @@ impl From<&Condition> for Finding {
 }
 
 /// Everything found so far. Says on standard error where it is, unless it is to be quiet.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 pub struct Report {
     pub findings: Vec<Finding>,
     /// What is as it is, line by line.
     pub facts: Vec<String>,
-    #[serde(skip)]
     pub quiet: bool,
 }
 
@@ -126,12 +112,14 @@ impl Report {
     }
 
     pub fn json(&self) -> String {
-        let value = serde_json::json!({
-            "healthy": self.is_healthy(),
-            "findings": self.findings,
-            "facts": self.facts,
-        });
-        format!("{value:#}\n")
+        let examination = Examination {
+            healthy: self.is_healthy(),
+            findings: self.findings.clone(),
+            facts: self.facts.clone(),
+        };
+        let text = serde_json::to_string_pretty(&examination);
+        // Plain values are always written.
+        text.unwrap_or_default() + "\n"
     }
 }
 

@@ -6,8 +6,11 @@ use std::{
     path::Path,
 };
 
-use super::findings::{Finding, Report};
-use crate::{daemon::presence::clock, model::unix_ms};
+use super::findings::Report;
+use crate::{
+    daemon::presence::clock,
+    model::{Finding, unix_ms},
+};
 
 /// The port of mDNS, as the kernel's tables write it.
 const MDNS: &str = "14E9";

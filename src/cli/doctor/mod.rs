@@ -2,7 +2,8 @@
 //!
 //! Runs beside a live daemon, whose conditions it asks for, or without one. Looks at everything from
 //! the outside, in the order in which music comes: settings, daemon, network, Spotify, sound. Each
-//! finding says what is wrong, why, and what to do ([`findings`]).
+//! finding says what is wrong, why, and what to do ([`findings`]). A daemon that is asked for it runs
+//! the same in a process of its own, and hands over what it knows ([`of_daemon`]).
 
 mod findings;
 mod machine;
@@ -10,19 +11,27 @@ mod network;
 mod sound;
 mod spotify;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Read as _},
+    process::ExitCode,
+};
 
 use super::{
     args::Door,
     client::{Client, ClientError},
-    door, exit, print,
+    door, exit, failed, print,
 };
 use crate::{
-    config::{self, Config, Surroundings},
-    daemon::places,
-    model::House,
+    config::{self, Config, Network, Speaker, Surroundings},
+    daemon::{doctor::Case, places},
+    model::{Finding, House},
 };
-use findings::{Finding, Report};
+use findings::Report;
+
+/// No daemon has more to tell, in bytes.
+const LONGEST_CASE: u64 = 4 * 1024 * 1024;
+/// Music comes first, whoever asks.
+const NICE: i32 = 10;
 
 pub fn run(door: &Door, json: bool, test_tone: bool) -> ExitCode {
     let mut report = Report {
@@ -47,6 +56,37 @@ pub fn run(door: &Door, json: bool, test_tone: bool) -> ExitCode {
     }
 }
 
+/// What a daemon asks: its case comes on standard input, the report goes to standard output.
+pub fn of_daemon() -> ExitCode {
+    let mut told = String::new();
+    let read = io::stdin().take(LONGEST_CASE).read_to_string(&mut told);
+    let case: Case = match read.map(|_| serde_json::from_str(&told)) {
+        Ok(Ok(case)) => case,
+        Ok(Err(why)) => return failed(exit::USAGE, &why.to_string(), "use siskin doctor"),
+        Err(why) => return failed(exit::USAGE, &why.to_string(), "use siskin doctor"),
+    };
+    // Where that is not allowed, it goes without.
+    let _ = rustix::process::setpriority_process(None, NICE);
+    let mut report = Report {
+        quiet: true,
+        ..Report::default()
+    };
+    let Case {
+        network,
+        speakers,
+        house,
+    } = case;
+    let looked = door::wait_for(async {
+        of_house(&mut report, &house);
+        examine(&mut report, &network, &speakers, Some(&house), false).await;
+        Ok(())
+    });
+    match looked {
+        Ok(()) => print(report.json().as_bytes()),
+        Err(failed) => door::answer(Err(failed)),
+    }
+}
+
 async fn look(report: &mut Report, door: &Door, test_tone: bool) {
     report.looks_at("the configuration");
     let Some(config) = settings(report, door) else {
@@ -54,10 +94,24 @@ async fn look(report: &mut Report, door: &Door, test_tone: bool) {
     };
     report.looks_at("the daemon");
     let house = daemon(report, &config).await;
+    let Config {
+        network, speakers, ..
+    } = &config;
+    examine(report, network, speakers, house.as_ref(), test_tone).await;
+}
+
+/// All of it that is outside of siskin.
+async fn examine(
+    report: &mut Report,
+    network: &Network,
+    speakers: &[Speaker],
+    house: Option<&House>,
+    test_tone: bool,
+) {
     machine::look(report);
-    network::look(report, &config.network, house.as_ref()).await;
-    spotify::look(report, &config.network).await;
-    sound::look(report, &config, house.as_ref(), test_tone).await;
+    network::look(report, network, house).await;
+    spotify::look(report, network).await;
+    sound::look(report, speakers, house, test_tone).await;
 }
 
 /// The settings, those that lead to a daemon at least.
@@ -92,22 +146,7 @@ async fn daemon(report: &mut Report, config: &Config) -> Option<House> {
     };
     match asked.await {
         Ok(house) => {
-            for (_, condition) in house.conditions.iter() {
-                report.found(condition.into());
-            }
-            for speaker in &house.speakers {
-                report.fact(format!(
-                    "the speaker {} runs, {}",
-                    speaker.name,
-                    match speaker.addresses.as_slice() {
-                        [] => "and is not announced anywhere".to_owned(),
-                        [first, ..] => format!("announced at {first}"),
-                    }
-                ));
-                for (_, condition) in speaker.conditions.iter() {
-                    report.found(condition.into());
-                }
-            }
+            of_house(report, &house);
             Some(house)
         }
         Err(error) => {
@@ -119,6 +158,26 @@ async fn daemon(report: &mut Report, config: &Config) -> Option<House> {
             let why = "its socket was asked, as siskin status does";
             report.found(Finding::trouble(code, error.to_string(), why, error.help()));
             None
+        }
+    }
+}
+
+/// What the daemon says of itself and of its speakers.
+fn of_house(report: &mut Report, house: &House) {
+    for (_, condition) in house.conditions.iter() {
+        report.found(condition.into());
+    }
+    for speaker in &house.speakers {
+        report.fact(format!(
+            "the speaker {} runs, {}",
+            speaker.name,
+            match speaker.addresses.as_slice() {
+                [] => "and is not announced anywhere".to_owned(),
+                [first, ..] => format!("announced at {first}"),
+            }
+        ));
+        for (_, condition) in speaker.conditions.iter() {
+            report.found(condition.into());
         }
     }
 }

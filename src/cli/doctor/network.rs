@@ -11,14 +11,14 @@ use std::{
 use futures_util::future::join_all;
 use tokio::{process::Command, time::timeout};
 
-use super::findings::{Finding, Report};
+use super::findings::Report;
 use crate::{
     config::Network,
     discovery::{
         interfaces::{self, Selection},
         probe::{self, Answered},
     },
-    model::House,
+    model::{Finding, House},
 };
 
 /// How long answers to a question to everybody are waited for.

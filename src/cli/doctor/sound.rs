@@ -4,22 +4,23 @@ use std::{fs, os::unix::fs::FileTypeExt as _, path::Path, time::Duration};
 
 use tokio::{task::spawn_blocking, time::timeout};
 
-use super::findings::{Finding, Report};
+use super::findings::Report;
 use crate::{
-    config::{Config, Output},
-    model::{House, PlayState},
+    config::{Output, Speaker},
+    model::{Finding, House, PlayState},
     output::{self, Examined},
 };
 
 /// A card that hangs is left behind.
 const LIMIT: Duration = Duration::from_secs(5);
 
-pub async fn look(report: &mut Report, config: &Config, house: Option<&House>, tone: bool) {
+pub async fn look(report: &mut Report, speakers: &[Speaker], house: Option<&House>, tone: bool) {
     report.looks_at("the sound");
-    for speaker in &config.speakers {
+    for speaker in speakers {
         let state = house.and_then(|house| house.speaker(&speaker.id));
         let playback = state.and_then(|state| state.playback.as_ref());
-        if playback.is_some_and(|playback| playback.state == PlayState::Playing) {
+        let sounds = |state| matches!(state, PlayState::Playing | PlayState::Loading);
+        if playback.is_some_and(|playback| sounds(playback.state)) {
             report.fact(format!(
                 "{} plays at this moment; its output is left alone",
                 speaker.name

@@ -13,8 +13,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, pki_types::ServerNam
 use tokio::{task::spawn_blocking, time::timeout};
 use url::Url;
 
-use super::findings::{Finding, Report};
-use crate::config::Network;
+use super::findings::Report;
+use crate::{config::Network, model::Finding};
 
 /// What the engine asks first; each has its own name and its own servers.
 const HOSTS: [&str; 3] = [

@@ -7,7 +7,7 @@
 //!
 //! | route | answer |
 //! | --- | --- |
-//! | `GET /status` | [`crate::model::House`] |
+//! | `GET /status` | [`crate::model::House`], and how much music lies ready ([`gauge`]) |
 //! | `GET /openapi.json` | this table for programs (OpenAPI 3.1) |
 //! | `GET /events` | server-sent events, see [`events`] |
 //! | `GET …` | [`crate::model::SpeakerState`] |
@@ -25,7 +25,8 @@
 //! | `GET …/outputs`: looks for sound cards | `{"outputs": [`[`crate::model::OutputChoice`]`]}` |
 //! | `POST …/output` `{"device"}`; `default`: as configured | |
 //! | `POST …/name` `{"name"}`; empty: as configured | |
-//! | `POST /log` `{"level"}`: how much the daemon logs | |
+//! | `POST /log` `{"level"}`: how much the daemon and its engines log | |
+//! | `POST /doctor`: has everything looked at, some seconds long; 409 while that is done for others | [`crate::model::Examination`] |
 //! | `GET /accounts` | `{"accounts": [`[`crate::model::Account`]`]}` |
 //! | `PATCH /accounts/{user}` `{"name"}` | |
 //! | `DELETE /accounts/{user}`, `DELETE /accounts` | |
@@ -55,8 +56,10 @@
 mod accounts;
 pub mod answer;
 mod connection;
+mod doctor;
 mod door;
 pub mod events;
+mod gauge;
 pub mod given;
 pub mod guard;
 pub mod looks;
@@ -94,6 +97,7 @@ use self::{
     answer::Failed,
     door::{Door, Guest, Place, Trouble},
     events::Seats,
+    gauge::Gauge,
     given::{Given, Named},
     guard::Guard,
     transport::Nothing,
@@ -216,6 +220,7 @@ fn routes(bus: Bus) -> Router {
         .route("/speakers/{id}/sleep", post(transport::sleep))
         .route("/openapi.json", get(document))
         .route("/log", post(setup::log))
+        .route("/doctor", post(doctor::doctor))
         .route("/speakers/{id}/send", post(setup::send))
         .route("/speakers/{id}/outputs", get(setup::outputs))
         .route("/speakers/{id}/output", post(setup::output))
@@ -247,6 +252,7 @@ fn routes(bus: Bus) -> Router {
         .fallback(async || Failed::no_such_route())
         .method_not_allowed_fallback(async || Failed::wrong_method())
         .layer(Extension(Seats::default()))
+        .layer(Extension(Gauge::default()))
         .with_state(bus)
 }
 
@@ -296,13 +302,19 @@ async fn document() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], text)
 }
 
-async fn status(State(bus): State<Bus>) -> Json<House> {
-    Json((*bus.now()).clone())
+async fn status(State(bus): State<Bus>, gauge: Extension<Gauge>) -> Json<House> {
+    Json(gauge.read(&bus).await)
 }
 
-async fn speaker(State(bus): State<Bus>, Named(id): Named) -> Result<Json<SpeakerState>, Failed> {
-    match bus.now().speaker(&id) {
-        Some(speaker) => Ok(Json(speaker.clone())),
+async fn speaker(
+    State(bus): State<Bus>,
+    Named(id): Named,
+    gauge: Extension<Gauge>,
+) -> Result<Json<SpeakerState>, Failed> {
+    let house = gauge.read(&bus).await;
+    let mut speakers = house.speakers.into_iter();
+    match speakers.find(|speaker| speaker.id == id) {
+        Some(speaker) => Ok(Json(speaker)),
         None => Err(Unable::unknown_speaker(&id).into()),
     }
 }

@@ -111,6 +111,14 @@ fn operations() -> Vec<Operation> {
             "How much the daemon logs, until it is started anew",
             "Level",
         ),
+        Operation {
+            answer: "Examination",
+            ..post(
+                "/doctor",
+                "Has the whole way from a phone to the music looked at",
+                "Nothing",
+            )
+        },
         get("/accounts", "Every account that is remembered", "Accounts"),
         order("delete", "/accounts", "Forgets all of them", None),
         order(
@@ -254,6 +262,7 @@ fn schemas() -> Map<String, Value> {
     add::<model::House>(&mut all);
     add::<model::SpeakerState>(&mut all);
     add::<model::Pairing>(&mut all);
+    add::<model::Examination>(&mut all);
     add::<Body>(&mut all);
     add::<Done>(&mut all);
     add::<Health>(&mut all);
