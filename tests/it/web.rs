@@ -395,3 +395,112 @@ fn a_listener_does_everything_in_a_browser() {
         assert_eq!(shown, true);
     });
 }
+
+#[test]
+fn a_listener_has_the_doctor_look_and_gives_the_speaker_another_name() {
+    scenario(async |world| {
+        let (_daemon, port) = listening(&world).await;
+        let browser = Browser::start(&world).await;
+        let app = plays(&world, "kim", "Dozen").await;
+        let token = token(&world).await;
+        let address = format!("http://127.0.0.1:{port}/#token={token}");
+        browser.open(&address).await;
+        browser.says("#name", "Kitchen").await;
+        browser.click("#views [data-view=speaker]").await;
+        browser.says("#own", "Kitchen").await;
+        browser.says("#output", "As configured").await;
+        browser.says("#facts", "Ogg Vorbis").await;
+
+        // With the keyboard alone; on a phone, nothing of it is behind the bar at the foot.
+        browser.screen(390, 600, "light").await;
+        browser
+            .value("document.getElementById('examine').focus()")
+            .await;
+        let seen = "document.querySelector('#examine').getBoundingClientRect().bottom \
+            <= document.querySelector('#views').getBoundingClientRect().top";
+        browser.until("the button is seen", seen).await;
+        browser.screen(1280, 800, "light").await;
+        browser
+            .value("document.getElementById('examine').focus()")
+            .await;
+        browser.type_into("#examine", "\u{E007}").await;
+        let busy = "document.querySelector('#examine').getAttribute('aria-busy') == 'true'";
+        browser.until("it takes a while", busy).await;
+        browser.says("#examines", "Looking").await;
+        browser.says("#examines", "found nothing wrong").await;
+        browser
+            .says("#findings summary", "What was looked at")
+            .await;
+        browser.click("#findings summary").await;
+        browser
+            .says("#findings details[open]", "login5.spotify.com is reached")
+            .await;
+        let role = browser
+            .value("document.querySelector('#examines').getAttribute('role')")
+            .await;
+        assert_eq!(role, "status", "ears hear of it");
+        let focused = browser.value("document.activeElement.id").await;
+        assert!(!focused.is_null(), "{focused}");
+        pictures(&browser, "doctor").await;
+
+        browser.click("#rename").await;
+        browser
+            .says("#dialog", "What is Kitchen to be called?")
+            .await;
+        browser
+            .value("document.querySelector('#dialog input').value = ''")
+            .await;
+        browser
+            .type_into("#dialog input", "Den & <b>Bar</b>\u{E007}")
+            .await;
+        browser.says("#own", "Den & <b>Bar</b>").await;
+        browser.says("#name", "Den & <b>Bar</b>").await;
+        browser.says("#said", "It is called Den").await;
+        app.wait_for_device("Den & <b>Bar</b>", PATIENCE)
+            .await
+            .expect("the picker shows it");
+        assert!(app.state().playing, "the music goes on");
+        browser.click("#rename").await;
+        browser.click("#dialog .quiet").await;
+        browser.says("#own", "Den").await;
+        browser.click("#rename").await;
+        browser
+            .value("document.querySelector('#dialog input').value = ''")
+            .await;
+        browser.click("#dialog button[value=yes]").await;
+        browser.says("#own", "Kitchen").await;
+        let log = browser.log().await;
+        assert!(log.is_empty(), "{log:#?}");
+    });
+}
+
+#[test]
+fn what_is_wrong_is_shown_with_its_cure_and_a_second_doctor_is_not_let_in() {
+    scenario(async |world| {
+        let (_daemon, port) = listening(&world).await;
+        let browser = Browser::start(&world).await;
+        let token = token(&world).await;
+        let address = format!("http://127.0.0.1:{port}/#token={token}");
+        browser.open(&address).await;
+        browser.says("#name", "Kitchen").await;
+        browser.click("#views [data-view=speaker]").await;
+        browser.screen(1280, 800, "light").await;
+        // Nobody answers for Spotify: the doctor waits for that, and somebody else asks meanwhile.
+        world.sim.freeze();
+        browser.click("#examine").await;
+        browser.says("#examines", "Looking").await;
+        let other = ask(&world, "POST", "/api/v1/doctor", Some(json!({}))).await;
+        assert_eq!((other.status, other.code()), (409, "conflict"));
+        browser
+            .says("#findings .condition.trouble", "Spotify")
+            .await;
+        browser.says("#examines", "wrong").await;
+        let cure = "[...document.querySelectorAll('#findings .trouble .cure')].every((one) => one.textContent.length > 10)";
+        browser.until("cures", cure).await;
+        browser
+            .says("#findings [data-code=output_null]", "makes no sound")
+            .await;
+        world.sim.thaw();
+        pictures(&browser, "doctor-trouble").await;
+    });
+}

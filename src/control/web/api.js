@@ -56,13 +56,13 @@ export class Refused extends Error {
   }
 }
 
-async function send(method, path, body, headers) {
-  const request = { method, cache: "no-store", headers: { Authorization: `Bearer ${token}`, ...headers } };
+async function send(method, path, body, limit = 25_000) {
+  const request = { method, cache: "no-store", headers: { Authorization: `Bearer ${token}` } };
   if (method !== "GET") {
     request.headers["Content-Type"] = "application/json";
     request.body = JSON.stringify(body ?? {});
   }
-  request.signal = AbortSignal.timeout(25_000);
+  request.signal = AbortSignal.timeout(limit);
   let answer;
   try {
     answer = await fetch(`/api/v1${path}`, request);
@@ -75,7 +75,7 @@ async function send(method, path, body, headers) {
   throw new Refused(answer.status, told?.error);
 }
 
-export const ask = async (method, path, body) => (await send(method, path, body)).json();
+export const ask = async (method, path, body, limit) => (await send(method, path, body, limit)).json();
 export const fetchBlob = async (path) => (await send("GET", path)).blob();
 export const of = (speaker, what) => `/speakers/${encodeURIComponent(speaker)}${what}`;
 

@@ -2,12 +2,13 @@
 
 import { follow, fromAddress, keep } from "/web/api.js";
 import { $, clock, h, icon, say, show } from "/web/dom.js";
+import { doctor } from "/web/doctor.js";
 import { health } from "/web/health.js";
 import { people } from "/web/people.js";
 import { player } from "/web/player.js";
 import { queue } from "/web/queue.js";
 
-const PARTS = [player(), queue(), people(), health()];
+const PARTS = [player(), queue(), people(), health(), doctor()];
 const WIDE = matchMedia("(min-width: 900px) and (min-height: 430px)");
 
 let house = null;

@@ -123,10 +123,10 @@ export async function doing(button, work) {
 }
 
 /** Asks a question in front of everything; what was typed (or "yes"), or null. */
-export function question({ title, text, yes, danger, value }) {
+export function question({ title, text, yes, danger, value, most = 60 }) {
   const dialog = $("dialog");
   const input = value === undefined ? null
-    : h("input", { type: "text", value, maxlength: 60, "aria-labelledby": "asks", autofocus: true });
+    : h("input", { type: "text", value, maxlength: most, "aria-labelledby": "asks", autofocus: true });
   const form = h("form", { method: "dialog" },
     h("h2", { id: "asks", text: title }),
     text && h("p", { text }),

@@ -2,7 +2,7 @@
 // things that can be set.
 
 import { ask, now, of } from "/web/api.js";
-import { $, ago, clock, doing, h, say, sentence, show as reveal } from "/web/dom.js";
+import { $, ago, clock, complain, doing, h, question, say, sentence, show as reveal } from "/web/dom.js";
 
 /** From the phone to the music, in the words of whoever listens. */
 const LAYERS = [
@@ -14,12 +14,25 @@ const LAYERS = [
   ["listed", "Listed in the Spotify app"],
 ];
 const SLEEP = [["15 minutes", 15], ["30 minutes", 30], ["45 minutes", 45], ["1 hour", 60], ["1½ hours", 90], ["2 hours", 120]];
+/** Characters of a speaker's name. */
+const NAME = 64;
 const OUTPUTS = { card: "sound card", pipe: "pipe", wav: "file", null: "nowhere" };
 
 export function health() {
   let speaker = null;
   let drawn = "";
   let chosen = "";
+  let looked = ""; // The speaker whose sound cards were looked for since this view was opened.
+
+  $("rename").addEventListener("click", () => doing($("rename"), async () => {
+    const { id, name: before } = speaker;
+    const title = `What is ${before} to be called?`;
+    const text = "Phones show the new name at once; the music goes on. Without a name, it is called as the configuration says.";
+    const name = await question({ title, text, yes: "Rename", value: before, most: NAME });
+    if (name === null || name === before) return;
+    await ask("POST", of(id, "/name"), { name });
+    say($("said"), name ? `It is called ${name} now` : "It is called as configured now");
+  }));
 
   $("sleep").addEventListener("change", () => doing($("sleep"), async () => {
     const wish = $("sleep").value;
@@ -47,6 +60,17 @@ export function health() {
     );
   }
 
+  /** Sound cards come and go, and are looked for when somebody wants to see them. */
+  async function look() {
+    if (looked === speaker.id) return;
+    looked = speaker.id;
+    try {
+      await ask("GET", of(speaker.id, "/outputs"));
+    } catch (error) {
+      complain(error);
+    }
+  }
+
   function outputs(all) {
     for (const element of [$("output"), document.querySelector("label[for=output]")]) reveal(element, all.length > 0);
     const key = JSON.stringify(all);
@@ -55,8 +79,9 @@ export function health() {
       return;
     }
     $("output").dataset.key = key;
-    $("output").replaceChildren(...all.map(({ name, label, chosen: is }) =>
-      h("option", { text: label || name, value: name, selected: is })));
+    const words = (name, about) => (name === "default" ? `As configured: ${about}` : [about, name].filter(Boolean).join(" – "));
+    $("output").replaceChildren(...all.map(({ name, about, chosen: is }) =>
+      h("option", { text: words(name, about), value: name, selected: is })));
   }
 
   function conditions(all) {
@@ -77,9 +102,15 @@ export function health() {
   }
 
   function facts() {
+    const { sound } = speaker;
+    const stream = speaker.playback?.track?.stream;
+    const gain = stream?.gain_db;
     const rows = [
       ["Sound goes to", OUTPUTS[speaker.output] ?? speaker.output],
+      ["Opened last", sound && `${sound.device} (${sound.rate} Hz, ${sound.format})`],
       ["Streams at most", speaker.bitrate && `${speaker.bitrate} kbit/s`],
+      ["This track", stream && `${stream.codec === "mp3" ? "MP3" : "Ogg Vorbis"}, ${stream.kbps} kbit/s`],
+      ["Made louder by", typeof gain === "number" && `${gain.toFixed(1).replace("-", "−")} dB`],
       ["Signed in", speaker.account?.name ?? "nobody"],
       ["Found at", speaker.addresses.join(", ") || "no address"],
     ];
@@ -93,10 +124,15 @@ export function health() {
     const troubles = all.filter(({ severity }) => severity === "trouble").length;
     reveal($("troubles"), troubles > 0);
     say($("troubles"), `${troubles}`);
-    if (document.body.dataset.view !== "speaker") return;
+    if (document.body.dataset.view !== "speaker") {
+      looked = "";
+      return;
+    }
+    say($("own"), next.name);
+    look();
     sleep();
     outputs(next.outputs ?? []);
-    const key = JSON.stringify([all, next.presence, next.output, next.bitrate, next.account?.name, next.addresses]);
+    const key = JSON.stringify([all, next.presence, next.output, next.bitrate, next.account?.name, next.addresses, next.sound, next.playback?.track?.stream]);
     if (key === drawn) return;
     drawn = key;
     $("conditions").replaceChildren(h("h2", { text: "How it is" }), ...conditions(all));

@@ -57,6 +57,7 @@ const FILES: &[File] = &[
     file!("queue.js", "text/javascript; charset=utf-8"),
     file!("people.js", "text/javascript; charset=utf-8"),
     file!("health.js", "text/javascript; charset=utf-8"),
+    file!("doctor.js", "text/javascript; charset=utf-8"),
     file!("icon.svg", "image/svg+xml"),
     file!("app.webmanifest", "application/manifest+json"),
 ];
