@@ -11,14 +11,14 @@
 use std::{
     convert::Infallible,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::{Extension, State},
     http::{HeaderMap, HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
@@ -46,13 +46,44 @@ const STILL_HERE: Duration = Duration::from_secs(15);
 /// How long a reader is to wait before it connects again, in ms.
 const AGAIN_MS: u32 = 2_000;
 
-/// The places for readers.
+/// What the readers at one door share: their places, and the news that were told last.
 #[derive(Debug, Clone)]
-pub struct Seats(Arc<Semaphore>);
+pub struct Seats {
+    free: Arc<Semaphore>,
+    last: Arc<Mutex<Told>>,
+}
+
+/// What one state has that another has not, in the words of events. Put into words once for all
+/// readers who are as far as each other, which is most of them at most times.
+#[derive(Debug, Default)]
+struct Told {
+    /// Versions. The first one there is has no news, so this begins with nothing told.
+    from: u64,
+    to: u64,
+    text: Bytes,
+}
 
 impl Default for Seats {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(READERS)))
+        Self {
+            free: Arc::new(Semaphore::new(READERS)),
+            last: Arc::default(),
+        }
+    }
+}
+
+impl Seats {
+    /// What a reader who knows the one state is told of the other.
+    fn news(&self, bus: &Bus, known: &House, new: &House) -> Bytes {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if (last.from, last.to) != (known.version, new.version) {
+            *last = Told {
+                from: known.version,
+                to: new.version,
+                text: news(known, new, &name(bus, new)).into(),
+            };
+        }
+        last.text.clone()
     }
 }
 
@@ -74,8 +105,9 @@ struct OfHouse<'a> {
 /// One reader.
 struct Reader {
     bus: Bus,
+    seats: Seats,
     /// The state that was sent last.
-    known: Option<Arc<House>>,
+    known: Arc<House>,
     /// What is to be sent before anything is waited for.
     first: Option<String>,
     _seat: OwnedSemaphorePermit,
@@ -83,11 +115,11 @@ struct Reader {
 
 pub async fn events(
     State(mut bus): State<Bus>,
-    seats: Extension<Seats>,
+    Extension(seats): Extension<Seats>,
     lasting: Extension<Lasting>,
     headers: HeaderMap,
 ) -> Result<Response, Failed> {
-    let seat = seats.0.0.clone().try_acquire_owned().map_err(|_| {
+    let seat = seats.free.clone().try_acquire_owned().map_err(|_| {
         Failed::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "too_many_readers",
@@ -104,7 +136,8 @@ pub async fn events(
     }
     let reader = Reader {
         bus,
-        known: Some(now),
+        seats,
+        known: now,
         first: Some(first),
         _seat: seat,
     };
@@ -122,20 +155,19 @@ pub async fn events(
 
 impl Reader {
     /// Called only when there is room for more: what is slow on the other side costs nothing here.
-    async fn next(&mut self) -> Option<String> {
+    async fn next(&mut self) -> Option<Bytes> {
         if let Some(first) = self.first.take() {
-            return Some(first);
+            return Some(first.into());
         }
         match timeout(STILL_HERE, self.bus.changed()).await {
             Ok(Some(new)) => {
-                let id = name(&self.bus, &new);
-                let text = news(self.known.as_deref(), &new, &id);
-                self.known = Some(new);
+                let text = self.seats.news(&self.bus, &self.known, &new);
+                self.known = new;
                 Some(text)
             }
             // The daemon stops.
             Ok(None) => None,
-            Err(_) => Some(": still here\n\n".to_owned()),
+            Err(_) => Some(Bytes::from_static(b": still here\n\n")),
         }
     }
 }
@@ -146,10 +178,7 @@ fn name(bus: &Bus, house: &House) -> String {
 }
 
 /// What `new` has that `known` has not.
-fn news(known: Option<&House>, new: &House, id: &str) -> String {
-    let Some(known) = known else {
-        return event("snapshot", id, new);
-    };
+fn news(known: &House, new: &House, id: &str) -> String {
     let same = known.speakers.len() == new.speakers.len()
         && known
             .speakers
@@ -197,9 +226,34 @@ mod tests {
     }
 
     #[test]
+    fn readers_who_are_as_far_are_told_the_same_and_others_what_they_lack() {
+        let (bus, _desk) = crate::bus::open();
+        let seats = Seats::default();
+        let at = |version, phase| House {
+            version,
+            ..house(phase)
+        };
+        let (first, second) = (at(1, Phase::Nobody), at(2, Phase::SigningIn));
+        let third = at(3, Phase::Online);
+        let told = seats.news(&bus, &second, &third);
+        let again = seats.news(&bus, &second, &third);
+        assert_eq!(told.as_ptr(), again.as_ptr(), "put into words once");
+        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+        assert!(text(&told).contains(r#""phase":"online""#), "{told:?}");
+        let other = seats.news(&bus, &first, &second);
+        assert!(
+            text(&other).contains(r#""phase":"signing_in""#),
+            "{other:?}"
+        );
+        // What is no news to one who knew it already is to nobody else.
+        assert_eq!(seats.news(&bus, &third, &at(4, Phase::Online)), "");
+        assert_eq!(seats.news(&bus, &second, &third), told);
+    }
+
+    #[test]
     fn only_what_changed_is_told_and_all_of_it_when_speakers_come_or_go() {
         let (before, after) = (house(Phase::Nobody), house(Phase::Online));
-        let text = news(Some(&before), &after, "1-2");
+        let text = news(&before, &after, "1-2");
         assert!(
             text.starts_with("event: speaker\nid: 1-2\ndata: {\"id\":\"y\""),
             "{text}"
@@ -210,9 +264,8 @@ mod tests {
             4,
             "a name cannot begin a line: {text}"
         );
-        assert_eq!(news(Some(&after), &after, "1-2"), "");
+        assert_eq!(news(&after, &after, "1-2"), "");
         let fewer = House::default();
-        assert!(news(Some(&after), &fewer, "1-3").starts_with("event: snapshot\n"));
-        assert!(news(None, &after, "1-3").starts_with("event: snapshot\n"));
+        assert!(news(&after, &fewer, "1-3").starts_with("event: snapshot\n"));
     }
 }
