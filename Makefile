@@ -6,6 +6,8 @@ DESTDIR ?=
 ARGS ?=
 CARGO ?= cargo
 PEER := $(CURDIR)/target/peer/bin/librespot
+# What can be left out of a build.
+FEATURES := http mpris mqtt
 SIM := $(CARGO) run --quiet --release --locked -p spotify-sim --bin spotify-sim --
 
 .PHONY: help run build test test-peers bench chaos order demo lint install uninstall setup setup-test setup-chaos
@@ -18,7 +20,7 @@ help:
 	@echo "make test-peers  hold the simulated Spotify to the published librespot (takes minutes)"
 	@echo "make chaos       break things one by one, and measure how long until all is right again"
 	@echo "make order       find out anew which functions are used first (needs valgrind)"
-	@echo "make lint        formatting and clippy"
+	@echo "make lint        formatting and clippy, with every feature and with each one alone"
 	@echo "make install     build, then copy to $(PREFIX) (with sudo where not root)"
 
 setup:
@@ -73,6 +75,10 @@ demo: build
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	set -e; for features in "" $(FEATURES); do \
+		echo "with no feature but: $$features"; \
+		$(CARGO) clippy -p siskin --locked --no-default-features --features "$$features" -- -D warnings; \
+	done
 
 install: build
 	@if [ "$$(id -u)" -ne 0 ] && [ -z "$(DESTDIR)" ]; then sudo=sudo; fi; set -ex; \

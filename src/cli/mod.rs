@@ -15,6 +15,7 @@ mod pair;
 mod pick;
 mod remote;
 mod status;
+#[cfg(feature = "http")]
 mod token;
 mod watch;
 
@@ -78,7 +79,17 @@ pub fn main() -> ExitCode {
             let _: serde_json::Value = done.map_err(door::told)?;
             Ok(String::new())
         }),
+        #[cfg(feature = "http")]
         Command::Token { link, door } => token::token(&door, link),
+        #[cfg(not(feature = "http"))]
+        Command::Token { .. } => {
+            let what = "this siskin was built without HTTP over the network, so it takes no token";
+            failed(
+                exit::FAILED,
+                what,
+                "ask over its socket, or build it with the feature http",
+            )
+        }
         Command::Check { explain, settings } => check(&settings, explain),
         Command::Doctor {
             of_daemon: true, ..

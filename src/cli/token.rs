@@ -44,22 +44,28 @@ fn linked(http: &Http, token: &Secret) -> ExitCode {
     }
 }
 
-/// Where people find the page; by name where every address leads to it.
+/// Where people find the page; by name where every address leads to it, and where a certificate is
+/// held to it.
 fn page(http: &Http, own: &str) -> Option<String> {
     let at = http.listen.filter(|_| http.page)?;
+    let scheme = if http.tls.is_some() { "https" } else { "http" };
     let first = own.split('.').next().unwrap_or_default();
-    Some(match at.ip() {
-        ip if ip.is_unspecified() && !first.is_empty() => {
-            format!("http://{first}.local:{}/", at.port())
+    let named = http.tls.as_ref().and(http.names.first());
+    let host = match (at.ip(), named) {
+        (ip, Some(name)) if !ip.is_loopback() => format!("{name}:{}", at.port()),
+        (ip, _) if ip.is_unspecified() && !first.is_empty() => {
+            format!("{first}.local:{}", at.port())
         }
-        IpAddr::V4(ip) if ip.is_unspecified() => format!("http://localhost:{}/", at.port()),
-        _ => format!("http://{at}/"),
-    })
+        (IpAddr::V4(ip), _) if ip.is_unspecified() => format!("localhost:{}", at.port()),
+        _ => at.to_string(),
+    };
+    Some(format!("{scheme}://{host}/"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Tls;
 
     #[test]
     fn the_link_leads_to_where_the_page_is() {
@@ -70,6 +76,18 @@ mod tests {
             page(&http, "pi.lan").as_deref(),
             Some("http://pi.local:80/")
         );
+        http.names = vec!["music.example".to_owned()];
+        http.tls = Some(Tls {
+            certificate: "cert.pem".into(),
+            key: "key.pem".into(),
+        });
+        assert_eq!(
+            page(&http, "pi").as_deref(),
+            Some("https://music.example:80/")
+        );
+        http.listen = "127.0.0.1:81".parse().ok();
+        assert_eq!(page(&http, "pi").as_deref(), Some("https://127.0.0.1:81/"));
+        http.tls = None;
         http.listen = "[::1]:81".parse().ok();
         assert_eq!(page(&http, "pi").as_deref(), Some("http://[::1]:81/"));
         http.page = false;

@@ -13,7 +13,7 @@ use super::{
     problem::Problem,
     schema::{self, Scope},
     settings::{
-        Audio, Config, Http, Metadata, Network, Output, Pairing, SampleFormat, Speaker,
+        Audio, Config, Http, Metadata, Network, Output, Pairing, SampleFormat, Speaker, Tls,
         VolumeSettings,
     },
     value::{Fault, Origin, Raw, Value},
@@ -70,12 +70,7 @@ pub(super) fn build(
         client_id: daemon.get("client_id", check::client_id),
     };
     let socket = daemon.get("socket", check::socket);
-    let http = Http {
-        listen: daemon.get("http.listen", check::listen),
-        names: daemon.get("http.names", check::host_names),
-        origins: daemon.get("http.origins", check::origins),
-        page: daemon.get("http.page", check::switch),
-    };
+    let http = daemon.http();
     let mpris = daemon.get("mpris.bus", check::mpris);
     let mqtt = daemon.mqtt(default_name);
     let account_key_file = daemon.get("account_key_file", check::path);
@@ -214,6 +209,35 @@ impl<'a> Lookup<'a> {
             proxy: self.get("network.proxy", check::proxy),
             ap_port: self.get("network.ap_port", check::ap_port),
         }
+    }
+
+    fn http(&mut self) -> Http {
+        Http {
+            listen: self.get("http.listen", check::listen),
+            names: self.get("http.names", check::host_names),
+            origins: self.get("http.origins", check::origins),
+            page: self.get("http.page", check::switch),
+            tls: self.tls(),
+        }
+    }
+
+    /// Neither of the two files says anything without the other.
+    fn tls(&mut self) -> Option<Tls> {
+        let certificate = self.get("http.certificate", check::path);
+        let key = self.get("http.key", check::path);
+        let (there, missing) = match (certificate, key) {
+            (Some(certificate), Some(key)) => return Some(Tls { certificate, key }),
+            (None, None) => return None,
+            (Some(_), None) => ("http.certificate", "http.key"),
+            (None, Some(_)) => ("http.key", "http.certificate"),
+        };
+        if let Some((_, value)) = self.find(there) {
+            let what = format!("{there} is set, and {missing} is not");
+            let help =
+                "set both, to the same file where one holds both; or neither, for plain HTTP";
+            self.wrong(&value.origin, &what, help);
+        }
+        None
     }
 
     fn mqtt(&mut self, default_name: &str) -> Mqtt {

@@ -38,7 +38,7 @@ pub use problem::{Problem, Problems};
 pub use schema::secret_variables;
 pub use settings::{
     Audio, Autoplay, Bitrate, Config, Curve, Http, LogLevel, Metadata, Mpris, Network,
-    Normalisation, NormalisationMethod, Offer, Output, Pairing, SampleFormat, Socket, Speaker,
+    Normalisation, NormalisationMethod, Offer, Output, Pairing, SampleFormat, Socket, Speaker, Tls,
     VolumeSettings,
 };
 pub use value::Origin;

@@ -69,6 +69,8 @@ pub(super) const KEYS: &[Key] = &[
     whole_daemon("http.names", "[]"),
     whole_daemon("http.origins", "[]"),
     whole_daemon("http.page", "true"),
+    whole_daemon("http.certificate", r#""""#),
+    whole_daemon("http.key", r#""""#),
     whole_daemon("mpris.bus", r#""off""#),
     whole_daemon("mqtt.broker", r#""""#),
     whole_daemon("mqtt.version", r#""3.1.1""#),

@@ -91,6 +91,17 @@ pub struct Http {
     pub origins: Vec<String>,
     /// Whether people find a page there.
     pub page: bool,
+    /// What it is encrypted with; `None`: it is not.
+    pub tls: Option<Tls>,
+}
+
+/// Files (PEM) that HTTPS is spoken with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate, and those between it and its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 impl Default for Http {
@@ -100,6 +111,7 @@ impl Default for Http {
             names: Vec::new(),
             origins: Vec::new(),
             page: true,
+            tls: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Each is one folder here, holds only a [`crate::bus::Bus`], and knows nothing of speakers, engines
 //! or discovery: [`http`] to ask and order, [`hooks`] that are run when something happens,
 //! [`metadata`] for displays, [`metrics`] for curves (asked over [`http`]), `mpris` on D-Bus, `mqtt`
-//! for the house. [`web`] is the page that people open in a browser, which asks [`http`] like
+//! for the house. `web` is the page that people open in a browser, which asks [`http`] like
 //! everybody else.
 
 pub mod hooks;
@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod mpris;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
+#[cfg(feature = "http")]
 pub mod web;
 
 use crate::model::{Condition, ConditionCode};

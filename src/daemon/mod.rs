@@ -14,6 +14,9 @@ pub mod presence;
 mod queries;
 mod service;
 mod surfaces;
+#[cfg(feature = "http")]
+mod tcp;
+#[cfg(feature = "http")]
 pub mod token;
 
 use std::{net::SocketAddr, sync::Arc};

@@ -1,26 +1,24 @@
 //! The surfaces of the house while they run: started, moved, stopped.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{places, token};
+use super::places;
+#[cfg(feature = "http")]
+use super::tcp;
+#[cfg(feature = "mpris")]
+use crate::control::mpris::Mpris;
 #[cfg(feature = "mqtt")]
 use crate::control::mqtt::{End, Mqtt};
+#[cfg(not(all(feature = "http", feature = "mpris")))]
+use crate::model::Condition;
 use crate::{
     bus::Bus,
     config::{self, Config},
-    control::{
-        Notice,
-        hooks::Hooks,
-        http::{Http, guard::Guard},
-        metadata::Metadata,
-    },
-    model::{Condition, ConditionCode, Secret},
+    control::{Notice, hooks::Hooks, http::Http, metadata::Metadata},
+    model::ConditionCode,
 };
-
-#[cfg(feature = "mpris")]
-use crate::control::mpris::Mpris;
 
 pub struct Surfaces {
     bus: Bus,
@@ -28,6 +26,7 @@ pub struct Surfaces {
     /// Where it was asked for, and what serves it.
     socket: Option<(PathBuf, Http)>,
     /// As configured; `None` there while it cannot be served.
+    #[cfg(feature = "http")]
     tcp: Option<(config::Http, Option<Http>)>,
     /// On D-Bus, as configured.
     #[cfg(feature = "mpris")]
@@ -46,6 +45,7 @@ impl Surfaces {
             bus,
             notices,
             socket: None,
+            #[cfg(feature = "http")]
             tcp: None,
             #[cfg(feature = "mpris")]
             mpris: None,
@@ -72,15 +72,10 @@ impl Surfaces {
                 let http = Http::start(path.clone(), self.bus.clone(), self.notices.clone());
                 self.socket = Some((path, http.await));
             }
+        } else if let Some((_, http)) = &self.socket {
+            http.look_again();
         }
-        if self.tcp.as_ref().map(|(http, _)| http) != Some(&config.http) {
-            moved.push(ConditionCode::NoHttp);
-            if let Some((_, Some(http))) = self.tcp.take() {
-                http.stop().await;
-            }
-            let http = self.listen(config).await;
-            self.tcp = Some((config.http.clone(), http));
-        }
+        self.change_http(config, &mut moved).await;
         self.change_mpris(config.mpris, &mut moved).await;
         self.change_mqtt(config, &mut moved).await;
         self.change_hooks(config).await;
@@ -93,6 +88,30 @@ impl Surfaces {
             });
         }
         moved
+    }
+
+    #[cfg(feature = "http")]
+    async fn change_http(&mut self, config: &Config, moved: &mut Vec<ConditionCode>) {
+        match &self.tcp {
+            Some((known, Some(http))) if *known == config.http => return http.look_again(),
+            Some((known, None)) if *known == config.http && known.listen.is_none() => return,
+            // Also where there was no token: there may be one now.
+            _ => moved.push(ConditionCode::NoHttp),
+        }
+        if let Some((_, Some(http))) = self.tcp.take() {
+            http.stop().await;
+        }
+        let http = tcp::listen(config, &self.bus, &self.notices).await;
+        self.tcp = Some((config.http.clone(), http));
+    }
+
+    #[cfg(not(feature = "http"))]
+    async fn change_http(&mut self, config: &Config, moved: &mut Vec<ConditionCode>) {
+        moved.push(ConditionCode::NoHttp);
+        // What nobody wrote down, nobody misses.
+        if config.http.listen.is_some() && config.http != config::Http::default() {
+            let _ = self.notices.try_send(Notice::Raised(no_http()));
+        }
     }
 
     #[cfg(feature = "mpris")]
@@ -174,23 +193,6 @@ impl Surfaces {
         }
     }
 
-    async fn listen(&self, config: &Config) -> Option<Http> {
-        let at = config.http.listen?;
-        let dir = places::state_dir(config);
-        let made = tokio::task::spawn_blocking(move || token::read_or_make(&dir)).await;
-        let token = match made.map_err(io::Error::other) {
-            Ok(Ok(token)) => token,
-            Ok(Err(error)) | Err(error) => {
-                // Without a token nobody could be let in.
-                let _ = self.notices.try_send(Notice::Raised(no_token(&error)));
-                return None;
-            }
-        };
-        let guard = guard(token, &config.http);
-        let (bus, notices) = (self.bus.clone(), self.notices.clone());
-        Some(Http::start_tcp(at, guard, config.http.page, bus, notices).await)
-    }
-
     /// Takes no more orders. Hooks go on.
     pub async fn close(&mut self) {
         #[cfg(feature = "mpris")]
@@ -204,21 +206,21 @@ impl Surfaces {
         if let Some((_, http)) = self.socket.take() {
             http.stop().await;
         }
+        #[cfg(feature = "http")]
         if let Some((_, Some(http))) = self.tcp.take() {
             http.stop().await;
         }
     }
 }
 
-/// The machine's own name counts, also as phones and desktops look it up.
-fn guard(token: Secret, http: &config::Http) -> Guard {
-    let uname = rustix::system::uname();
-    let own = uname.nodename().to_string_lossy();
-    let mut names = http.names.clone();
-    if let Some(first) = own.split('.').next().filter(|first| !first.is_empty()) {
-        names.extend([first.to_owned(), format!("{first}.local"), own.to_string()]);
-    }
-    Guard::new(token, &names, &http.origins)
+#[cfg(not(feature = "http"))]
+fn no_http() -> Condition {
+    Condition::new(
+        ConditionCode::NoHttp,
+        "siskin cannot be asked over HTTP",
+        "this siskin was built without it",
+        "build it with the feature http, or set http.listen to \"none\"",
+    )
 }
 
 #[cfg(not(feature = "mpris"))]
@@ -228,14 +230,5 @@ fn no_mpris() -> Condition {
         "siskin is not on D-Bus, so MPRIS does not work",
         "this siskin was built without it",
         "build it with the feature mpris, or set mpris.bus to \"off\"",
-    )
-}
-
-fn no_token(error: &io::Error) -> Condition {
-    Condition::new(
-        ConditionCode::NoHttp,
-        "siskin cannot be asked over HTTP: there is no token",
-        error.to_string(),
-        "remove the file http-token from the state directory, or make that writable; then reload",
     )
 }

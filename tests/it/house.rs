@@ -90,6 +90,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ),
     ("rumqttc", &["control/mqtt"]),
     ("subtle", &["control/http/guard"]),
+    ("tokio_rustls", &["control/http/tls"]),
     ("oauth2", &["librespot/pair"]),
     ("qrcode", &["cli/pair/show", "control/http/qr"]),
     ("clap", &["cli"]),
@@ -324,6 +325,22 @@ fn the_way_of_the_music_is_our_own() {
     for part in parts.map(|part| format!("librespot-{part}")) {
         assert!(!crates.contains(&part), "{part}");
     }
+}
+
+#[test]
+fn every_feature_is_looked_at_alone() {
+    let read = |file: &str| fs::read_to_string(Path::new(ROOT).join(file)).expect("readable");
+    let (cargo, make) = (read("Cargo.toml"), read("Makefile"));
+    let (_, section) = cargo.split_once("[features]\n").expect("features");
+    let lines = section.lines().take_while(|line| !line.starts_with('['));
+    let keys = lines.filter_map(|line| Some(line.split_once(" = ")?.0));
+    let features: BTreeSet<_> = keys.filter(|key| *key != "default").collect();
+    let linted = make
+        .lines()
+        .find_map(|line| line.strip_prefix("FEATURES := "));
+    let linted: BTreeSet<_> = linted.expect("a list").split(' ').collect();
+    assert_eq!(features, linted);
+    assert!(features.contains("http"), "{features:?}");
 }
 
 #[test]

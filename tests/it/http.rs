@@ -181,6 +181,35 @@ fn a_port_that_is_taken_is_a_condition_and_taken_as_soon_as_it_can() {
 }
 
 #[test]
+fn a_token_that_makes_no_sense_opens_nothing_until_it_is_removed() {
+    scenario(async |world| {
+        let file = world.dir().join("state/http-token");
+        fs::create_dir_all(world.dir().join("state")).expect("a folder");
+        fs::write(&file, "let me in\n").expect("written");
+        let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = free.local_addr().expect("its number").port();
+        drop(free);
+        let http = format!("[http]\nlisten = \"127.0.0.1:{port}\"\n");
+        let daemon = world.start(&world.settings(&(http + NULL)));
+        let told = daemon.says("no_http").await;
+        assert!(
+            told.contains("http-token") && told.contains("reload"),
+            "{told}"
+        );
+        assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
+        fs::remove_file(&file).expect("there");
+        daemon.signal(nix::sys::signal::Signal::SIGHUP);
+        daemon.says("over: no http").await;
+        answers(port).await;
+        let known = format!(
+            "Host: localhost\r\nAuthorization: Bearer {}\r\n",
+            token(&world).await
+        );
+        assert_eq!(get(port, "/api/v1/status", &known).await.0, 200);
+    });
+}
+
+#[test]
 fn whatever_is_sent_is_answered_with_a_no_and_changes_nothing() {
     scenario(async |world| {
         let (_daemon, port) = listening(&world).await;

@@ -22,6 +22,7 @@ mod hooks;
 mod house;
 mod household;
 mod http;
+mod https;
 mod lan;
 mod load;
 mod metadata;

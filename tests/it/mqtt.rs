@@ -416,7 +416,7 @@ fn what_does_not_hold_any_more_is_taken_away() {
 }
 
 /// An authority, and a certificate of it for `localhost` with its key; all in PEM.
-fn certificates() -> [String; 3] {
+pub fn certificates() -> [String; 3] {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
     let root_key = KeyPair::generate().expect("a key");
     let mut root = CertificateParams::new(Vec::new()).expect("no names");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Router, http::Extensions};
 use hyper::{
     Request,
     body::Incoming,
@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{door::Guest, events::Lasting, guard::Ends, patient::Patient};
+use super::{door::Guest, events::Lasting, patient::Patient};
 
 /// For the head of a request, and for the silence before the next one.
 const HEAD: Duration = Duration::from_secs(10);
@@ -34,28 +34,43 @@ const LAST_ANSWER: Duration = Duration::from_secs(30);
 /// How long a connection may go on with its answer once the daemon stops.
 const FAREWELL: Duration = Duration::from_millis(200);
 
+/// What bytes come and go by. Boxed: one kind of connection is code enough for all doors.
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
 /// Serves until the other side leaves, a limit is hit, or `stop` fires.
 pub async fn serve(guest: Guest, routes: Router, stop: CancellationToken) {
     match guest {
-        Guest::Socket(stream) => serve_on(stream, None, routes, stop).await,
-        Guest::Tcp(stream, ends) => serve_on(stream, Some(ends), routes, stop).await,
+        Guest::Socket(stream) => serve_on(Box::new(stream), Extensions::new(), routes, stop).await,
+        #[cfg(feature = "http")]
+        Guest::Tcp(guest) => {
+            let mut known = Extensions::new();
+            known.insert(guest.ends);
+            let wire: Box<dyn Wire> = match guest.certificate {
+                None => Box::new(guest.stream),
+                Some(certificate) => {
+                    let greeting = certificate.greet(guest.stream);
+                    match stop.run_until_cancelled(greeting).await {
+                        Some(Ok(stream)) => Box::new(stream),
+                        Some(Err(error)) => return tracing::debug!(%error, "no handshake"),
+                        None => return,
+                    }
+                }
+            };
+            serve_on(wire, known, routes, stop).await;
+        }
     }
 }
 
-async fn serve_on(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    ends: Option<Ends>,
-    routes: Router,
-    stop: CancellationToken,
-) {
+/// `known` is told to every route.
+async fn serve_on(wire: Box<dyn Wire>, known: Extensions, routes: Router, stop: CancellationToken) {
     let lasting = Lasting::default();
     let mark = lasting.clone();
     let routes = TowerToHyperService::new(routes);
     let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().extend(known.clone());
         request.extensions_mut().insert(mark.clone());
-        if let Some(ends) = ends {
-            request.extensions_mut().insert(ends);
-        }
         routes.call(request)
     });
     let connection = http1::Builder::new()
@@ -63,7 +78,7 @@ async fn serve_on(
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEADERS)
-        .serve_connection(TokioIo::new(Patient::new(stream)), service);
+        .serve_connection(TokioIo::new(Patient::new(wire)), service);
     let mut connection = std::pin::pin!(connection);
     let life = async {
         loop {

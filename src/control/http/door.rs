@@ -1,43 +1,43 @@
 //! The doors: a Unix socket, or an address of this machine.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{io, path::PathBuf};
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
+use tokio::net::UnixStream;
 
-use super::{
-    guard::Ends,
-    socket::{self, Socket},
-};
+use super::socket::{self, Socket};
+#[cfg(feature = "http")]
+use super::tcp;
 use crate::model::{Condition, ConditionCode};
-
-/// Programs that wait for their turn.
-const BACKLOG: u32 = 128;
 
 /// Where is to be listened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     Socket(PathBuf),
-    Tcp(SocketAddr),
+    #[cfg(feature = "http")]
+    Tcp(tcp::Address),
 }
 
 /// Why nobody can be heard there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
     Socket(socket::Trouble),
-    Tcp { at: SocketAddr, why: String },
+    #[cfg(feature = "http")]
+    Tcp(tcp::Trouble),
 }
 
 /// An open door.
 #[derive(Debug)]
 pub enum Door {
     Socket(Socket),
-    Tcp(TcpListener),
+    #[cfg(feature = "http")]
+    Tcp(tcp::Listener),
 }
 
 /// Somebody who came in.
 pub enum Guest {
     Socket(UnixStream),
-    Tcp(TcpStream, Ends),
+    #[cfg(feature = "http")]
+    Tcp(tcp::Guest),
 }
 
 impl Place {
@@ -47,12 +47,10 @@ impl Place {
                 Ok(socket) => Ok(Door::Socket(socket)),
                 Err(trouble) => Err(Trouble::Socket(trouble)),
             },
-            Self::Tcp(at) => match listen(*at) {
+            #[cfg(feature = "http")]
+            Self::Tcp(address) => match address.open().await {
                 Ok(listener) => Ok(Door::Tcp(listener)),
-                Err(error) => Err(Trouble::Tcp {
-                    at: *at,
-                    why: why(&error),
-                }),
+                Err(trouble) => Err(Trouble::Tcp(trouble)),
             },
         }
     }
@@ -61,27 +59,9 @@ impl Place {
     pub fn code(&self) -> ConditionCode {
         match self {
             Self::Socket(_) => ConditionCode::NoSocket,
+            #[cfg(feature = "http")]
             Self::Tcp(_) => ConditionCode::NoHttp,
         }
-    }
-}
-
-fn listen(at: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match at {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // Connections of the daemon before us do not keep us from the port.
-    socket.set_reuseaddr(true)?;
-    socket.bind(at)?;
-    socket.listen(BACKLOG)
-}
-
-fn why(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "another program has the port".to_owned(),
-        io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
-        _ => error.to_string(),
     }
 }
 
@@ -90,12 +70,8 @@ impl Trouble {
     pub fn condition(&self) -> Condition {
         match self {
             Self::Socket(trouble) => trouble.condition(),
-            Self::Tcp { at, why } => Condition::new(
-                ConditionCode::NoHttp,
-                format!("siskin cannot be asked at http://{at}"),
-                why.clone(),
-                "set http.listen to another address or port, or to \"none\"; it is tried again by itself",
-            ),
+            #[cfg(feature = "http")]
+            Self::Tcp(trouble) => trouble.condition(),
         }
     }
 }
@@ -105,7 +81,18 @@ impl Door {
     pub fn is_in_place(&self) -> bool {
         match self {
             Self::Socket(socket) => socket.is_in_place(),
+            #[cfg(feature = "http")]
             Self::Tcp(_) => true,
+        }
+    }
+
+    /// Takes over what the files that it is made of hold now. It stays open in any case.
+    pub async fn renew(&mut self) -> Result<(), Trouble> {
+        match self {
+            // It is made of nothing but its name.
+            Self::Socket(_) => Ok(()),
+            #[cfg(feature = "http")]
+            Self::Tcp(listener) => listener.renew().await.map_err(Trouble::Tcp),
         }
     }
 
@@ -113,13 +100,8 @@ impl Door {
     pub async fn accept(&self) -> io::Result<Guest> {
         match self {
             Self::Socket(socket) => Ok(Guest::Socket(socket.accept().await?)),
-            Self::Tcp(listener) => {
-                let (stream, there) = listener.accept().await?;
-                let here = stream.local_addr()?;
-                // Events are short and are to arrive at once.
-                let _ = stream.set_nodelay(true);
-                Ok(Guest::Tcp(stream, Ends { here, there }))
-            }
+            #[cfg(feature = "http")]
+            Self::Tcp(listener) => Ok(Guest::Tcp(listener.accept().await?)),
         }
     }
 }

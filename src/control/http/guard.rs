@@ -49,6 +49,8 @@ pub struct Guard {
     names: Vec<String>,
     /// As browsers write them: `https://house.example:8443`.
     origins: Vec<String>,
+    /// How our own page is asked for.
+    scheme: &'static str,
     /// Paths besides the healths' that anybody may read.
     open: fn(&str) -> bool,
     tempers: Mutex<HashMap<IpAddr, Temper>>,
@@ -76,9 +78,16 @@ impl Guard {
             token,
             names,
             origins: origins.iter().map(lower).collect(),
+            scheme: "http",
             open: |_| false,
             tempers: Mutex::default(),
         }
+    }
+
+    /// Our own page comes over HTTPS.
+    pub fn encrypted(mut self) -> Self {
+        self.scheme = "https";
+        self
     }
 
     /// Lets everybody read what lies at these paths, too.
@@ -132,7 +141,8 @@ impl Guard {
             return Ok(None);
         };
         let said = origin.to_str().unwrap_or_default().to_ascii_lowercase();
-        if said == format!("http://{}", host.as_str().to_ascii_lowercase()) {
+        let host = host.as_str().to_ascii_lowercase();
+        if said == format!("{}://{host}", self.scheme) {
             return Ok(None);
         }
         if self.origins.contains(&said) {
@@ -306,6 +316,19 @@ mod tests {
             ("http://localhost:81", 403),
             ("https://house.example.evil", 403),
             ("null", 403),
+        ] {
+            let headers = [("host", "localhost"), ("origin", origin)];
+            assert_eq!(judged(&guard, "/healthz", &headers), status, "{origin}");
+        }
+    }
+
+    #[test]
+    fn behind_a_certificate_our_own_page_is_one_of_https() {
+        let guard = guard().encrypted();
+        for (origin, status) in [
+            ("https://localhost", 200),
+            ("https://house.example", 200),
+            ("http://localhost", 403),
         ] {
             let headers = [("host", "localhost"), ("origin", origin)];
             assert_eq!(judged(&guard, "/healthz", &headers), status, "{origin}");

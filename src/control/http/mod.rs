@@ -1,9 +1,10 @@
 //! HTTP with JSON under `/api/v1`: on a Unix socket, and on an address of this machine.
 //!
 //! Whoever may open the socket (mode 0660) may do everything. Over TCP a token is required, and the
-//! names and origins that are asked for are looked at ([`guard`]). Owns the doors and their
-//! connections, within limits. Start at [`Http::start`]; the routes are below, `…` stands for
-//! `/speakers/{id}`.
+//! names and origins that are asked for are looked at (`guard`); with a certificate it is HTTPS and
+//! nothing else (`tls`). Whoever wants none of that leaves the feature `http` out, and has the
+//! socket. Owns the doors and their connections, within limits. Start at [`Http::start`]; the routes
+//! are below, `…` stands for `/speakers/{id}`.
 //!
 //! | route | answer |
 //! | --- | --- |
@@ -61,6 +62,7 @@ mod door;
 pub mod events;
 mod gauge;
 pub mod given;
+#[cfg(feature = "http")]
 pub mod guard;
 pub mod looks;
 #[cfg(test)]
@@ -70,23 +72,26 @@ mod patient;
 mod qr;
 pub mod setup;
 mod socket;
+#[cfg(feature = "http")]
+pub mod tcp;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "http")]
+mod tls;
 pub mod transport;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json, Router,
     extract::State,
     http::{StatusCode, header},
-    middleware,
     response::IntoResponse,
     routing::{get, patch, post},
 };
 use serde::Serialize;
 use tokio::{
-    sync::mpsc,
+    sync::{Notify, mpsc},
     task::{JoinHandle, JoinSet},
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -99,10 +104,9 @@ use self::{
     events::Seats,
     gauge::Gauge,
     given::{Given, Named},
-    guard::Guard,
     transport::Nothing,
 };
-use super::{Notice, metrics, web};
+use super::{Notice, metrics};
 use crate::{
     bus::{Bus, Unable},
     model::{House, Phase, SpeakerState, Transport},
@@ -136,6 +140,7 @@ impl Default for Pace {
 /// The surface while it runs. Dropped without [`Http::stop`], it ends all the same, less politely.
 pub struct Http {
     stop: CancellationToken,
+    again: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -143,26 +148,6 @@ impl Http {
     /// Makes the socket at `path` and serves. One that cannot be made is a notice, and tried again.
     pub async fn start(path: PathBuf, bus: Bus, notices: mpsc::Sender<Notice>) -> Self {
         Self::start_at(Pace::default(), Place::Socket(path), routes(bus), notices).await
-    }
-
-    /// The same on an address of this machine, for those whom `guard` lets in. With `page`, also
-    /// the page that people open in a browser.
-    pub async fn start_tcp(
-        at: SocketAddr,
-        guard: Guard,
-        page: bool,
-        bus: Bus,
-        notices: mpsc::Sender<Notice>,
-    ) -> Self {
-        let routes = match page {
-            // The page holds nothing secret, and asks for the token itself.
-            true => guarded(
-                routes(bus).merge(web::routes()),
-                guard.open_to(web::is_file),
-            ),
-            false => guarded(routes(bus), guard),
-        };
-        Self::start_at(Pace::default(), Place::Tcp(at), routes, notices).await
     }
 
     async fn start_at(
@@ -179,11 +164,19 @@ impl Http {
             door: None,
             connections: JoinSet::new(),
             told: None,
+            again: Arc::default(),
+            is_old: false,
         };
         server.look().await;
         let stop = CancellationToken::new();
+        let again = server.again.clone();
         let task = tokio::spawn(server.run(stop.clone()));
-        Self { stop, task }
+        Self { stop, again, task }
+    }
+
+    /// Has the door looked after now: the files that it is made of may hold something else.
+    pub fn look_again(&self) {
+        self.again.notify_one();
     }
 
     /// Takes no more orders, removes the socket, and ends every connection.
@@ -256,14 +249,6 @@ fn routes(bus: Bus) -> Router {
         .with_state(bus)
 }
 
-/// Behind somebody who looks at every request first.
-fn guarded(routes: Router, guard: Guard) -> Router {
-    routes.layer(middleware::from_fn_with_state(
-        Arc::new(guard),
-        guard::check,
-    ))
-}
-
 /// A route for a wish that needs no more words.
 fn plain(wish: Transport) -> axum::routing::MethodRouter<Bus> {
     post(
@@ -329,6 +314,9 @@ struct Server {
     connections: JoinSet<()>,
     /// What was said last about it.
     told: Option<Trouble>,
+    again: Arc<Notify>,
+    /// What it is made of is not taken over yet.
+    is_old: bool,
 }
 
 impl Server {
@@ -339,6 +327,11 @@ impl Server {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(_) = self.connections.join_next() => {}
+                () = self.again.notified() => {
+                    self.is_old = true;
+                    self.look().await;
+                    look_at = Instant::now() + self.pause();
+                }
                 () = sleep_until(look_at) => {
                     self.look().await;
                     look_at = Instant::now() + self.pause();
@@ -364,21 +357,28 @@ impl Server {
 
     fn pause(&self) -> Duration {
         match self.door {
-            Some(_) => self.pace.look,
-            None => self.pace.retry,
+            Some(_) if !self.is_old => self.pace.look,
+            _ => self.pace.retry,
         }
     }
 
-    /// Opens the door, unless it stands open.
+    /// Opens the door, unless it stands open, and as it should.
     async fn look(&mut self) {
-        if self.door.as_ref().is_some_and(Door::is_in_place) {
-            return;
-        }
-        // Whoever removed the file left us a listener that nobody can find.
-        self.door = None;
-        match self.place.open().await {
-            Ok(door) => {
-                self.door = Some(door);
+        let found = match &mut self.door {
+            Some(door) if door.is_in_place() => match self.is_old {
+                true => door.renew().await,
+                false => return,
+            },
+            _ => {
+                // Whoever removed the file left us a listener that nobody can find.
+                self.door = None;
+                let opened = self.place.open().await;
+                opened.map(|door| self.door = Some(door))
+            }
+        };
+        match found {
+            Ok(()) => {
+                self.is_old = false;
                 if self.told.take().is_some() {
                     self.tell(Notice::Cleared(self.place.code())).await;
                 }

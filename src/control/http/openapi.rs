@@ -42,6 +42,7 @@ const CODES: &[&str] = &[
     "no_token",
     "nobody_signed_in",
     "not_active",
+    "not_encrypted",
     "not_json",
     "refused",
     "restricted",

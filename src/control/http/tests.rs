@@ -280,3 +280,26 @@ async fn a_socket_that_somebody_removed_is_made_again_and_one_that_cannot_be_is_
     let (status, _) = ask(&rig.path(), "GET", "status", &json!(null)).await;
     assert_eq!(status, 200);
 }
+
+#[tokio::test]
+async fn whoever_reloads_waits_for_no_look_at_the_door() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("sock");
+    let ((bus, _desk), (tell, mut notices)) = (bus::open(), mpsc::channel(8));
+    let http = Http::start(path.clone(), bus, tell).await;
+    http.look_again();
+    std::fs::remove_file(&path).expect("removed");
+    http.look_again();
+    let made = async {
+        while !path.exists() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(5), made)
+        .await
+        .expect("made anew");
+    let (status, _) = ask(&path, "GET", "status", &json!(null)).await;
+    assert_eq!(status, 200);
+    assert!(notices.try_recv().is_err(), "nothing was wrong");
+    http.stop().await;
+}
