@@ -49,6 +49,8 @@ pub struct Launch {
     pub in_this_environment: bool,
     /// More of it, for the rigs.
     pub env: Vec<(String, String)>,
+    /// More of the configuration: sections of their own (siskin only).
+    pub sections: String,
 }
 
 /// Where the sound goes.
@@ -217,13 +219,14 @@ fn siskin(command: &mut Command, home: &Path, sim: &Sim, launch: &Launch) -> io:
          [audio]\nbitrate = 320\nnormalisation = \"off\"\n\
          [output]\n{output}\n\
          [volume]\nstart = {}\n\
-         [network]\nallow = [\"lo\", \"other\"]\nport = {}\nproxy = \"{}\"\nap_port = {}\n",
+         [network]\nallow = [\"lo\", \"other\"]\nport = {}\nproxy = \"{}\"\nap_port = {}\n{}",
         serde_json::Value::from(launch.name.as_str()),
         quoted(&home.join("state")),
         launch.volume,
         launch.port,
         sim.proxy_url(),
         sim.port(),
+        launch.sections,
     );
     let file = home.join("config.toml");
     fs::write(&file, settings)?;

@@ -50,6 +50,7 @@ async fn play(peer: PathBuf) {
         volume: 100,
         in_this_environment: false,
         env: Vec::new(),
+        sections: String::new(),
     };
     let _receiver = Receiver::start(&binary, &sim, &launch).unwrap();
 

@@ -4,6 +4,7 @@
 //! depends on the machine and on who else uses it.
 
 pub(crate) mod ear;
+mod faces;
 mod measure;
 pub(crate) mod process;
 pub(crate) mod stage;
@@ -122,6 +123,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     figures.merge(rounds(&binaries, effort)?);
     figures.merge(jumps(&binaries, effort)?);
+    figures.merge(all_faces(&binaries, effort)?);
     let slow = thread::spawn(move || slow(&others, effort));
     figures.merge(long(&binaries, effort)?);
     figures.merge(slow.join().map_err(|_| "a measuring thread panicked")??);
@@ -170,6 +172,18 @@ fn jumps(binaries: &[Binary], effort: Effort) -> Result<Figures> {
             }
         }
         Ok(figures)
+    })
+}
+
+/// Ours alone: the other one has none.
+fn all_faces(binaries: &[Binary], effort: Effort) -> Result<Figures> {
+    let ours = binaries.iter().find(|binary| binary.kind == Kind::Siskin);
+    let Some(binary) = ours.cloned() else {
+        return Ok(Figures::default());
+    };
+    eprintln!("with every face on");
+    on_stage(healthy(), async move |stage| {
+        faces::measure(stage, &binary, effort.rounds).await
     })
 }
 
@@ -241,7 +255,9 @@ fn report(figures: &Figures, effort: Effort) -> String {
          3. At the far end of a FIFO that is read at the speed of a sound card.\n\
          4. Proportional share (PSS) of all processes; siskin is one until a phone asks, then two.\n\
          5. After {} s of one track of 264 s at 320 kbit/s, played in real time: siskin gives its\n   \
-         FIFO music no faster than it sounds.\n",
+         FIFO music no faster than it sounds.\n\
+         6. HTTP, the page, metrics and events asked once; MQTT on a mosquitto, MPRIS on a\n   \
+         dbus-daemon, the metadata pipe, a hook; before a handoff.\n",
         figures.table(),
         process::machine(),
         effort.music.as_secs(),

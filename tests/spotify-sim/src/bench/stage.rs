@@ -111,7 +111,7 @@ impl Stage {
         sound: Option<Sound>,
         env: Vec<(String, String)>,
     ) -> Result<(Guest, Birth)> {
-        let (mut guest, mut watch) = self.launch(binary, sound, env).await?;
+        let (mut guest, mut watch) = self.launch(binary, sound, env, String::new()).await?;
         let started = guest.receiver.started;
         let born = tokio::try_join!(
             async {
@@ -132,7 +132,18 @@ impl Stage {
     /// Starts a receiver that nobody has asked anything yet: siskin takes `getInfo` for a sign that
     /// a phone is about to pick it.
     pub async fn start_unasked(&self, binary: &Binary) -> Result<Guest> {
-        let (mut guest, mut watch) = self.launch(binary, None, Vec::new()).await?;
+        self.start_unasked_with(binary, Vec::new(), String::new())
+            .await
+    }
+
+    /// The same, with more in its environment and its configuration.
+    pub async fn start_unasked_with(
+        &self,
+        binary: &Binary,
+        env: Vec<(String, String)>,
+        sections: String,
+    ) -> Result<Guest> {
+        let (mut guest, mut watch) = self.launch(binary, None, env, sections).await?;
         match announced(&mut watch, &guest.at).await {
             Ok(()) => Ok(guest),
             Err(why) => Err(guest.explain(&why.to_string()).into()),
@@ -144,6 +155,7 @@ impl Stage {
         binary: &Binary,
         sound: Option<Sound>,
         env: Vec<(String, String)>,
+        sections: String,
     ) -> Result<(Guest, Watch)> {
         let ear = self.ear()?;
         let launch = Launch {
@@ -153,6 +165,7 @@ impl Stage {
             volume: 100,
             in_this_environment: false,
             env,
+            sections,
         };
         let watch = self.phone.watch()?;
         // Its first question is on the wire before there is anybody to answer.
@@ -286,8 +299,16 @@ impl Guest {
 
     /// From the command to the last sound.
     pub async fn pause(&self, app: &Controller) -> Result<Duration> {
+        self.falls_silent(app.pause()).await
+    }
+
+    /// From a command to the last sound.
+    pub async fn falls_silent<R, E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+        &self,
+        command: impl Future<Output = std::result::Result<R, E>>,
+    ) -> Result<Duration> {
         let sent = Instant::now();
-        app.pause().await?;
+        command.await.map_err(Into::into)?;
         let last = self.ear.silence(STILL, PATIENCE).await;
         let last = last.ok_or("the music did not stop")?;
         Ok(last.saturating_duration_since(sent))

@@ -19,6 +19,8 @@ pub enum Row {
     FirstRequests,
     FirstBytes,
     Silence,
+    OrderSilence,
+    OrderEcho,
     Skip,
     Seek,
     SlowRegistered,
@@ -27,6 +29,7 @@ pub enum Row {
     SeekRequests,
     SlowerFirstSample,
     MemoryBefore,
+    MemoryFaces,
     MemoryAsked,
     MemorySignedIn,
     MemoryPlaying,
@@ -42,7 +45,7 @@ pub enum Row {
 pub struct Figures(BTreeMap<(Row, &'static str), Vec<f64>>);
 
 impl Row {
-    const ALL: [Row; 24] = [
+    const ALL: [Row; 27] = [
         Row::Announced,
         Row::Info,
         Row::Answered,
@@ -51,6 +54,8 @@ impl Row {
         Row::FirstRequests,
         Row::FirstBytes,
         Row::Silence,
+        Row::OrderSilence,
+        Row::OrderEcho,
         Row::Skip,
         Row::Seek,
         Row::SlowRegistered,
@@ -59,6 +64,7 @@ impl Row {
         Row::SeekRequests,
         Row::SlowerFirstSample,
         Row::MemoryBefore,
+        Row::MemoryFaces,
         Row::MemoryAsked,
         Row::MemorySignedIn,
         Row::MemoryPlaying,
@@ -87,7 +93,10 @@ impl Row {
             Row::SlowRegistered => ("slow line (2): `addUser` → in the list", "ms", 0),
             Row::SlowFirstSample => ("slow line (2): play → first sample", "ms", 0),
             Row::Silence => ("pause → silence (3)", "ms", 0),
+            Row::OrderSilence => ("pause by the API → silence (3)", "ms", 0),
+            Row::OrderEcho => ("order by the API → told to readers of events", "ms", 1),
             Row::MemoryBefore => ("memory (4) before a handoff", "MB", 1),
+            Row::MemoryFaces => ("– with every face on (6)", "MB", 1),
             Row::MemoryAsked => ("memory, a phone has asked `getInfo`", "MB", 1),
             Row::MemorySignedIn => ("memory, signed in", "MB", 1),
             Row::MemoryPlaying => ("memory, playing", "MB", 1),

@@ -112,6 +112,7 @@ async fn play(binary: &Binary, sim: &Sim, sound: Sound) -> Result<Played> {
         volume: if is_card { 80 } else { 100 },
         in_this_environment: true,
         env: Vec::new(),
+        sections: String::new(),
     };
     let mut siskin = Receiver::start(binary, sim, &launch)?;
     let done = scene(&siskin, sim, launch.port).await;
