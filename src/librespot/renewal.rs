@@ -3,7 +3,10 @@
 //! Owns one task that signs in again, for as long as it takes. What the new session means for the
 //! rest of the engine is the stage's business.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use librespot_core::{Session, SessionConfig};
 use tokio::{
@@ -25,8 +28,16 @@ use crate::{
 /// All steps of one attempt together.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(40);
 
-/// How long a lost session may take to close its dealer.
-const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+/// How long a lost session may take to close its dealer. Where that hangs (librespot waits for a
+/// dealer it was just opening, without a limit), it is cut off: until then nobody knows which dealer
+/// the log speaks of.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// The log may speak of a dealer for so long after it was closed.
+const ECHO: Duration = Duration::from_secs(1);
+
+/// How many sessions are being let go, and when the last of them had been. One process, one log.
+static DISMISSED: Mutex<(usize, Option<Instant>)> = Mutex::new((0, None));
 
 /// A session that lasted less is not worth a race: the first attempt after it waits, too.
 const SETTLED: Duration = Duration::from_secs(5);
@@ -101,6 +112,13 @@ async fn renew(recipe: Recipe, first: u32, reporter: Reporter) -> Result<Fresh, 
     let mut kept: Option<Session> = None;
     loop {
         sleep(pause).await;
+        // While the line is away, an attempt would be many seconds of waiting for nobody.
+        if let Some(since) = away
+            && !session::is_within_reach(&recipe.config).await
+        {
+            pause = unheard(since.elapsed(), rand::random());
+            continue;
+        }
         let session = kept
             .take()
             .unwrap_or_else(|| Session::new(recipe.config.clone(), None));
@@ -147,10 +165,24 @@ async fn stand_up(login: &Login, session: &Session) -> Result<(Login, Streams), 
 /// Lets go of a session that is not needed any more: its links are closed beside everything else.
 /// (Its dealer holds the session, so that dropping it would not be enough.)
 pub fn dismiss(session: Session) {
+    dismissed().0 += 1;
     tokio::spawn(async move {
         let _ = timeout(CLOSE_LIMIT, session.dealer().close()).await;
         session.shutdown();
+        let mut dismissed = dismissed();
+        dismissed.0 = dismissed.0.saturating_sub(1);
+        dismissed.1 = Some(Instant::now());
     });
+}
+
+/// Whether what the log says of a dealer may be about one that is let go.
+pub fn is_dismissing() -> bool {
+    let (under_way, last) = *dismissed();
+    under_way > 0 || last.is_some_and(|at| at.elapsed() < ECHO)
+}
+
+fn dismissed() -> MutexGuard<'static, (usize, Option<Instant>)> {
+    DISMISSED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::{
     loader::Loader,
     opening::Outcome,
     query::Queries,
-    renewal::{Flaps, Fresh, Recipe, Renewal},
+    renewal::{self, Flaps, Fresh, Recipe, Renewal},
     resume::{Bookmarks, Teller},
     session::{self, Failure},
     sound::{Led, Sound},
@@ -42,8 +42,8 @@ const CHECK: Duration = Duration::from_secs(5);
 const CHECK_MUSIC: Duration = Duration::from_secs(2);
 /// Looks without music after which the session is asked whether it lives.
 const MUTE: u32 = 2;
-/// The dealer of a session that was replaced is closed within this, and what the log says of that
-/// means nothing.
+/// The dealer of a session that was replaced is closed within this at the latest, and what the log says
+/// of that means nothing.
 const DEALER_SETTLES: Duration = Duration::from_secs(6);
 /// A dealer that fell is opened again by librespot at once. When that takes longer, it waits for an
 /// answer that never comes: it knows no limit there.
@@ -84,6 +84,8 @@ pub(super) struct Stage<'a> {
     pub flaps: Flaps,
     /// While a new session is being made.
     pub renewal: Option<Renewal>,
+    /// What was lost of the session before, while that is so.
+    pub lost: Option<Cut>,
     /// Whether the session answers, asked beside everything else.
     pub probes: JoinSet<Probed>,
     /// When the session answered last.
@@ -260,6 +262,11 @@ impl Stage<'_> {
         warn!("the session is lost ({why}); signing in again");
         self.sessions.fell();
         self.interrupted = true;
+        self.lost = Some(cut);
+        if cut == Cut::Dealer {
+            // Until it says that it is connected: an end in good order is not in the log.
+            self.desk.dealer_fell();
+        }
         let why = why.to_owned();
         let cut = Some(cut);
         self.reporter.report(&Event::Interrupted { why, cut });
@@ -268,13 +275,36 @@ impl Stage<'_> {
         self.renewal = Some(Renewal::start(self.recipe.clone(), first, reporter));
     }
 
+    /// librespot opens the dealer of a session that lost it again every ten seconds. Where that comes
+    /// before a new session does, nobody waits for one any longer: nothing else was lost.
+    fn is_whole_again(&mut self) {
+        let session = self.sessions.session();
+        let only_dealer = self.renewal.is_some() && self.lost == Some(Cut::Dealer);
+        if only_dealer && self.desk.dealer_is_open() && !session.is_invalid() {
+            info!("the dealer of the session is back");
+            self.renewal = None;
+            self.lost = None;
+            self.sessions.stands(session);
+            self.resumed();
+        }
+    }
+
+    fn resumed(&mut self) {
+        if std::mem::take(&mut self.interrupted) {
+            self.reporter.report(&Event::Resumed);
+        }
+    }
+
+    /// Whether a dealer that fell may be the one of the session before.
     fn was_just_replaced(&self) -> bool {
-        self.replaced
-            .is_some_and(|at| at.elapsed() < DEALER_SETTLES)
+        let lately = |at: Instant| at.elapsed() < DEALER_SETTLES;
+        let closing = self.desk.has_session_before() || renewal::is_dismissing();
+        closing && self.replaced.is_some_and(lately)
     }
 
     fn renewed(&mut self, fresh: Fresh) -> Vec<News> {
         self.renewal = None;
+        self.lost = None;
         self.replaced = Some(Instant::now());
         self.since = Instant::now();
         self.recipe.login = fresh.login;
@@ -482,6 +512,9 @@ impl Stage<'_> {
     fn overheard(&mut self, tell: &Tell) -> Vec<News> {
         match tell {
             Tell::Lost => self.look_at_link(),
+            // Whose link it was is not said; the session that we use is asked. (One that was let go
+            // ends like that, too, and costs a question.)
+            Tell::Unread => self.probe(None, true, Duration::ZERO),
             Tell::KeyRefused => self.keys_are(true),
             Tell::DealerFell | Tell::DealerRefused if self.was_just_replaced() => {}
             Tell::DealerFell => {
@@ -497,6 +530,7 @@ impl Stage<'_> {
     }
 
     fn tell(&mut self, news: Vec<News>) {
+        self.is_whole_again();
         for news in news {
             match news {
                 News::Playback(playback) => {
@@ -515,11 +549,7 @@ impl Stage<'_> {
                 News::Raised(condition) => self.reporter.report(&Event::Raised { condition }),
                 News::Cleared(code) => self.cleared(code),
                 News::Done { id, result } => self.reporter.report(&Event::Done { id, result }),
-                News::Listed => {
-                    if std::mem::take(&mut self.interrupted) {
-                        self.reporter.report(&Event::Resumed);
-                    }
-                }
+                News::Listed => self.resumed(),
                 News::LoggedOut => self.reporter.report(&Event::LoggedOut),
                 News::DealerLost => self.interrupt(Cut::Dealer, "the dealer is gone"),
             }

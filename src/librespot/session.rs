@@ -128,7 +128,7 @@ async fn resolve(session: &Session) -> Result<(), Failure> {
             Err(_) => {}
         }
     }
-    Err(late("the list of access points"))
+    Err(late(FIRST_QUESTION))
 }
 
 async fn link(credentials: Credentials, session: &Session) -> Result<(), Failure> {
@@ -255,7 +255,10 @@ const REFUSED: &str = "Login failed with reason: ";
 /// What login5 says (`LoginError`, in the words of its `Debug`) comes after this.
 const DENIED: &str = "Login request was denied: ";
 
-/// Where the first question of every sign-in goes.
+/// What the first question of every sign-in is about. It has no answer on a line that swallows
+/// everything.
+const FIRST_QUESTION: &str = "the list of access points";
+/// Where it goes.
 const RESOLVER: (&str, u16) = ("apresolve.spotify.com", 443);
 /// What librespot says when that question failed, for whatever reason.
 const UNRESOLVED: &str = "No access point available";
@@ -265,14 +268,19 @@ const KNOCK_LIMIT: Duration = Duration::from_secs(1);
 /// Whether an attempt that failed with these words got no further than this machine or its router:
 /// nobody at Spotify has heard of it.
 pub(super) async fn never_arrived(config: &SessionConfig, why: &str) -> bool {
-    if !why.contains(UNRESOLVED) {
+    if !why.contains(UNRESOLVED) && !why.starts_with(FIRST_QUESTION) {
         return is_of_the_line(why);
     }
+    !is_within_reach(config).await
+}
+
+/// Whether somebody takes a connection where the first question goes.
+pub(super) async fn is_within_reach(config: &SessionConfig) -> bool {
     let proxy = config.proxy.as_ref();
     let through = proxy.and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
     let (host, port) = through.unwrap_or(RESOLVER);
     let knock = tokio::net::TcpStream::connect((host.trim_matches(['[', ']']), port));
-    !matches!(timeout(KNOCK_LIMIT, knock).await, Ok(Ok(_)))
+    matches!(timeout(KNOCK_LIMIT, knock).await, Ok(Ok(_)))
 }
 
 /// Whether these are the words of a connection that was never made. (The kinds of librespot's errors

@@ -88,6 +88,7 @@ pub async fn play(
         since: Instant::now(),
         flaps: Flaps::default(),
         renewal: None,
+        lost: None,
         probes: JoinSet::new(),
         answered: None,
         hangs: false,

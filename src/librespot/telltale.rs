@@ -20,6 +20,9 @@ pub enum Tell {
     },
     /// The link to the access point is gone, and the session with it.
     Lost,
+    /// Nobody reads an access-point link any more. That goes with the end of every session; where the
+    /// session believes that it lives, the task that read it has panicked.
+    Unread,
     KeyRefused,
     /// A dealer's connection is gone.
     DealerFell,
@@ -119,6 +122,9 @@ fn read(target: &str, line: &str) -> Option<Tell> {
             if line == "Shutdown: Invalidating session" {
                 return Some(Tell::Lost);
             }
+            if line == "drop Dispatch" {
+                return Some(Tell::Unread);
+            }
             let rest = line.strip_prefix("librespot does not support \"")?;
             let (product, _) = rest.split_once('"')?;
             Some(Tell::NotPremium {
@@ -156,6 +162,10 @@ mod tests {
         assert_eq!(
             read("librespot_core::session", "Shutdown: Invalidating session"),
             Some(Tell::Lost)
+        );
+        assert_eq!(
+            read("librespot_core::session", "drop Dispatch"),
+            Some(Tell::Unread)
         );
         let fell = "Websocket connection failed: IO error: peer closed";
         assert_eq!(read("librespot_core::dealer", fell), Some(Tell::DealerFell));

@@ -7,11 +7,13 @@ use nix::{
     unistd::Pid,
 };
 use spotify_sim::{
-    Controller, Fault, Place, Then, faults::access_point_error::BAD_CREDENTIALS, listen, rigs::Fifo,
+    Controller, Fault, Place, PlayOptions, Then, faults::access_point_error::BAD_CREDENTIALS,
+    listen, rigs::Fifo,
 };
 
 use crate::{
-    lan::{NULL, count, fifo, one_engine, play, plays, until},
+    booth::{Booth, assert_in_time},
+    lan::{NULL, count, fifo, inside, one_engine, play, plays, until},
     tape::{decoded, frames, stretches},
     world::{Daemon, PATIENCE, World, hears, scenario, shows},
 };
@@ -131,6 +133,33 @@ fn a_line_that_comes_back_after_a_while_is_used_within_two_seconds() {
     });
 }
 
+/// Nobody says no there: each question waits for its answer, and none gets as far as Spotify.
+#[test]
+fn a_line_that_swallowed_everything_is_used_within_seconds_when_it_is_back() {
+    scenario(async |world| {
+        let network = world.namespace.network();
+        // What the machine says to itself passes the walls otherwise.
+        inside(network, || {
+            std::fs::write("/proc/sys/net/ipv4/conf/lo/disable_policy", "0").expect("a setting");
+        });
+        let daemon = world.start(&world.settings(NULL));
+        plays(&world, "kim", "Staircase").await;
+        let port = world.sim.port();
+        let wall = format!("xfrm policy add dir in proto tcp dport {port} action block");
+        network.ip(&wall).expect("a wall");
+        world.sim.drop_access_points();
+        daemon.says("spotify_unreachable").await;
+        // Long enough for sign-ins that would be many seconds apart by now.
+        tokio::time::sleep(Duration::from_secs(28)).await;
+        network.ip("xfrm policy flush").expect("no wall");
+        let back = Instant::now();
+        renewed(&daemon, 1).await;
+        let took = back.elapsed();
+        println!("signed in {took:?} after the line was back");
+        assert!(took < Duration::from_secs(4), "{took:?}");
+    });
+}
+
 #[test]
 fn a_dealer_that_refuses_or_says_nothing_costs_seconds_and_no_sound() {
     scenario(async |world| {
@@ -200,6 +229,79 @@ fn a_silent_link_holds_up_no_command_while_it_is_asked_whether_it_lives() {
         assert!(longest < Duration::from_millis(700), "{longest:?}");
         world.sim.record().assert_order(mark, &[Place::ApLogin]);
         drop(daemon);
+    });
+}
+
+/// Nobody notices that a link is half-open before something is wanted of it: here, the key of a
+/// track.
+#[test]
+fn a_link_that_is_half_open_when_another_track_is_wanted_costs_seconds_and_not_the_track() {
+    scenario(async |world| {
+        let booth = Booth::open(&world).await;
+        let album = world.sim.catalogue().titled("Dozen").clone();
+        let road = world.sim.catalogue().titled("Staircase").uri();
+        booth.sounds(&road, PlayOptions::default()).await;
+        booth.hush().await;
+        let engine = one_engine(&booth.daemon).await;
+        assert_eq!(world.sim.mute_access_points(), 1);
+        let (from, asked) = (booth.heard(), Instant::now());
+        let order = PlayOptions::from_index(7);
+        let reply = booth.app.play(&album.uri(), order).await;
+        assert_in_time(&reply.expect("an answer"), "a track");
+        hears(&booth.fifo, from + frames(500)).await;
+        println!("half a second of it after {:?}", asked.elapsed());
+        booth.assert_begins(from, &album.tracks[7], 400, "half-open");
+        shows(&booth.app, "that track", |state| {
+            state.playing && state.track_uri == album.tracks[7].uri()
+        })
+        .await;
+        renewed(&booth.daemon, 1).await;
+        assert_eq!(one_engine(&booth.daemon).await, engine, "the same player");
+    });
+}
+
+#[test]
+fn a_link_that_is_half_open_at_a_skip_costs_no_track_either() {
+    scenario(async |world| {
+        let booth = Booth::open(&world).await;
+        let album = world.sim.catalogue().titled("Dozen").clone();
+        booth.sounds(&album.uri(), PlayOptions::default()).await;
+        assert_eq!(world.sim.mute_access_points(), 1);
+        // The one that follows is there already, the one after it is not.
+        for _ in 0..2 {
+            let reply = booth.app.next().await.expect("an answer");
+            assert_in_time(&reply, "a skip");
+        }
+        let third = album.tracks[2].uri();
+        shows(&booth.app, "the third track", |state| {
+            state.playing && state.track_uri == third
+        })
+        .await;
+        renewed(&booth.daemon, 1).await;
+        let from = booth.heard();
+        hears(&booth.fifo, from + frames(500)).await;
+    });
+}
+
+/// librespot reads what comes over the link on a task of its own, and trusts in lengths.
+#[test]
+fn a_packet_over_which_librespot_panics_costs_the_session_and_no_sound() {
+    scenario(async |world| {
+        let fifo = fifo();
+        let daemon = world.start_on(&fifo);
+        let app = plays(&world, "kim", "Staircase").await;
+        hears(&fifo, 44_100).await;
+        let engine = one_engine(&daemon).await;
+        world.sim.cut_packet("kim");
+        daemon.says("panicked").await;
+        renewed(&daemon, 1).await;
+        assert_eq!(one_engine(&daemon).await, engine, "the same player");
+        hears(&fifo, fifo.capture().len() + 44_100).await;
+        assert_unbroken(&world, &fifo, "Staircase");
+        assert_in_step(&app, &fifo).await;
+        // Of the new session something can be had.
+        play(&world, &app, "Tones").await;
+        hears(&fifo, fifo.capture().len() + 44_100).await;
     });
 }
 
@@ -328,6 +430,61 @@ fn a_session_that_is_away_at_the_end_of_a_track_is_waited_for_and_no_track_is_lo
         let all: Vec<_> = (0..heard.len()).collect();
         assert_eq!(heard, all, "in order, and none is missing: {pieces:#?}");
         assert_eq!(count(&daemon, "tracks_fail"), 0);
+    });
+}
+
+/// The log does not say which dealer fell: the one of the session that was let go, or the new one.
+#[test]
+fn a_dealer_that_falls_silent_again_soon_after_it_was_replaced_is_noticed() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        let app = plays(&world, "kim", "Staircase").await;
+        for times in 1..=2 {
+            let stalls = Fault::on(Place::Dealer).times(1).then(Then::Stall);
+            world.sim.faults().add(stalls);
+            world.sim.drop_dealers();
+            renewed(&daemon, times).await;
+            until("a dealer", PATIENCE, || world.sim.dealers() == 1).await;
+            let played = shows(&app, "music", |state| state.playing).await;
+            let on = played.position_ms + 4_000;
+            until("four seconds more", PATIENCE, || {
+                app.state().position_ms > on
+            })
+            .await;
+        }
+        let app = world.listed("kim").await;
+        play(&world, &app, "Tones").await;
+    });
+}
+
+/// The sign-ins that fail meanwhile come at ever longer intervals; what is asked of the speaker does
+/// not wait for the next of them.
+#[test]
+fn a_dealer_that_comes_back_by_itself_ends_the_wait_for_a_new_session() {
+    scenario(async |world| {
+        let fifo = fifo();
+        let daemon = world.start_on(&fifo);
+        plays(&world, "kim", "Staircase").await;
+        hears(&fifo, 44_100).await;
+        let away = Fault::on(Place::Dealer).forever();
+        world.sim.faults().add(away.then(Then::Status(503, None)));
+        let mark = world.sim.record().mark();
+        world.sim.drop_dealers();
+        daemon.says("spotify_unreachable").await;
+        // The next one would come after eight seconds or more.
+        until("sign-ins without a dealer", 3 * PATIENCE, || {
+            let since = world.sim.record().since(mark);
+            since.iter().filter(|it| it.place == Place::ApLogin).count() >= 4
+        })
+        .await;
+        world.sim.faults().clear();
+        until("a dealer", PATIENCE, || world.sim.dealers() == 1).await;
+        let begun = Instant::now();
+        let app = world.listed("kim").await;
+        play(&world, &app, "Tones").await;
+        println!("plays {:?} after the dealer is back", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(4));
+        renewed(&daemon, 1).await;
     });
 }
 

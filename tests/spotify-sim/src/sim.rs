@@ -310,6 +310,12 @@ impl Sim {
         self.shared.links.mute_all()
     }
 
+    /// Sends an event that ends after its first byte on a user's links. librespot 0.8.0 panics over
+    /// it, on the task that reads the link.
+    pub fn cut_packet(&self, user: &str) {
+        self.shared.links.send(user, &accesspoint::cut_packet());
+    }
+
     /// Makes the dealer sockets there are half-open.
     pub fn mute_dealers(&self) -> usize {
         self.shared.dealers.mute_all()

@@ -33,7 +33,7 @@ const LOGIN: u8 = 0xab;
 const WELCOME: u8 = 0xac;
 const LOGIN_FAILED: u8 = 0xad;
 const MERCURY_REQUEST: u8 = 0xb2;
-const MERCURY_EVENT: u8 = 0xb5;
+pub(super) const MERCURY_EVENT: u8 = 0xb5;
 
 /// Packets read ahead of the one being answered.
 const INBOX: usize = 64;

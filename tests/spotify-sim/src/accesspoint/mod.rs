@@ -131,6 +131,11 @@ pub(crate) fn prepare() {
     signature::Signed::get();
 }
 
+/// An event that breaks off within the length of its first field.
+pub(crate) fn cut_packet() -> Packet {
+    (link::MERCURY_EVENT, vec![0])
+}
+
 /// The packet that tells a receiver what its account is worth.
 pub(crate) fn product_packet(user: &crate::users::User) -> Packet {
     (link::PRODUCT_INFO, user.product_xml().into_bytes())
