@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use spotify_sim::{listen::position_of, rigs::State};
 
 use super::{OVER, SECOND, TENTH, count, hears, last_position, on_card, plays, since, told, until};
-use crate::world::shows;
+use crate::{
+    booth::{assert_in_time, assert_yes},
+    world::shows,
+};
 
 const DEVICE: &str = "device = \"usbdac\"";
 
@@ -97,6 +100,44 @@ fn a_card_that_stalls_is_noticed_and_opened_anew() {
 #[test]
 fn a_card_with_input_output_errors_is_opened_anew() {
     goes_on_where_it_broke_off(State::Eio, "reports an input/output error");
+}
+
+/// A driver that does not return from a call holds the output's thread, and nothing else.
+#[test]
+fn a_card_that_hangs_in_the_middle_is_told_of_and_plays_on_when_it_lets_go() {
+    goes_on_where_it_broke_off(State::Hang, "output_lost");
+}
+
+#[test]
+fn a_card_that_hangs_when_it_is_opened_is_told_of_and_plays_the_order_when_it_lets_go() {
+    plays_as_soon_as_it_can(State::Hang, DEVICE, "the sound output does not answer");
+}
+
+#[test]
+fn who_listens_to_a_card_that_hangs_is_answered_and_obeyed_by_the_same_engine() {
+    on_card(State::Ok, DEVICE, async |rig| {
+        let kim = rig.orders("kim", "Tones", 0).await;
+        hears(rig.card(), 0, SECOND / 2).await;
+        let engines = rig.daemon.engines();
+        rig.dac.set(State::Hang);
+        told(&rig.daemon, "output_lost", 1).await;
+        for level in [20_000, 65_535] {
+            assert_yes(&kim.volume(level).await.expect("an answer"), "a level");
+        }
+        let first = kim.state().track_uri;
+        assert_in_time(&kim.next().await.expect("an answer"), "the next track");
+        shows(&kim, "the next track", |state| state.track_uri != first).await;
+        assert_in_time(&kim.resume().await.expect("an answer"), "to go on");
+        let mark = rig.card().heard();
+        rig.dac.set(State::Ok);
+        told(&rig.daemon, OVER, 1).await;
+        kim.resume().await.expect("an answer");
+        let heard = hears(rig.card(), mark, TENTH).await;
+        let track =
+            spotify_sim::listen::which_track(&heard[TENTH / 4..], rig.world.sim.catalogue());
+        assert_eq!(track.expect("a track").title, "Tone 2");
+        assert_eq!(rig.daemon.engines(), engines, "the same engine");
+    });
 }
 
 #[test]

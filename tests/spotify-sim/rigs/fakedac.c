@@ -13,6 +13,7 @@
  *           perm   refuses to open for want of rights
  *           eio    every operation fails
  *           stall  the clock stands still, without any error
+ *           hang   no call returns, opening neither, until this is another word
  *   rate    the only rate the device takes (0 or absent: 44100 to 192000)
  *   format  the only format it takes (absent: all of the table below)
  *
@@ -38,7 +39,7 @@
 #define CHANNELS 2
 #define TICK_NS 2000000 /* how often a waiting program is woken */
 
-enum mood { OK, BUSY, ABSENT, GONE, PERM, EIO_ALWAYS, STALL };
+enum mood { OK, BUSY, ABSENT, GONE, PERM, EIO_ALWAYS, STALL, HANG };
 
 struct dac {
     snd_pcm_ioplug_t io;
@@ -66,9 +67,9 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static enum mood mood(const char *control)
+static enum mood mood_now(const char *control)
 {
-    static const char *const words[] = { "ok", "busy", "absent", "gone", "perm", "eio", "stall" };
+    static const char *const words[] = { "ok", "busy", "absent", "gone", "perm", "eio", "stall", "hang" };
     char word[16] = { 0 };
     int fd = control ? open(control, O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0)
@@ -81,6 +82,14 @@ static enum mood mood(const char *control)
         if (!strcmp(word, words[i]))
             return i;
     return OK;
+}
+
+static enum mood mood(const char *control)
+{
+    enum mood m;
+    while ((m = mood_now(control)) == HANG)
+        usleep(5000);
+    return m;
 }
 
 static void note(struct dac *d, const char *form, ...)

@@ -31,6 +31,8 @@ pub enum State {
     Eio,
     /// The clock stands still and nothing fails.
     Stall,
+    /// No call returns, opening neither, until it is in another state.
+    Hang,
 }
 
 impl State {
@@ -43,6 +45,7 @@ impl State {
             State::Perm => "perm",
             State::Eio => "eio",
             State::Stall => "stall",
+            State::Hang => "hang",
         }
     }
 }
