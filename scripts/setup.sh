@@ -10,8 +10,9 @@ tests="$tests mosquitto mosquitto-clients"
 tests="$tests shellcheck python3-prometheus-client"
 tests="$tests chromium chromium-driver"
 tests="$tests python3 python3-venv"
-# A clock that can be set, a firewall, and another responder for mDNS.
-chaos="faketime nftables avahi-daemon"
+# A clock that can be set, a firewall, another responder for mDNS, and what makes a process that runs
+# exit or panic.
+chaos="faketime nftables avahi-daemon gdb binutils"
 
 packages=$build
 case ${1:-build} in

@@ -8,7 +8,7 @@ mod faces;
 mod measure;
 pub(crate) mod process;
 pub(crate) mod stage;
-mod table;
+pub(crate) mod table;
 
 use std::{
     path::{Path, PathBuf},
@@ -268,6 +268,13 @@ fn report(figures: &Figures, effort: Effort) -> String {
 pub fn our_binary() -> PathBuf {
     std::env::var_os("SISKIN_BIN")
         .map_or_else(|| workspace().join("target/release/siskin"), PathBuf::from)
+}
+
+/// A siskin with symbols: the one that `SISKIN_SYMBOLS` names, or the debug build of this workspace.
+pub fn binary_with_symbols() -> Option<PathBuf> {
+    let named = std::env::var_os("SISKIN_SYMBOLS").map(PathBuf::from);
+    let built = workspace().join("target/debug/siskin");
+    named.or_else(|| built.exists().then_some(built))
 }
 
 /// The peer that `SISKIN_PEER` names, or the one that `make test-peers` built.

@@ -16,6 +16,18 @@ pub fn memory_mb(pids: &[u32]) -> Result<f64> {
     Ok(kilobytes as f64 * 1024.0 / 1e6)
 }
 
+/// Memory that is backed by no file, in MB (10^6 bytes): what a process can leak. What it shares
+/// with other processes of the same binary does not come in.
+pub fn anonymous_mb(pids: &[u32]) -> Result<f64> {
+    let mut kilobytes = 0;
+    for pid in pids {
+        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        kilobytes += field(&rollup, "Anonymous:").ok_or("smaps_rollup has no Anonymous")?;
+        kilobytes += field(&rollup, "Swap:").unwrap_or(0);
+    }
+    Ok(kilobytes as f64 * 1024.0 / 1e6)
+}
+
 /// Processor time used so far, user and system, threads that have ended included.
 pub fn processor_time(pids: &[u32]) -> Result<Duration> {
     let mut sum = Duration::ZERO;
@@ -87,6 +99,7 @@ mod tests {
     fn a_process_that_lives_has_memory_time_and_wake_ups() {
         let pids = [std::process::id()];
         assert!(memory_mb(&pids).unwrap() > 0.1);
+        assert!(anonymous_mb(&pids).unwrap() > 0.1);
         assert!(processor_time(&pids).unwrap() > Duration::ZERO);
         wake_ups(&pids).unwrap();
         assert!(machine().contains("cores"));

@@ -28,7 +28,7 @@ use crate::{
 /// For every single step.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Who is handed over.
-const USER: &str = "kim";
+pub const USER: &str = "kim";
 /// The simulation lets a listener's finger be this slow, so that a command it is given later goes
 /// out at once.
 const SETTLE: Duration = Duration::from_millis(400);

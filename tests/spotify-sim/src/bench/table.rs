@@ -193,14 +193,15 @@ impl Spread {
 /// When it cannot be read or written, or has no markers.
 pub fn write_readme(readme: &Path, text: &str) -> Result<()> {
     let old = fs::read_to_string(readme)?;
-    let new = between_markers(&old, text)
+    let new = between_markers(&old, (BEGIN, END), text)
         .ok_or_else(|| format!("{} has no bench markers", readme.display()))?;
     Ok(fs::write(readme, new)?)
 }
 
-fn between_markers(old: &str, text: &str) -> Option<String> {
-    let begin = old.find(BEGIN)? + BEGIN.len();
-    let end = begin + old[begin..].find(END)?;
+/// The page with `text` between these two lines, which stay.
+pub fn between_markers(old: &str, (first, last): (&str, &str), text: &str) -> Option<String> {
+    let begin = old.find(first)? + first.len();
+    let end = begin + old[begin..].find(last)?;
     Some(format!(
         "{}\n{}\n{}",
         &old[..begin],
@@ -230,8 +231,8 @@ mod tests {
     #[test]
     fn the_readme_keeps_everything_around_its_markers() {
         let old = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
-        let new = between_markers(&old, "new\n").unwrap();
+        let new = between_markers(&old, (BEGIN, END), "new\n").unwrap();
         assert_eq!(new, format!("before\n{BEGIN}\nnew\n{END}\nafter\n"));
-        assert_eq!(between_markers("no markers", "new"), None);
+        assert_eq!(between_markers("no markers", (BEGIN, END), "new"), None);
     }
 }

@@ -50,9 +50,25 @@ enum Task {
         /// How often each fault.
         #[arg(long, default_value_t = 10)]
         rounds: usize,
+        /// How many speakers suffer at the same time, each in a network of its own.
+        #[arg(long, default_value_t = 8)]
+        jobs: usize,
         /// Only faults whose name contains this.
         #[arg(long)]
         only: Option<String>,
+        /// None of those whose name contains this.
+        #[arg(long)]
+        but: Option<String>,
+        /// So many rounds of some faults on one speaker each, to see what it loses, instead of the
+        /// table.
+        #[arg(long, value_name = "ROUNDS")]
+        leaks: Option<usize>,
+        /// Go on after an interruption: measure only what was not.
+        #[arg(long)]
+        resume: bool,
+        /// Where what was measured is kept until then; target/chaos.jsonl by default.
+        #[arg(long, value_name = "FILE")]
+        keep: Option<PathBuf>,
         /// A random fault every 30 s for so many minutes, instead of the table.
         #[arg(long, value_name = "MINUTES")]
         soak: Option<u64>,
@@ -92,14 +108,25 @@ fn main() -> ExitCode {
         }),
         Task::Chaos {
             rounds,
+            jobs,
             only,
+            but,
+            leaks,
+            resume,
+            keep,
             soak,
             write,
         } => chaos::run(&chaos::Options {
             siskin: bench::our_binary(),
+            symbols: bench::binary_with_symbols(),
             peer: bench::peer_binary(),
             rounds,
+            jobs,
             only,
+            but,
+            leaks,
+            kept: keep.unwrap_or_else(|| bench::workspace().join("target/chaos.jsonl")),
+            resume,
             soak: soak.map(|minutes| Duration::from_secs(minutes * 60)),
             write: write.then(|| bench::workspace().join("docs/resilience.md")),
         }),

@@ -12,7 +12,7 @@ pub struct Fault {
     pub moods: &'static [Mood],
     /// All is to be well again so long after the cause is gone.
     pub bound: Duration,
-    /// Takes long by its nature: fewer rounds.
+    /// Takes long by its nature: nothing for a soak.
     pub slow: bool,
     /// Can be done to the published librespot too.
     pub for_peer: bool,
@@ -66,6 +66,16 @@ pub enum Strike {
     Folder(Folder),
     /// What is kept is nonsense, and the daemon is started again; a phone comes anew.
     Damaged,
+    /// The dealers are ended, and this place refuses for so long (s).
+    Refused(Place, u64),
+    /// The engine calls `exit(1)`, wherever it is (gdb).
+    Exit,
+    /// The thread that calls this function of ours panics there (gdb, and a binary with symbols).
+    Panic(&'static str),
+    /// The access point sends a packet over which librespot panics, on its own task.
+    CutPacket,
+    /// Nothing at all: what the others are held to.
+    Nothing,
     /// Nobody reads the pipe for so long (s); `true`: nobody is even there.
     Deaf(bool, u64),
     /// The sound card does this for so long (s).
@@ -87,6 +97,30 @@ impl Strike {
             self,
             Self::Network(..) | Self::Firewall(..) | Self::Avahi(_) | Self::Daemon | Self::Damaged
         )
+    }
+
+    /// Whether only a binary with symbols can suffer it.
+    pub fn needs_symbols(&self) -> bool {
+        matches!(self, Self::Panic(_))
+    }
+
+    /// Roughly how long it takes and what it does takes to mend (s): the longest are begun first.
+    pub fn takes(&self) -> u64 {
+        match self {
+            Self::Dark(seconds)
+            | Self::Refused(_, seconds)
+            | Self::Frozen(seconds)
+            | Self::Firewall(_, seconds)
+            | Self::Blackhole(seconds)
+            | Self::Deaf(_, seconds)
+            | Self::Card(_, seconds) => *seconds,
+            Self::Network(words, pause) => pause * words.len() as u64,
+            Self::HalfOpen(Which::Dealer) | Self::Engine(SIGSTOP) => 30,
+            Self::Clock(_) => 24,
+            Self::Avahi(times) => 2 * u64::from(*times),
+            Self::Links(..) | Self::HalfOpen(_) | Self::Folder(_) | Self::Load(..) => 4,
+            _ => 1,
+        }
     }
 }
 
@@ -112,6 +146,7 @@ const fn fault(name: &'static str, strike: Strike) -> Fault {
     }
 }
 
+/// What only siskin has: an engine, settings that are read again, a folder of its own.
 const fn ours(name: &'static str, strike: Strike) -> Fault {
     Fault {
         for_peer: false,
@@ -147,6 +182,13 @@ const fn music(name: &'static str, rig: Rig, strike: Strike) -> Fault {
     }
 }
 
+const fn heard(name: &'static str, strike: Strike) -> Fault {
+    Fault {
+        moods: MUSIC,
+        ..fault(name, strike)
+    }
+}
+
 const fn clock(name: &'static str, days: i64) -> Fault {
     Fault {
         slow: true,
@@ -160,6 +202,9 @@ const WAIT: Then = Then::Status(429, Some(Duration::from_secs(1)));
 
 use Which::{AccessPoint, All, Dealer};
 use nix::sys::signal::Signal::{SIGABRT, SIGKILL, SIGSTOP, SIGTERM};
+
+/// What the others are held to.
+pub static NOTHING: Fault = music("nothing at all", Rig::Plain, Strike::Nothing);
 
 pub static FAULTS: &[Fault] = &[
     fault("access point closed", Strike::Links(AccessPoint, None)),
@@ -263,6 +308,11 @@ pub static FAULTS: &[Fault] = &[
     fault("Spotify gone for 3 s", Strike::Dark(3)),
     fault("line frozen for 3 s", Strike::Frozen(3)),
     slow("Spotify gone for 20 s", 60, Strike::Dark(20)),
+    slow(
+        "dealer refuses for a minute",
+        70,
+        Strike::Refused(Place::Dealer, 60),
+    ),
     slow("access point half-open", 150, Strike::HalfOpen(AccessPoint)),
     slow("dealer half-open", 90, Strike::HalfOpen(Dealer)),
     load(
@@ -337,6 +387,16 @@ pub static FAULTS: &[Fault] = &[
     ours("engine SIGKILL", Strike::Engine(SIGKILL)),
     ours("engine SIGABRT", Strike::Engine(SIGABRT)),
     ours("engine SIGTERM", Strike::Engine(SIGTERM)),
+    ours("engine calls exit(1)", Strike::Exit),
+    music(
+        "engine's player panics",
+        Rig::Plain,
+        Strike::Panic("siskin::player::deck::Deck::pump"),
+    ),
+    fault(
+        "librespot panics over a packet cut short",
+        Strike::CutPacket,
+    ),
     Fault {
         slow: true,
         bound: Duration::from_secs(40),
@@ -347,15 +407,15 @@ pub static FAULTS: &[Fault] = &[
         ..ours("daemon SIGKILL, started again", Strike::Daemon)
     },
     ours("settings read again", Strike::Reload),
-    ours("a guest with a Free account", Strike::Guest("fred", true)),
-    ours(
+    fault("a guest with a Free account", Strike::Guest("fred", true)),
+    fault(
         "a guest with a wrong password",
         Strike::Guest("alex", false),
     ),
-    ours("ten phones at once", Strike::TenPhones),
-    ours("hostile requests", Strike::Hostile),
-    ours("a hundred open connections", Strike::Crowd),
-    ours(
+    fault("ten phones at once", Strike::TenPhones),
+    fault("hostile requests", Strike::Hostile),
+    fault("a hundred open connections", Strike::Crowd),
+    fault(
         "address goes and comes back",
         Strike::Network(
             &[
@@ -365,7 +425,7 @@ pub static FAULTS: &[Fault] = &[
             2,
         ),
     ),
-    ours(
+    fault(
         "address changes",
         Strike::Network(
             &[
@@ -377,7 +437,7 @@ pub static FAULTS: &[Fault] = &[
             1,
         ),
     ),
-    ours(
+    fault(
         "another interface comes and goes",
         Strike::Network(
             &[
@@ -389,7 +449,7 @@ pub static FAULTS: &[Fault] = &[
             1,
         ),
     ),
-    ours(
+    fault(
         "link down for 3 s",
         Strike::Network(
             &[
@@ -400,7 +460,7 @@ pub static FAULTS: &[Fault] = &[
             3,
         ),
     ),
-    ours(
+    fault(
         "DHCP gives another network",
         Strike::Network(
             &[
@@ -412,7 +472,7 @@ pub static FAULTS: &[Fault] = &[
             2,
         ),
     ),
-    ours(
+    fault(
         "another interface stays",
         Strike::Network(
             &[
@@ -425,7 +485,7 @@ pub static FAULTS: &[Fault] = &[
             0,
         ),
     ),
-    ours(
+    fault(
         "multicast blocked for 10 s",
         Strike::Firewall("udp dport 5353 drop", 10),
     ),
@@ -440,21 +500,17 @@ pub static FAULTS: &[Fault] = &[
         120,
         Strike::Blackhole(120),
     ),
-    ours("avahi started beside us", Strike::Avahi(1)),
-    ours("avahi started and stopped", Strike::Avahi(2)),
-    ours("avahi restarted", Strike::Avahi(3)),
+    fault("avahi started beside us", Strike::Avahi(1)),
+    fault("avahi started and stopped", Strike::Avahi(2)),
+    fault("avahi restarted", Strike::Avahi(3)),
     ours("state folder full", Strike::Folder(Folder::Full)),
     ours("state folder read-only", Strike::Folder(Folder::ReadOnly)),
     Fault {
         moods: &[Idle],
         ..ours("state folder damaged, started again", Strike::Damaged)
     },
-    music(
-        "reader of the pipe gone for 3 s",
-        Rig::Plain,
-        Strike::Deaf(true, 3),
-    ),
-    music("pipe blocked for 5 s", Rig::Plain, Strike::Deaf(false, 5)),
+    heard("reader of the pipe gone for 3 s", Strike::Deaf(true, 3)),
+    heard("pipe blocked for 5 s", Strike::Deaf(false, 5)),
     music(
         "sound card unplugged for 3 s",
         Rig::Card,
@@ -474,6 +530,11 @@ pub static FAULTS: &[Fault] = &[
         "sound card stalled for 5 s",
         Rig::Card,
         Strike::Card(Card::Stall, 5),
+    ),
+    music(
+        "sound card hangs for 5 s",
+        Rig::Card,
+        Strike::Card(Card::Hang, 5),
     ),
     clock("clock set on by a year", 365),
     clock("clock set back by a year", -365),

@@ -10,13 +10,16 @@ use nix::{
 use tokio::time::sleep;
 
 use super::{
+    inside,
     list::{Strike, Which},
     surroundings::run,
-    watch::Scene,
+    watch::{ENDED, Scene},
 };
 use crate::{
-    bench::Result,
+    Place, Then,
+    bench::{Result, stage::USER},
     phone::{Hostile, Login, Phone},
+    receiver::Kind,
     rigs::State as Card,
 };
 
@@ -24,7 +27,8 @@ use crate::{
 const USED_UP: Duration = Duration::from_secs(60);
 
 impl Scene<'_> {
-    pub async fn strike(&mut self, strike: &Strike) -> Result<()> {
+    /// Returns when the cause was gone, if that was not when it returns.
+    pub async fn strike(&mut self, strike: &Strike) -> Result<Option<Instant>> {
         let sim = &self.stage.sim;
         match strike {
             Strike::Links(which, then) => {
@@ -40,6 +44,9 @@ impl Scene<'_> {
                 // The cause is gone when the last of them has been met.
                 let until = Instant::now() + USED_UP;
                 while !sim.faults().is_empty() && Instant::now() < until {
+                    if self.guest.receiver.ended().is_some() {
+                        return Err(ENDED.into());
+                    }
                     sleep(Duration::from_millis(5)).await;
                 }
             }
@@ -50,6 +57,14 @@ impl Scene<'_> {
                 sleep(Duration::from_secs(*seconds)).await;
                 sim.come_back().await?;
             }
+            Strike::Refused(place, seconds) => {
+                let refused = Then::Status(503, None);
+                sim.faults()
+                    .add(crate::Fault::on(*place).forever().then(refused));
+                sim.drop_dealers();
+                sleep(Duration::from_secs(*seconds)).await;
+                sim.faults().clear();
+            }
             Strike::Frozen(seconds) => {
                 sim.freeze();
                 sleep(Duration::from_secs(*seconds)).await;
@@ -59,10 +74,21 @@ impl Scene<'_> {
                 sim.revoke_tokens();
                 sim.drop_dealers();
             }
-            Strike::Load(..) => {}
+            Strike::Load(..) | Strike::Nothing => {}
+            Strike::Exit => return inside::exit(self.engine()?).await.map(Some),
+            Strike::Panic(function) => {
+                let binary = self.symbols.as_deref().ok_or("no binary with symbols")?;
+                inside::panic(self.engine()?, binary, function).await?;
+                if !self.guest.receiver.log().contains("panicked") {
+                    return Err("it did not panic".into());
+                }
+            }
+            Strike::CutPacket => {
+                self.sign_ins_due = sim.record().count(Place::ApLogin) + 1;
+                sim.cut_packet(USER);
+            }
             Strike::Engine(signal) => {
-                let pids = self.guest.receiver.pids();
-                send(*pids.get(1).ok_or("there is no engine")?, *signal)?;
+                send(self.engine()?, *signal)?;
             }
             Strike::Daemon => self.guest.receiver.restart()?,
             Strike::Reload => send(self.guest.receiver.pids()[0], Signal::SIGHUP)?,
@@ -120,6 +146,7 @@ impl Scene<'_> {
                 }
             }
             Strike::Card(state, seconds) => {
+                let begun = Instant::now();
                 let card = self.card.as_ref().ok_or("there is no card")?;
                 card.set(*state);
                 if *state == Card::Busy {
@@ -129,7 +156,11 @@ impl Scene<'_> {
                     card.set(*state);
                 }
                 sleep(Duration::from_secs(*seconds)).await;
+                // It may be heard again before anybody looks.
+                let last = self.last_heard().map_or(begun, |last| last.max(begun));
+                let silent_for = last.elapsed();
                 card.set(Card::Ok);
+                self.silent_for = silent_for;
             }
             Strike::Clock(days) => {
                 let clock = self.clock.as_ref().ok_or("there is no clock")?;
@@ -146,7 +177,12 @@ impl Scene<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    fn engine(&self) -> Result<u32> {
+        let pids = self.guest.receiver.pids();
+        Ok(*pids.get(1).ok_or("there is no engine")?)
     }
 
     /// Somebody whom Spotify will not let in picks the speaker.
@@ -164,7 +200,9 @@ impl Scene<'_> {
             Login::password("guessed")
         };
         let answer = phone.add_user(&self.guest.at, &info, user, &login).await?;
-        if answer.status() == Some(101) {
+        // The published librespot says yes before it asks Spotify.
+        let ours = self.guest.receiver.kind == Kind::Siskin;
+        if ours && answer.status() == Some(101) {
             return Err(format!("{user} was let in").into());
         }
         Ok(())

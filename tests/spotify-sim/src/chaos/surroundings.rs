@@ -18,6 +18,8 @@ use crate::bench::Result;
 const SPOILT: Duration = Duration::from_secs(4);
 /// How long another responder takes to come up or go.
 const RESPONDER: Duration = Duration::from_secs(2);
+/// Where avahi keeps its socket and the number of its process.
+const RUN: &str = "/run/avahi-daemon";
 /// Where Debian has the library that sets clocks.
 const FAKETIME: &str = "faketime/libfaketime.so.1";
 
@@ -35,6 +37,12 @@ impl Scene<'_> {
     /// Starts avahi (1), and stops it (2), and starts it again (3). It ends with the scene.
     pub(super) async fn avahi(&mut self, times: u32) -> Result<()> {
         self.avahi = None;
+        // Speakers beside us, in networks of their own, have responders of their own.
+        if !self.own_run {
+            let _ = fs::create_dir_all(RUN);
+            run(&format!("mount -t tmpfs -o mode=755 chaos {RUN}")).await?;
+            self.own_run = true;
+        }
         for time in 0..times {
             if time % 2 == 1 {
                 self.avahi = None;
@@ -102,8 +110,7 @@ impl Avahi {
         let text = "[server]\nenable-dbus=no\nallow-interfaces=lo\nhost-name=neighbour\n\
                     [publish]\npublish-workstation=no\n";
         fs::write(&file, text)?;
-        let _ = fs::create_dir_all("/run/avahi-daemon");
-        let _ = fs::remove_file("/run/avahi-daemon/pid");
+        let _ = fs::remove_file(Path::new(RUN).join("pid"));
         let child = std::process::Command::new("avahi-daemon")
             .args(["--no-drop-root", "--no-chroot", "--no-rlimits", "--file"])
             .arg(&file)

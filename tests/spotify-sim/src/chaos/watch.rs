@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    fs,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -11,10 +11,9 @@ use super::{
     surroundings::{Avahi, Clock},
 };
 use crate::{
-    Controller, PlayOptions,
+    Controller, Place, PlayOptions,
     bench::{
         Result,
-        process::memory_mb,
         stage::{Guest, Stage},
     },
     phone::Found,
@@ -29,10 +28,12 @@ const LOOK: Duration = Duration::from_millis(10);
 const HEARD: Duration = Duration::from_millis(150);
 /// A place in a track is the same, give or take (ms).
 const PLACE_MS: i64 = 1_000;
-/// What a receiver may hold more than before (MB).
-const MORE_MB: f64 = 2.0;
 /// A session or an engine that stood for so long counts as a good one.
 const SETTLED: Duration = Duration::from_millis(5_500);
+/// Music there must be left besides.
+const FOR_MENDING: Duration = Duration::from_secs(60);
+/// What is said of a receiver whose process is not there any more.
+pub const ENDED: &str = "its process has ended";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
@@ -60,15 +61,6 @@ pub struct Cost {
     pub silence: Duration,
 }
 
-/// What a receiver holds of the machine.
-#[derive(Clone, Copy, Debug)]
-pub struct Holds {
-    files: usize,
-    threads: usize,
-    processes: usize,
-    megabytes: f64,
-}
-
 /// A receiver that is signed in.
 pub struct Scene<'a> {
     pub stage: &'a Stage,
@@ -77,6 +69,14 @@ pub struct Scene<'a> {
     pub card: Option<FakeDac>,
     pub clock: Option<Clock>,
     pub avahi: Option<Avahi>,
+    /// Avahi's folder is our own.
+    pub own_run: bool,
+    /// The same program with symbols.
+    pub symbols: Option<PathBuf>,
+    /// How often somebody must have signed in by now.
+    pub sign_ins_due: usize,
+    /// The silence at the end of the cause.
+    pub silent_for: Duration,
     /// Since when the session stands, at most.
     stands: Instant,
     /// How much the card had heard, and when it was last more.
@@ -123,13 +123,17 @@ impl<'a> Scene<'a> {
             card,
             clock,
             avahi: None,
+            own_run: false,
+            symbols: None,
+            sign_ins_due: 0,
+            silent_for: Duration::ZERO,
             stands,
             card_heard: Cell::default(),
         })
     }
 
     /// When music was heard last.
-    fn last_heard(&self) -> Option<Instant> {
+    pub fn last_heard(&self) -> Option<Instant> {
         let Some(card) = &self.card else {
             return self.guest.ear.last();
         };
@@ -146,7 +150,7 @@ impl<'a> Scene<'a> {
 
     /// Brings it into the mood, strikes, and waits until it is well.
     pub async fn suffer(&mut self, fault: &Fault, mood: Mood, round: usize) -> Result<Cost> {
-        let mut before = self.bring_into(mood, round).await?;
+        let mut before = self.bring_into(mood, round, fault.strike.takes()).await?;
         if !matches!(fault.strike, Strike::Load(..)) {
             // What breaks as soon as it stands is mended with more patience, on purpose.
             let young = SETTLED.saturating_sub(self.stands.elapsed());
@@ -168,30 +172,27 @@ impl<'a> Scene<'a> {
                     .await?;
                 begun
             }
-            strike => {
-                self.strike(strike).await?;
+            strike => match self.strike(strike).await? {
+                Some(ended) => ended,
                 // What is over in an instant is over when it begins.
-                if begun.elapsed() < Duration::from_millis(500) {
-                    begun
-                } else {
-                    Instant::now()
-                }
-            }
+                None if begun.elapsed() < Duration::from_millis(500) => begun,
+                None => Instant::now(),
+            },
         };
         let mut obeyed = Duration::ZERO;
-        if matches!(fault.strike, Strike::Engine(_)) && mood != Mood::Playing {
+        if matches!(fault.strike, Strike::Engine(_) | Strike::Exit) && mood != Mood::Playing {
             // It stays in the list for a while when it is dead: it has to obey.
             self.obeys(fault.bound).await?;
             obeyed = ended.elapsed();
         }
+        let (stage, port) = (self.stage, self.guest.at.port);
         let found = async {
             if !fault.strike.on_air() {
                 return Ok(Duration::ZERO);
             }
             // A phone that begins to look now.
-            let port = self.guest.at.port;
             let here = |found: &Found| found.port == port;
-            self.stage.phone.wait_for(here, fault.bound).await?;
+            stage.phone.wait_for(here, fault.bound).await?;
             Result::Ok(ended.elapsed())
         };
         let cost = tokio::join!(self.well_again(&before, begun, ended, fault.bound), found);
@@ -210,7 +211,7 @@ impl<'a> Scene<'a> {
         insist: Option<Duration>,
     ) -> Result<()> {
         let list = self.stage.sim.catalogue().titled("Dozen");
-        let next = (round * 4 + 6) % list.tracks.len();
+        let next = (round * 5 + 6) % list.tracks.len();
         before.context = list.uri();
         before.track = list.tracks[next].uri();
         before.position_ms = 0;
@@ -235,22 +236,29 @@ impl<'a> Scene<'a> {
     /// Waits until it does what the app says.
     async fn obeys(&self, limit: Duration) -> Result<()> {
         let begun = Instant::now();
-        let mut level = 60_000;
+        let mut level: u16 = 60_000;
         loop {
-            let app = self.app.within(Duration::from_millis(400));
+            // Another one each time, so that it cannot be the answer to the one before; nor what is
+            // shown anyway.
+            level = if level < 9_000 { 60_000 } else { level - 3_000 };
+            let shown = self.app.state().devices;
+            if shown.iter().any(|it| it.volume.abs_diff(level) < 2_000) {
+                continue;
+            }
+            let app = self.app.within(Duration::from_millis(150));
             if app.volume(level).await.is_ok() {
                 return Ok(());
             }
             if begun.elapsed() > limit {
                 return Err("it obeys nobody".into());
             }
-            // Another one each time, so that it cannot be the answer to the one before.
-            level = if level < 9_000 { 60_000 } else { level - 3_000 };
         }
     }
 
-    async fn bring_into(&mut self, mood: Mood, round: usize) -> Result<Before> {
-        if mood != Mood::Idle && (round == 0 || !self.is_in(mood)) {
+    /// Not so near the end of the track that it would end within these seconds.
+    async fn bring_into(&mut self, mood: Mood, round: usize, takes: u64) -> Result<Before> {
+        let enough = Duration::from_secs(takes) + FOR_MENDING;
+        if mood != Mood::Idle && (round == 0 || !self.is_in(mood, enough)) {
             let list = self.stage.road().uri();
             self.app.play(&list, PlayOptions::default()).await?;
             let limit = Duration::from_secs(20);
@@ -273,8 +281,12 @@ impl<'a> Scene<'a> {
         Ok(before)
     }
 
-    fn is_in(&self, mood: Mood) -> bool {
+    fn is_in(&self, mood: Mood, enough: Duration) -> bool {
         let state = self.app.state();
+        let left = u64::try_from(state.duration_ms - state.position_ms).unwrap_or_default();
+        if mood != Mood::Idle && Duration::from_millis(left) < enough {
+            return false;
+        }
         let road = state.context_uri == self.stage.road().uri();
         road && match mood {
             Mood::Idle => true,
@@ -296,6 +308,9 @@ impl<'a> Scene<'a> {
         }
         if sim.signed_in().is_empty() || sim.dealers() == 0 {
             return Some("it is not signed in".into());
+        }
+        if sim.record().count(Place::ApLogin) < self.sign_ins_due {
+            return Some("it has not signed in again".into());
         }
         if before.mood == Mood::Idle {
             return None;
@@ -334,17 +349,20 @@ impl<'a> Scene<'a> {
     }
 
     async fn well_again(
-        &self,
+        &mut self,
         before: &Before,
         begun: Instant,
         ended: Instant,
         bound: Duration,
     ) -> Result<Cost> {
         let mut ill_at = ended;
-        let mut silence = Duration::ZERO;
+        let mut silence = std::mem::take(&mut self.silent_for);
         let mut last_ail = String::new();
         loop {
             let now = Instant::now();
+            if self.guest.receiver.ended().is_some() {
+                return Err(ENDED.into());
+            }
             if let Some(ail) = self.ails(before) {
                 ill_at = now;
                 last_ail = ail;
@@ -370,50 +388,4 @@ impl<'a> Scene<'a> {
             },
         })
     }
-
-    pub fn holds(&self) -> Result<Holds> {
-        let pids = self.guest.receiver.pids();
-        let count = |what: &str| -> usize {
-            let of =
-                |pid: &u32| fs::read_dir(format!("/proc/{pid}/{what}")).map_or(0, Iterator::count);
-            pids.iter().map(of).sum()
-        };
-        Ok(Holds {
-            files: count("fd"),
-            threads: count("task"),
-            processes: pids.len(),
-            megabytes: memory_mb(&pids)?,
-        })
-    }
-
-    /// What it holds more than before, after it has stopped playing.
-    pub async fn leaked(&mut self, before: Holds) -> Option<String> {
-        // A refusal means that nothing plays.
-        let _ = self.app.within(Duration::from_secs(2)).pause().await;
-        let until = Instant::now() + Duration::from_secs(8);
-        loop {
-            let more = match self.holds() {
-                Err(why) => Some(why.to_string()),
-                Ok(now) => more(before, now),
-            };
-            if more.is_none() || Instant::now() > until {
-                return more;
-            }
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
-    }
-}
-
-/// A handful of files and threads is what playing takes the first time.
-fn more(before: Holds, now: Holds) -> Option<String> {
-    let grown = |what: &str, before: usize, now: usize, may: usize| {
-        (now > before + may).then(|| format!("{now} {what} instead of {before}"))
-    };
-    grown("processes", before.processes, now.processes, 0)
-        .or_else(|| grown("files", before.files, now.files, 12))
-        .or_else(|| grown("threads", before.threads, now.threads, 6))
-        .or_else(|| {
-            let more = now.megabytes - before.megabytes;
-            (more > MORE_MB).then(|| format!("{more:.1} MB more than before"))
-        })
 }
