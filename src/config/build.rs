@@ -13,7 +13,7 @@ use super::{
     problem::Problem,
     schema::{self, Scope},
     settings::{
-        Audio, Config, Http, Metadata, Network, Output, Pairing, SampleFormat, Speaker, Tls,
+        Audio, Cache, Config, Http, Metadata, Network, Output, Pairing, SampleFormat, Speaker, Tls,
         VolumeSettings,
     },
     value::{Fault, Origin, Raw, Value},
@@ -74,6 +74,7 @@ pub(super) fn build(
     let mpris = daemon.get("mpris.bus", check::mpris);
     let mqtt = daemon.mqtt(default_name);
     let account_key_file = daemon.get("account_key_file", check::path);
+    let cache = daemon.cache();
     let mut groups = vec![daemon.group];
 
     let mut speakers = Vec::new();
@@ -133,6 +134,7 @@ pub(super) fn build(
         mpris,
         mqtt,
         account_key_file,
+        cache,
         hooks,
         metadata,
     };
@@ -238,6 +240,12 @@ impl<'a> Lookup<'a> {
             self.wrong(&value.origin, &what, help);
         }
         None
+    }
+
+    fn cache(&mut self) -> Option<Cache> {
+        let path = self.get("cache.path", check::full_path);
+        let bytes = self.get("cache.size", check::size)?;
+        Some(Cache { bytes, path })
     }
 
     fn mqtt(&mut self, default_name: &str) -> Mqtt {

@@ -280,6 +280,32 @@ pub(super) fn full_path(given: &Value) -> Result<Option<PathBuf>, Fault> {
     }
 }
 
+/// Bytes, as in `"500 MB"`; `None` for `"off"`.
+pub(super) fn size(given: &Value) -> Result<Option<u64>, Fault> {
+    let help = r#"use a number with MB or GB, such as "500 MB" or "2 GB", or "off""#;
+    let wrong = |why: &str| Fault::new(format!("is {given}, {why}"), help);
+    let text = given.text().map_err(|_| wrong("not a size"))?.trim();
+    if text == "off" || text == "0" {
+        return Ok(None);
+    }
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number = text[..text.len() - unit.len()].parse::<f64>();
+    let number = number.map_err(|_| wrong("not a size"))?;
+    let each: f64 = match unit.trim().to_ascii_uppercase().as_str() {
+        "MB" | "M" => 1e6,
+        "GB" | "G" => 1e9,
+        "TB" | "T" => 1e12,
+        "MIB" => 1_048_576.0,
+        "GIB" => 1_073_741_824.0,
+        _ => return Err(wrong("not a size")),
+    };
+    let bytes = number * each;
+    if !(1e6..=1e14).contains(&bytes) {
+        return Err(wrong("not between 1 MB and 100 TB"));
+    }
+    Ok(Some(bytes as u64))
+}
+
 /// Relative to nothing: the daemon and those who look for it may stand in different folders.
 pub(super) fn socket(given: &Value) -> Result<Socket, Fault> {
     let path = match text(given)?.as_deref() {

@@ -18,6 +18,8 @@ pub enum Change {
     Announcement(Network),
     /// Proxy or access point port.
     WayToSpotify(Network),
+    /// Where audio files are kept, and how many.
+    Cache,
     /// The state folder cannot move under a running daemon, nor its key change.
     StateDir,
     /// Where other programs ask; music knows nothing of it.
@@ -88,9 +90,11 @@ impl Change {
             | Self::Metadata(_) => Effort::AtOnce,
             Self::Announcement(_) | Self::Port { .. } | Self::Name { .. } => Effort::Announce,
             // The engine tells Spotify kind and volume steps when it signs in.
-            Self::DeviceType(_) | Self::WayToSpotify(_) | Self::Audio(_) | Self::Volume(_) => {
-                Effort::Engine
-            }
+            Self::DeviceType(_)
+            | Self::WayToSpotify(_)
+            | Self::Cache
+            | Self::Audio(_)
+            | Self::Volume(_) => Effort::Engine,
             Self::Added(_) | Self::Removed { .. } => Effort::Speaker,
             Self::StateDir => Effort::Daemon,
         }
@@ -105,6 +109,7 @@ impl Change {
             | Self::Pairing(_)
             | Self::Announcement(_)
             | Self::WayToSpotify(_)
+            | Self::Cache
             | Self::StateDir
             | Self::Socket(_)
             | Self::Http(_)
@@ -148,6 +153,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     }
     if old.state_dir != new.state_dir || old.account_key_file != new.account_key_file {
         changes.push(Change::StateDir);
+    }
+    if old.cache != new.cache {
+        changes.push(Change::Cache);
     }
     if old.socket != new.socket {
         changes.push(Change::Socket(new.socket.clone()));

@@ -65,6 +65,8 @@ pub(super) const KEYS: &[Key] = &[
     both("volume.steps", "64"),
     both("metadata.pipe", r#""""#),
     both("metadata.covers", "true"),
+    whole_daemon("cache.size", r#""off""#),
+    whole_daemon("cache.path", r#""""#),
     whole_daemon("http.listen", r#""127.0.0.1:7070""#),
     whole_daemon("http.names", "[]"),
     whole_daemon("http.origins", "[]"),

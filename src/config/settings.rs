@@ -25,6 +25,8 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// What the files of accounts are encrypted with; `None`: the systemd credential, if there is one.
     pub account_key_file: Option<PathBuf>,
+    /// Audio files that are kept on disk; `None`: none are.
+    pub cache: Option<Cache>,
     pub socket: Socket,
     pub http: Http,
     pub mpris: Mpris,
@@ -44,6 +46,15 @@ impl Config {
         let longest = before.map(|hook| hook.wait).max()?;
         u32::try_from(longest.as_millis()).ok()
     }
+}
+
+/// Audio files that are kept on disk, still encrypted, for when they are played again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cache {
+    /// What all of them together may take.
+    pub bytes: u64,
+    /// An absolute path; `None`: the usual place of the daemon.
+    pub path: Option<PathBuf>,
 }
 
 /// A FIFO that tells what a speaker plays.

@@ -74,6 +74,7 @@ fn defaults() -> Config {
             ..Mqtt::default()
         },
         account_key_file: None,
+        cache: None,
         hooks: Vec::new(),
         metadata: Vec::new(),
     }

@@ -133,10 +133,10 @@ impl Connect {
             // Past the end is the end.
             return self.move_on(true);
         }
-        self.set_position(position_ms);
         self.touched = true;
         match self.phase {
             Phase::Idle | Phase::Waiting => {
+                self.set_position(position_ms);
                 if let Some(super::Resolving {
                     then:
                         super::Then::Start {
@@ -150,11 +150,11 @@ impl Connect {
                 Answer::Yes
             }
             Phase::Loading => {
-                self.push(Action::Seek { position_ms });
+                self.aim_at(position_ms);
                 self.on_its_way()
             }
             Phase::Playing | Phase::Paused => {
-                self.push(Action::Seek { position_ms });
+                self.aim_at(position_ms);
                 Answer::Later(Wants::Sought)
             }
         }

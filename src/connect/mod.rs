@@ -86,6 +86,19 @@ struct Position {
     tick: u64,
 }
 
+/// A place that the player was sent to and has not told of yet.
+#[derive(Debug, Clone, Copy)]
+struct Aim {
+    /// After that it is not waited for any more.
+    until_tick: u64,
+}
+
+/// The player has carried a seek out, or will not, after this.
+const SEEK_MS: u64 = 2_000;
+
+/// A player that is no further from its aim than this has got there.
+const NEAR_MS: u32 = 1_000;
+
 /// The track that the player has ready, or is getting ready.
 #[derive(Debug)]
 struct Prepared {
@@ -144,6 +157,7 @@ pub struct Connect {
     /// It waits for its output, and goes on by itself unless somebody decides otherwise.
     held: bool,
     position: Position,
+    aim: Option<Aim>,
     /// The order that is current.
     load: LoadId,
     loads: LoadId,
@@ -198,6 +212,7 @@ impl Connect {
             want_play: false,
             held: false,
             position: Position::default(),
+            aim: None,
             load: 0,
             loads: 0,
             described: None,
@@ -309,6 +324,29 @@ impl Connect {
             ms,
             tick: self.now.tick_ms,
         };
+        self.aim = None;
+    }
+
+    /// Sends the player there. To the listener it is there already.
+    fn aim_at(&mut self, position_ms: u32) {
+        self.set_position(position_ms);
+        self.aim = Some(Aim {
+            until_tick: self.now.tick_ms + SEEK_MS,
+        });
+        self.push(Action::Seek { position_ms });
+    }
+
+    /// The player says where it is. What it says on its way to another place is of before: who steps
+    /// on from what he sees would land beside it. False when it is not taken.
+    fn is_at(&mut self, position_ms: u32) -> bool {
+        let on_its_way = self.aim.is_some_and(|aim| {
+            let near = self.position_ms().abs_diff(position_ms) <= NEAR_MS;
+            !near && self.now.tick_ms < aim.until_tick
+        });
+        if !on_its_way {
+            self.set_position(position_ms);
+        }
+        !on_its_way
     }
 
     fn push(&mut self, action: Action) {

@@ -19,11 +19,11 @@ impl Connect {
             Heard::Failed { id, why } => self.failed(id, why),
             Heard::Joined { id } => self.joined(id),
             Heard::Started { id, position_ms } if self.is_current(id) => {
-                self.set_position(position_ms);
+                self.is_at(position_ms);
                 self.started(id);
             }
             Heard::Paused { id, position_ms } if self.is_current(id) => {
-                self.set_position(position_ms);
+                self.is_at(position_ms);
                 self.phase = Phase::Paused;
                 self.touched = true;
                 self.settle(
@@ -32,7 +32,7 @@ impl Connect {
                 );
             }
             Heard::Held { id, position_ms } if self.is_current(id) => {
-                self.set_position(position_ms);
+                self.is_at(position_ms);
                 self.phase = Phase::Paused;
                 self.held = true;
                 self.want_play = false;
@@ -40,14 +40,14 @@ impl Connect {
                 self.settle(|wants| wants == Wants::Known(id), Ok(()));
             }
             Heard::Seeked { id, position_ms } if self.is_current(id) => {
-                self.set_position(position_ms);
+                self.is_at(position_ms);
                 self.touched = true;
                 self.settle(|wants| wants == Wants::Sought, Ok(()));
             }
             Heard::Stalled { id, position_ms }
                 if self.is_current(id) && self.phase == Phase::Playing =>
             {
-                self.set_position(position_ms);
+                self.is_at(position_ms);
                 self.phase = Phase::Loading;
                 self.touched = true;
             }
@@ -211,7 +211,9 @@ impl Connect {
             return;
         }
         let drift = self.position_ms().abs_diff(position_ms);
-        self.set_position(position_ms);
+        if !self.is_at(position_ms) {
+            return;
+        }
         let told = self.now.tick_ms.saturating_sub(self.published_tick);
         if drift > DRIFT_MS {
             self.touched = true;

@@ -35,6 +35,8 @@ pub struct Case {
     pub network: config::Network,
     /// As they are now, with what was chosen while the daemon ran.
     pub speakers: Vec<config::Speaker>,
+    /// With its folder.
+    pub cache: Option<config::Cache>,
     pub house: House,
 }
 
@@ -120,6 +122,7 @@ mod tests {
         Case {
             network: loaded.config.network,
             speakers: loaded.config.speakers,
+            cache: None,
             house: House::default(),
         }
     }

@@ -15,6 +15,7 @@ use super::{
     choices::{self, Choices, Chosen},
     doctor::Case,
     pairing::{self, PairError, Pairings},
+    places,
     presence::{Life, Monitor, Report},
 };
 use crate::{
@@ -53,6 +54,7 @@ impl Running {
             network: config.network.clone(),
             log: config.log,
             hold_ms: config.hold_ms(&self.settings.speaker.id),
+            cache: places::cache(config),
         };
         // Never waited for: the speaker may be waiting to tell us something.
         let new = NewSettings {
@@ -218,6 +220,7 @@ impl House {
         Case {
             network: self.config.network.clone(),
             speakers: self.config.speakers.clone(),
+            cache: places::cache(&self.config),
             house,
         }
     }
@@ -337,6 +340,7 @@ impl House {
             network: self.config.network.clone(),
             log: self.config.log,
             hold_ms: self.config.hold_ms(&place),
+            cache: places::cache(&self.config),
         };
         let (knocks, knocked) = mpsc::channel(KNOCKS);
         let (changes, changed) = mpsc::channel(4);

@@ -20,6 +20,17 @@ pub fn state_dir(config: &Config) -> PathBuf {
     state_dir_with(config.state_dir.as_deref(), &set)
 }
 
+/// How audio files are kept, and where: as configured, else `$CACHE_DIRECTORY` (systemd), else
+/// `$XDG_CACHE_HOME/siskin`, else `~/.cache/siskin`. `None`: they are not.
+pub fn cache(config: &Config) -> Option<config::Cache> {
+    let cache = config.cache.as_ref()?;
+    let path = cache_dir_with(cache.path.as_deref(), &set);
+    Some(config::Cache {
+        bytes: cache.bytes,
+        path: Some(path),
+    })
+}
+
 /// Where the state of a daemon that does not run is looked for, the likeliest first.
 pub fn state_dirs(config: &Config) -> Vec<PathBuf> {
     let mut places = vec![state_dir(config)];
@@ -84,6 +95,18 @@ fn state_dir_with(configured: Option<&Path>, set: &dyn Fn(&str) -> Option<OsStri
         })
 }
 
+fn cache_dir_with(configured: Option<&Path>, set: &dyn Fn(&str) -> Option<OsString>) -> PathBuf {
+    configured
+        .map(Path::to_owned)
+        .or_else(|| of_systemd("CACHE_DIRECTORY", set))
+        .unwrap_or_else(|| {
+            folder("XDG_CACHE_HOME", set)
+                .or_else(|| folder("HOME", set).map(|home| home.join(".cache")))
+                .unwrap_or_else(|| PathBuf::from("/var/cache"))
+                .join("siskin")
+        })
+}
+
 fn usual(state_dir: &Path, set: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
     let of_the_user = folder("XDG_RUNTIME_DIR", set).map(|dir| dir.join("siskin"));
     [
@@ -122,6 +145,18 @@ mod tests {
             [Path::new("/state/siskin.sock")],
             "an empty variable says nothing"
         );
+    }
+
+    #[test]
+    fn audio_is_kept_where_the_service_manager_says_or_with_the_user() {
+        let systemd = |name: &str| (name == "CACHE_DIRECTORY").then(|| "/var/cache/siskin".into());
+        let there = Path::new("/var/cache/siskin");
+        assert_eq!(cache_dir_with(None, &systemd), there);
+        let configured = Some(Path::new("/srv"));
+        assert_eq!(cache_dir_with(configured, &systemd), Path::new("/srv"));
+        let home = |name: &str| (name == "HOME").then(|| "/home/kim".into());
+        let expected = Path::new("/home/kim/.cache/siskin");
+        assert_eq!(cache_dir_with(None, &home), expected);
     }
 
     #[test]

@@ -194,6 +194,11 @@ impl std::fmt::Debug for Decoder {
     }
 }
 
+/// A checksum that tells damage, and nobody's intent: the CRC-32 of Ogg.
+pub fn checksum(bytes: &[u8]) -> u32 {
+    ogg::crc(0, bytes)
+}
+
 /// A count of frames at one rate as a count at another, to the nearest.
 fn scaled(frames: u64, from: u32, to: u32) -> u64 {
     if from == to {

@@ -168,7 +168,7 @@ fn checksum(page: &[u8]) -> u32 {
 }
 
 /// Eight bytes at a time: this is run over every byte that is played.
-fn crc(start: u32, bytes: &[u8]) -> u32 {
+pub(super) fn crc(start: u32, bytes: &[u8]) -> u32 {
     let mut sum = start;
     let (eights, rest) = bytes.as_chunks::<8>();
     for eight in eights {

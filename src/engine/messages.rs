@@ -103,6 +103,9 @@ pub struct Start {
     /// `None`: not at all.
     #[serde(default)]
     pub hold_ms: Option<u32>,
+    /// Where audio files are kept, its path given; `None`: nowhere.
+    #[serde(default)]
+    pub cache: Option<config::Cache>,
     /// Process id of the daemon: whose standard output a `pipe` output without a path writes to.
     pub daemon_pid: u32,
 }

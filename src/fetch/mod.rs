@@ -7,8 +7,10 @@
 //! [`start`] gives a [`Reader`] for the decoder's thread and a [`Handle`] for everybody else. The
 //! beginning comes with one request; more is asked for when the reader is well into it, then ahead
 //! of it, in requests sized by the speed of the line. Inside: `plan` decides what to ask for,
-//! `places` whom, `pull` is one request, `pump` the task that runs them.
+//! `places` whom, `pull` is one request, `pump` the task that runs them; [`cache`] keeps whole files
+//! on disk.
 
+pub mod cache;
 mod cipher;
 mod failure;
 mod gauge;

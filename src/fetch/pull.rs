@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    gauge,
+    cache, gauge,
     head::{NoPromise, Promise, judge},
     line::{Body, Line},
     places::Spot,
@@ -78,7 +78,9 @@ async fn run<L: Line>(line: &L, shared: &Shared, order: &Order, at: &mut u64) ->
     let end = {
         let mut state = shared.lock();
         state.meter.answered(now - asked, now);
-        gauge::answered(now - asked);
+        if !cache::is_here(&order.url) {
+            gauge::answered(now - asked);
+        }
         match judge(&reply, &order.range, state.len) {
             Ok(Promise::Part { end, len }) => {
                 state.len = Some(len);

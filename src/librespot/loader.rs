@@ -23,7 +23,10 @@ use crate::{
     config::Bitrate,
     connect::{Heard, LoadId, Uri, Why},
     decode::Kind,
-    fetch::{Budget, Failure, Handle},
+    fetch::{
+        Budget, Failure, Handle,
+        cache::{Cache, Name as FileName},
+    },
     model::{Codec, Stream, Track, Volume, unix_ms},
     output::{Clock, Stock, VolumeControl},
     player::{self, Event, Gain, Order, Player},
@@ -50,6 +53,8 @@ pub struct Tools {
     pub clock: Clock,
     pub volume: Arc<VolumeControl>,
     pub bitrate: Bitrate,
+    /// Where whole files are kept, if anywhere.
+    pub cache: Option<Cache>,
     /// Unix time in ms before which no key is asked for.
     pub keys_from_ms: Option<i64>,
 }
@@ -77,6 +82,8 @@ struct Slot {
     again_ms: Option<u32>,
     /// Where it begins.
     begin_ms: u32,
+    /// Somebody has said that it begins there: where it was left does not matter.
+    placed: bool,
     state: State,
 }
 
@@ -85,6 +92,7 @@ enum State {
     Opening { task: AbortHandle, begins: Instant },
     Ready {
         fetch: Handle,
+        file: FileName,
         album: String,
         /// As it is shown, until its gain is known.
         shown: Option<Box<Track>>,
@@ -203,6 +211,7 @@ impl Loader {
         let wish = Wish {
             bitrate: self.tools.bitrate,
             budget,
+            cache: self.tools.cache.clone(),
             offset: 0,
             playing: Arc::new(move || clock.now().consuming),
         };
@@ -234,6 +243,7 @@ impl Loader {
             uri: uri.clone(),
             again_ms: None,
             begin_ms: position_ms,
+            placed: false,
             state: State::Opening {
                 task: task.abort_handle(),
                 begins: Instant::now() + rest,
@@ -250,7 +260,7 @@ impl Loader {
         if !matches!(slot.state, State::Opening { .. }) {
             return vec![];
         }
-        if slot.begin_ms == 0 {
+        if slot.begin_ms == 0 && !slot.placed {
             slot.begin_ms = outcome.left_ms.unwrap_or(0);
         }
         let position_ms = slot.begin_ms;
@@ -282,6 +292,7 @@ impl Loader {
         let gain = Gain::default();
         slot.state = State::Ready {
             fetch: opened.fetch,
+            file: opened.file,
             album: track.album.clone(),
             shown: Some(track.clone()),
             gain: gain.clone(),
@@ -386,6 +397,7 @@ impl Loader {
             Event::Ended { id } => Heard::Ended { id },
             Event::BrokenOff { id, position_ms } => {
                 debug!("track {id} broke off at {position_ms} ms");
+                self.distrust(id);
                 return None;
             }
             // Told by `failed`.
@@ -444,8 +456,22 @@ impl Loader {
         heard
     }
 
+    /// A file that is not what it should be is not kept: next time it comes from where it should.
+    fn distrust(&mut self, id: LoadId) {
+        let cache = self.tools.cache.clone();
+        if let Some(State::Ready { file, .. }) = self.slot(id).map(|slot| &slot.state)
+            && let Some(cache) = cache
+        {
+            let file = *file;
+            tokio::spawn(async move { cache.forget(file).await });
+        }
+    }
+
     fn why_failed(&mut self, id: LoadId, why: &player::Why) -> Why {
         debug!("track {id} failed: {why:?}");
+        if matches!(why, player::Why::NotAudio(_)) {
+            self.distrust(id);
+        }
         self.asked = [None; 2];
         let failure = match self.slot(id).map(|slot| &slot.state) {
             Some(State::Ready { fetch, .. }) => fetch.failure(),
@@ -530,6 +556,7 @@ impl Deck for Loader {
     fn seek(&mut self, position_ms: u32) {
         if let Some(slot) = &mut self.current {
             slot.begin_ms = position_ms;
+            slot.placed = true;
             if matches!(slot.state, State::Ready { .. }) {
                 self.tools.player.order(Order::Seek { ms: position_ms });
             }

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     connect::{Device, Settings},
     engine::messages::{Command, Event, Start},
+    fetch::cache::Cache,
     model::{Condition, ConditionCode, Login, Volume, unix_ms},
     output::{Output, VolumeControl},
     player::{Player, PlayerSettings},
@@ -70,6 +71,7 @@ pub async fn play(
         clock: output.clock(),
         volume: volume.clone(),
         bitrate: start.speaker.audio.bitrate,
+        cache: cache(&start, reporter),
         keys_from_ms: start.keys_from_ms,
     });
     let device = device(&start, volume.get());
@@ -154,6 +156,32 @@ pub async fn play(
     let told = stage.teller.finish(LEAVE_LIMIT);
     tokio::join!(leave(stage.desk, stage.sound, end.is_ok()), told);
     end
+}
+
+/// Where audio files are kept, if that is wanted. Without it music comes from the network alone.
+fn cache(start: &Start, reporter: &Reporter) -> Option<Cache> {
+    let wanted = start.cache.as_ref()?;
+    let reporter = reporter.clone();
+    let tell = move |why: Option<String>| {
+        reporter.report(&match why {
+            Some(why) => Event::Raised {
+                condition: Condition::new(
+                    ConditionCode::NoCache,
+                    "audio files cannot be kept on disk",
+                    why,
+                    "check the folder of [cache] and the space on its disk; music comes from the \
+                     network, and siskin tries again by itself",
+                ),
+            },
+            None => Event::Cleared {
+                code: ConditionCode::NoCache,
+            },
+        });
+    };
+    let cache = Cache::open(wanted.path.clone()?, wanted.bytes, Box::new(tell));
+    cache
+        .inspect_err(|why| warn!("audio files are not kept: {why}"))
+        .ok()
 }
 
 /// What the machine begins with.

@@ -83,6 +83,8 @@ pub enum ConditionCode {
     HookFails,
     /// The pipe that displays read what plays from cannot be made.
     NoMetadata,
+    /// Audio files are to be kept on disk, and cannot be.
+    NoCache,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -110,7 +112,8 @@ impl ConditionCode {
             | Self::MqttUnreachable
             | Self::MqttRefused
             | Self::HookFails
-            | Self::NoMetadata => Severity::Notice,
+            | Self::NoMetadata
+            | Self::NoCache => Severity::Notice,
             _ => Severity::Trouble,
         }
     }
@@ -148,6 +151,7 @@ impl ConditionCode {
             Self::MqttRefused => "mqtt_refused",
             Self::HookFails => "hook_fails",
             Self::NoMetadata => "no_metadata",
+            Self::NoCache => "no_cache",
         }
     }
 }

@@ -38,6 +38,7 @@ fn speaker(guests: Guests) -> Rig {
     let config = load(&Request::default(), &around).expect("defaults").config;
     let mut settings = Settings {
         hold_ms: None,
+        cache: None,
         device: DeviceId::from_bytes([1; 20]),
         speaker: config.speakers[0].clone(),
         network: config.network,

@@ -154,6 +154,8 @@ pub struct Settings {
     pub log: config::LogLevel,
     /// How long music after a silence may be held, in ms; `None`: not at all.
     pub hold_ms: Option<u32>,
+    /// Where audio files are kept, its path given; `None`: nowhere.
+    pub cache: Option<config::Cache>,
 }
 
 /// Settings that hold from now on, and whether the engine must be started anew for them.
@@ -523,6 +525,7 @@ impl Speaker {
             login,
             keys_from_ms: briefing.keys_from_ms,
             hold_ms: self.settings.hold_ms,
+            cache: self.settings.cache.clone(),
             daemon_pid: process::id(),
         };
         if self.seat_spare(seat, &start) {

@@ -17,12 +17,13 @@ pub const OF_ACCOUNTS: [ConditionCode; 9] = [
 ];
 
 /// Told by an engine or about its account; not known any more when it is gone.
-pub const OF_ENGINE: [ConditionCode; 5] = [
+pub const OF_ENGINE: [ConditionCode; 6] = [
     ConditionCode::OutputLost,
     ConditionCode::KeysRefused,
     ConditionCode::TracksFail,
     ConditionCode::AccountKeysRefused,
     ConditionCode::StreamTaken,
+    ConditionCode::NoCache,
 ];
 
 pub fn unreachable(why: &str) -> Condition {

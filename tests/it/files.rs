@@ -83,10 +83,10 @@ fn an_account_of_another_user_is_said_and_used_as_far_as_it_can_be_read() {
 }
 
 /// A disk of this size at this place, until dropped.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn at(place: &Path, kilobytes: u32) -> Self {
+    pub fn at(place: &Path, kilobytes: u32) -> Self {
         fs::create_dir_all(place).expect("a folder");
         let mut mount = Command::new("mount");
         mount.args([

@@ -48,12 +48,13 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     // librespot to be the engine, output to list the cards, accounts for when no daemon runs,
-    // discovery to look at the network as a phone does.
+    // discovery to look at the network as a phone does, fetch to count what is kept.
     (
         "cli",
         &[
             "daemon",
             "discovery",
+            "fetch",
             "librespot",
             "output",
             "accounts",

@@ -5,6 +5,7 @@ mod ask;
 mod booth;
 mod broker;
 mod browser;
+mod cache;
 mod card;
 mod choices;
 mod command_line;

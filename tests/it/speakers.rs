@@ -10,7 +10,7 @@ use crate::{
     world::{PATIENCE, World, hears, scenario, shows},
 };
 
-fn section(id: &str, name: &str, path: &std::path::Path) -> String {
+pub fn section(id: &str, name: &str, path: &std::path::Path) -> String {
     format!(
         "[[speaker]]\nid = \"{id}\"\nname = \"{name}\"\n\
          [speaker.output]\nkind = \"pipe\"\npath = \"{}\"\n",
@@ -24,7 +24,7 @@ async fn find(world: &World, name: &str) -> Found {
     found.unwrap_or_else(|error| panic!("{error}"))
 }
 
-async fn plays(world: &World, user: &str, name: &str, album: &str) -> Controller {
+pub async fn plays(world: &World, user: &str, name: &str, album: &str) -> Controller {
     let found = find(world, name).await;
     assert_eq!(world.hand_over(&found, user).await, 101);
     let app = world.sim.controller(user);

@@ -5,6 +5,7 @@
 //! finding says what is wrong, why, and what to do ([`findings`]). A daemon that is asked for it runs
 //! the same in a process of its own, and hands over what it knows ([`of_daemon`]).
 
+mod cache;
 mod findings;
 mod machine;
 mod network;
@@ -22,7 +23,7 @@ use super::{
     door, exit, failed, print,
 };
 use crate::{
-    config::{self, Config, Network, Speaker, Surroundings},
+    config::{self, Cache, Config, Network, Speaker, Surroundings},
     daemon::{doctor::Case, places},
     model::{Finding, House},
 };
@@ -74,11 +75,13 @@ pub fn of_daemon() -> ExitCode {
     let Case {
         network,
         speakers,
+        cache,
         house,
     } = case;
     let looked = door::wait_for(async {
         of_house(&mut report, &house);
-        examine(&mut report, &network, &speakers, Some(&house), false).await;
+        let kept = cache.as_ref();
+        examine(&mut report, &network, &speakers, kept, Some(&house), false).await;
         Ok(())
     });
     match looked {
@@ -97,7 +100,8 @@ async fn look(report: &mut Report, door: &Door, test_tone: bool) {
     let Config {
         network, speakers, ..
     } = &config;
-    examine(report, network, speakers, house.as_ref(), test_tone).await;
+    let kept = places::cache(&config);
+    examine(report, network, speakers, kept.as_ref(), house.as_ref(), test_tone).await;
 }
 
 /// All of it that is outside of siskin.
@@ -105,10 +109,12 @@ async fn examine(
     report: &mut Report,
     network: &Network,
     speakers: &[Speaker],
+    kept: Option<&Cache>,
     house: Option<&House>,
     test_tone: bool,
 ) {
     machine::look(report);
+    cache::look(report, kept);
     network::look(report, network, house).await;
     spotify::look(report, network).await;
     sound::look(report, speakers, house, test_tone).await;

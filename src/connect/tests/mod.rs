@@ -8,3 +8,4 @@ mod random;
 mod reference;
 mod restore;
 mod rig;
+mod steps;

@@ -70,7 +70,8 @@ pub struct Script {
 #[derive(Clone)]
 pub struct Fake {
     pub plain: Arc<Vec<u8>>,
-    sent: Arc<Vec<u8>>,
+    /// As it goes over the line.
+    pub sent: Arc<Vec<u8>>,
     pub script: Arc<Mutex<Script>>,
     /// Before each head.
     pub latency: Duration,

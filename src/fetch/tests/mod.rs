@@ -1,6 +1,6 @@
 //! A fetch against a line that misbehaves.
 
-mod fake;
+pub(super) mod fake;
 mod storm;
 mod trouble;
 

@@ -139,7 +139,7 @@ async fn a_track_is_described_opened_and_read() {
     assert_eq!(opened.facts.covers.len(), 3);
     assert_eq!((opened.kind, opened.kbps), (Kind::Vorbis, 160));
     assert_eq!(
-        (opened.played.as_str(), opened.file.len()),
+        (opened.played.as_str(), opened.file.to_string().len()),
         (wanted.uri().as_str(), 40)
     );
 }

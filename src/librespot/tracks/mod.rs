@@ -25,7 +25,10 @@ use super::{
 use crate::{
     config::Bitrate,
     decode::Kind,
-    fetch::{self, Budget, Failure, Handle, Reader},
+    fetch::{
+        self, Budget, Failure, Handle, Reader,
+        cache::{Cache, Cached, Name as FileName},
+    },
     model::Track,
 };
 use cdn::Cdn;
@@ -50,6 +53,8 @@ const ALTERNATIVES: usize = 3;
 pub struct Wish {
     pub bitrate: Bitrate,
     pub budget: Budget,
+    /// Where whole files are kept, if anywhere.
+    pub cache: Option<Cache>,
     /// The byte to begin at: 0, unless the file is known already.
     pub offset: u64,
     /// Whether something else is left to play: then a late key is waited for.
@@ -62,6 +67,7 @@ impl Wish {
         Self {
             bitrate,
             budget: Budget::Playing,
+            cache: None,
             offset: 0,
             playing: Arc::new(|| false),
         }
@@ -80,8 +86,7 @@ pub struct Opened {
     pub fetch: Handle,
     /// The URI whose file it is: another one when the track has moved.
     pub played: String,
-    /// The file's id, hexadecimal.
-    pub file: String,
+    pub file: FileName,
     /// kbit/s, nominal.
     pub kbps: u32,
 }
@@ -135,7 +140,8 @@ pub async fn open(current: &Current, uri: &str, wish: &Wish) -> Result<Opened, U
         return Err(Unopened::Unplayable(Reason::Explicit));
     }
     let (id, chosen) = playable(session, &item, wish.bitrate).await?;
-    let line = Cdn::new(current.clone(), chosen.file);
+    let file = FileName(chosen.file.0);
+    let line = Cached::new(Cdn::new(current.clone(), chosen.file), wish.cache.clone(), file);
     let mut ids = vec![id];
     if id != item.id {
         ids.push(item.id);
@@ -155,7 +161,7 @@ pub async fn open(current: &Current, uri: &str, wish: &Wish) -> Result<Opened, U
         } else {
             asked.of(id)
         },
-        file: chosen.file.to_string(),
+        file,
         kbps: chosen.kbps,
     })
 }

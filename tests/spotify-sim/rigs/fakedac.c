@@ -16,6 +16,7 @@
  *           hang   no call returns, opening neither, until this is another word
  *   rate    the only rate the device takes (0 or absent: 44100 to 192000)
  *   format  the only format it takes (absent: all of the table below)
+ *   speed   so many times faster than real time (absent: 1)
  *
  * "Heard" means that the play position has passed it: what is still in the
  * buffer when the device is stopped or unplugged was never heard. An unplugged
@@ -50,6 +51,7 @@ struct dac {
     int ran_dry;              /* until prepared again: every caller must hear of it */
     uint64_t written, played; /* frames since prepare */
     uint64_t heard_total;     /* frames in the file */
+    double speed;
     char *ring;
     size_t frame_bytes;
     snd_pcm_uframes_t ring_frames;
@@ -166,10 +168,10 @@ static int advance(struct dac *d)
     if (!d->running)
         return 0;
     if (m == STALL) {
-        d->started_ns = now_ns() - (int64_t)(d->played * 1e9 / d->io.rate);
+        d->started_ns = now_ns() - (int64_t)(d->played * 1e9 / d->io.rate / d->speed);
         return 0;
     }
-    uint64_t due = (uint64_t)((now_ns() - d->started_ns) * (double)d->io.rate / 1e9);
+    uint64_t due = (uint64_t)((now_ns() - d->started_ns) * (double)d->io.rate / 1e9 * d->speed);
     if (due > d->written) {
         hear(d, d->written);
         d->running = 0;
@@ -187,7 +189,7 @@ static int dac_start(snd_pcm_ioplug_t *io)
     int bad = trouble(d, mood(d->control));
     if (bad)
         return bad;
-    d->started_ns = now_ns() - (int64_t)(d->played * 1e9 / io->rate);
+    d->started_ns = now_ns() - (int64_t)(d->played * 1e9 / io->rate / d->speed);
     d->running = 1;
     note(d, "start");
     return 0;
@@ -344,7 +346,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(fakedac)
 {
     snd_config_iterator_t at, next;
     const char *heard = NULL, *log = NULL, *control = NULL, *format = NULL;
-    long rate = 0;
+    long rate = 0, speed = 1;
     snd_config_for_each(at, next, conf) {
         snd_config_t *entry = snd_config_iterator_entry(at);
         const char *id;
@@ -355,6 +357,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(fakedac)
               : !strcmp(id, "control") ? snd_config_get_string(entry, &control)
               : !strcmp(id, "format")  ? snd_config_get_string(entry, &format)
               : !strcmp(id, "rate")    ? snd_config_get_integer(entry, &rate)
+              : !strcmp(id, "speed")   ? snd_config_get_integer(entry, &speed)
                                        : -EINVAL;
         if (e < 0) {
             SNDERR("fakedac: cannot use the key %s", id);
@@ -367,6 +370,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(fakedac)
     struct dac *d = calloc(1, sizeof *d);
     if (!d)
         return -ENOMEM;
+    d->speed = speed > 0 ? speed : 1;
     d->control = control ? strdup(control) : NULL;
     d->heard_fd = open_file(heard);
     d->log_fd = open_file(log);

@@ -66,6 +66,8 @@ pub struct Terms {
     pub empty: bool,
     /// The same recording under another id.
     pub moved_to: Option<Arc<Track>>,
+    /// Its files hold what this one's hold, encrypted with a key of its own.
+    pub sounds_like: Option<Arc<Track>>,
     /// It comes as this MP3 file and not as Vorbis.
     pub mp3: Option<&'static [u8]>,
 }
@@ -153,6 +155,12 @@ impl Catalogue {
     /// Adds an album of so many short tracks, for lists without end.
     pub fn add_album(&mut self, title: &str, tracks: u32) {
         self.albums.push(list::long(title, tracks));
+    }
+
+    /// Adds an album of so many tracks of about a minute, each with an id, a key and files of its
+    /// own, of which only a few sound different: hours of music that are made in a moment.
+    pub fn add_evening(&mut self, title: &str, tracks: u32) {
+        self.albums.extend(list::evening(title, tracks));
     }
 
     /// All tracks of all albums.
@@ -293,6 +301,9 @@ impl Track {
 
     /// Service page plus Ogg Vorbis, as it is before encryption.
     pub fn plain_file(&self, quality: Quality) -> Arc<Vec<u8>> {
+        if let Some(other) = &self.terms.sounds_like {
+            return other.plain_file(quality);
+        }
         let cell = &self.files[quality as usize];
         let mut kept = cell.lock().unwrap_or_else(|e| e.into_inner());
         kept.get_or_insert_with(|| Arc::new(file::load_or_make(self, quality)))

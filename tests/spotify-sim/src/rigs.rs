@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-pub use fakedac::{Card, CardEvent, FakeDac, State, monotonic};
+pub use fakedac::{Card, CardEvent, FakeDac, HastyDac, State, monotonic};
 pub use fifo::{Fifo, FifoFormat, Intake, Pace};
 pub use namespace::{Namespace, Network};
 pub use pulse::{PulseServer, Recording};

@@ -5,6 +5,7 @@
 
 pub(crate) mod ear;
 mod faces;
+pub mod hours;
 mod measure;
 pub(crate) mod process;
 pub(crate) mod stage;

@@ -44,6 +44,15 @@ enum Task {
         /// Put the table into the README.
         #[arg(long)]
         write_readme: bool,
+        /// Instead, play a context of this many minutes and see whether memory grows.
+        #[arg(long, value_name = "MINUTES", num_args = 0..=1, default_missing_value = "250")]
+        long: Option<u32>,
+        /// How often faster than real time that is played.
+        #[arg(long, default_value_t = 40)]
+        speed: u32,
+        /// A setting of siskin for it, such as SISKIN_CACHE_SIZE="1 GB".
+        #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+        settings: Vec<(String, String)>,
     },
     /// Break what siskin stands on, and measure how long until all is as before.
     Chaos {
@@ -98,8 +107,20 @@ fn main() -> ExitCode {
             wav,
         }),
         Task::Bench {
+            long: Some(minutes),
+            speed,
+            settings,
+            ..
+        } => bench::hours::run(&bench::hours::Options {
+            siskin: bench::our_binary(),
+            minutes,
+            speed,
+            settings,
+        }),
+        Task::Bench {
             quick,
             write_readme,
+            ..
         } => bench::run(&bench::Options {
             siskin: bench::our_binary(),
             peer: bench::peer_binary(),
@@ -138,6 +159,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[tokio::main]

@@ -142,6 +142,25 @@ pub(super) fn long(title: &str, tracks: u32) -> Album {
     album(title, songs.collect())
 }
 
+/// An album of tracks that sound like those of a shorter one, and that one.
+pub(super) fn evening(title: &str, tracks: u32) -> [Album; 2] {
+    let roads = [47, 52, 58, 61, 66, 71, 77].map(|seconds| {
+        let song = Song::Road { seconds };
+        (format!("{seconds} Seconds"), song)
+    });
+    let few = album(&format!("Few of {title}"), roads.to_vec());
+    let like = few.tracks.iter().cycle().zip(1..=tracks);
+    let songs = like.map(|(track, n)| {
+        let terms = Terms {
+            sounds_like: Some(track.clone()),
+            ..Terms::default()
+        };
+        ((format!("{title} {n}"), track.song), terms)
+    });
+    let many = album_on(title, songs.collect());
+    [many, few]
+}
+
 fn gid(kind: &str, name: &str) -> [u8; 16] {
     first16(digest(kind, name.as_bytes()))
 }

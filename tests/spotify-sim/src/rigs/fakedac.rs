@@ -61,6 +61,36 @@ pub struct FakeDac {
     _dir: TempDir,
 }
 
+/// A card for which time goes faster, and which remembers nothing: hours of music in minutes.
+#[derive(Debug)]
+pub struct HastyDac {
+    config: PathBuf,
+    _dir: TempDir,
+}
+
+impl HastyDac {
+    /// Compiles the plugin if that was not done before. `speed` is how often faster.
+    pub fn build(speed: u32) -> Result<Self, RigError> {
+        let plugin = compiled()?;
+        let dir = TempDir::with_prefix("fakedac-")
+            .map_err(RigError::io("make a folder for the card"))?;
+        let config = dir.path().join("asound.conf");
+        let text = format!(
+            "pcm_type.fakedac {{ lib \"{}\" }}\n\
+             pcm.hasty {{ type fakedac rate 44100 speed {speed} }}\n\
+             pcm.!default {{ type plug slave.pcm \"hasty\" }}\n",
+            plugin.display(),
+        );
+        fs::write(&config, text).map_err(RigError::io("write the ALSA configuration"))?;
+        Ok(Self { config, _dir: dir })
+    }
+
+    /// Value for the environment variable `ALSA_CONFIG_PATH`.
+    pub fn alsa_config(&self) -> String {
+        alsa_config_path(&self.config)
+    }
+}
+
 /// One of the cards.
 #[derive(Debug)]
 pub struct Card {
