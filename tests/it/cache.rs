@@ -22,7 +22,10 @@ fn folder(world: &World) -> PathBuf {
 
 fn settings(world: &World, size: &str) -> String {
     let folder = folder(world);
-    format!("[cache]\nsize = \"{size}\"\npath = \"{}\"\n", folder.display())
+    format!(
+        "[cache]\nsize = \"{size}\"\npath = \"{}\"\n",
+        folder.display()
+    )
 }
 
 fn kept(world: &World, track: &Track) -> PathBuf {
@@ -38,7 +41,9 @@ fn asked(world: &World, track: &Track) -> usize {
     let file = file_of(track);
     let all = world.sim.record().all();
     let about = |place| matches!(place, Place::Cdn | Place::Storage);
-    let asked = all.iter().filter(|it| about(it.place) && it.text.contains(&file));
+    let asked = all
+        .iter()
+        .filter(|it| about(it.place) && it.text.contains(&file));
     asked.count()
 }
 
@@ -126,7 +131,9 @@ fn a_file_that_is_damaged_on_disk_is_fetched_and_sounds_as_it_should() {
         keep(&world, &booth, &track).await;
         booth.hush().await;
         let before = asked(&world, &track);
-        let file = fs::OpenOptions::new().write(true).open(kept(&world, &track));
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(kept(&world, &track));
         let spoilt = vec![0x5a; 20_000];
         let file = file.expect("it is kept");
         file.write_all_at(&spoilt, 40_000).expect("written");
@@ -138,7 +145,9 @@ fn a_file_that_is_damaged_on_disk_is_fetched_and_sounds_as_it_should() {
         // One that is cut is none.
         booth.hush().await;
         keep(&world, &booth, &track).await;
-        let again = fs::OpenOptions::new().write(true).open(kept(&world, &track));
+        let again = fs::OpenOptions::new()
+            .write(true)
+            .open(kept(&world, &track));
         again.expect("it is kept").set_len(50_000).expect("cut");
         booth.hush().await;
         let (from, before) = (booth.heard(), asked(&world, &track));
@@ -181,7 +190,10 @@ fn nothing_is_kept_unless_it_is_wanted() {
             .flatten()
             .filter_map(|task| fs::read_to_string(task.path().join("comm")).ok())
             .collect();
-        assert!(!names.iter().any(|name| name.contains("cache")), "{names:?}");
+        assert!(
+            !names.iter().any(|name| name.contains("cache")),
+            "{names:?}"
+        );
     });
 }
 

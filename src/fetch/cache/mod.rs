@@ -7,8 +7,9 @@
 //! may hurt the music: what is damaged is fetched, a disk that fails or hangs is left alone for a
 //! while.
 //!
-//! `shelf` is the folder, `scribe` the thread that writes.
+//! `shelf` is the folder, `scribe` the thread that writes, `notes` what it is told to.
 
+mod notes;
 mod scribe;
 mod shelf;
 #[cfg(test)]
@@ -16,13 +17,9 @@ mod tests;
 
 use std::{
     io::{self, ErrorKind},
-    mem,
     ops::Range,
     path::PathBuf,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -31,14 +28,15 @@ use tokio::{
     task::spawn_blocking,
     time::timeout,
 };
-use tracing::{debug, info};
+use tracing::info;
 
 use super::{
     head::{Promise, judge},
     line::{Body, Line, LineError, Reply, UrlsError},
 };
-use scribe::{Health, REST, Task};
+use notes::{Notes, Record};
 pub use scribe::Tell;
+use scribe::{Health, REST, Task};
 use shelf::{Kept, PIECE, Shelf};
 pub use shelf::{Name, Stock, stock};
 
@@ -51,11 +49,6 @@ const DISK_PATIENCE: Duration = Duration::from_millis(1_500);
 const READERS: usize = 2;
 /// Bytes read at once.
 const READ: u64 = 4 * PIECE;
-
-/// Bytes handed to the disk at once.
-const PART: usize = 32 * 1024;
-/// A slow disk may hold up the fetch by so much, once; then the file is not kept.
-const WRITE_PATIENCE: Duration = Duration::from_millis(300);
 
 /// Whether this is the address of a kept file.
 pub(super) fn is_here(url: &str) -> bool {
@@ -150,19 +143,6 @@ enum Look {
     Here(Arc<Kept>),
     /// It is not, or is damaged.
     Not,
-}
-
-/// What is being written down of it. Only what is asked for from the beginning on, without a
-/// jump, can become whole.
-#[derive(Default)]
-struct Record {
-    /// Counts them over all files; 0: none.
-    number: u64,
-    /// Everything before this was asked for.
-    planned: u64,
-    /// What came of the first request. It goes to the disk with the second: who leafs through
-    /// tracks wears no disk, and nothing is let go of for their sake.
-    held: Option<Vec<(u64, Vec<u8>)>>,
 }
 
 impl<L: Line> Cached<L> {
@@ -297,46 +277,6 @@ impl Keep {
         read
     }
 
-    /// Who writes down what an answer brings, if it is to be: `part` of a file of `len` bytes,
-    /// where everything up to `asked` was asked for.
-    async fn notes(self: &Arc<Self>, part: Range<u64>, asked: u64, len: u64) -> Option<Notes> {
-        static NUMBER: AtomicU64 = AtomicU64::new(1);
-        let first = part.start == 0;
-        let (number, held, ended) = {
-            let mut record = self.record();
-            let mut ended = 0;
-            if first {
-                let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-                ended = mem::replace(&mut record.number, number);
-                record.planned = 0;
-                record.held = (asked < len).then(Vec::new);
-            } else if part.start > record.planned {
-                // The listener has jumped.
-                ended = mem::take(&mut record.number);
-                record.held = None;
-            }
-            record.planned = record.planned.max(asked);
-            let held = if first { None } else { record.held.take() };
-            (record.number, held, ended)
-        };
-        self.end(ended);
-        if number == 0 || !self.cache.0.health.may_write() {
-            return None;
-        }
-        let notes = Notes {
-            keep: self.clone(),
-            number,
-            len,
-            at: part.start,
-            end: part.end,
-            bytes: Vec::new(),
-        };
-        for (at, bytes) in held.into_iter().flatten() {
-            notes.send(at, bytes).await;
-        }
-        Some(notes)
-    }
-
     fn end(&self, record: u64) {
         if record != 0 {
             // Not taken, it is ended by those that come after it.
@@ -349,86 +289,6 @@ impl Drop for Keep {
     fn drop(&mut self) {
         let number = self.record().number;
         self.end(number);
-    }
-}
-
-/// Has the bytes of one answer written down.
-struct Notes {
-    keep: Arc<Keep>,
-    number: u64,
-    len: u64,
-    /// Where the bytes stand that were not handed on yet.
-    at: u64,
-    end: u64,
-    bytes: Vec<u8>,
-}
-
-impl Notes {
-    async fn take(&mut self, chunk: &[u8]) {
-        let at = self.at + self.bytes.len() as u64;
-        let left = usize::try_from(self.end.saturating_sub(at)).unwrap_or(usize::MAX);
-        self.bytes.extend(&chunk[..chunk.len().min(left)]);
-        let is_all = self.at + self.bytes.len() as u64 == self.end;
-        if self.bytes.len() >= PART || is_all && !self.bytes.is_empty() {
-            let bytes = mem::take(&mut self.bytes);
-            let at = self.at;
-            self.at += bytes.len() as u64;
-            self.send(at, bytes).await;
-        }
-    }
-
-    /// Hands bytes to the scribe; one who does not take them in time gets none any more.
-    async fn send(&self, at: u64, bytes: Vec<u8>) {
-        let Some(task) = self.task(at, bytes) else {
-            return;
-        };
-        let sent = timeout(WRITE_PATIENCE, self.keep.cache.0.tasks.send(task)).await;
-        if !matches!(sent, Ok(Ok(()))) {
-            debug!("the disk is too slow to keep an audio file");
-            self.give_up();
-        }
-    }
-
-    /// What to tell the scribe; `None` when that has time, or nobody cares any more.
-    fn task(&self, at: u64, bytes: Vec<u8>) -> Option<Task> {
-        let mut record = self.keep.record();
-        if record.number != self.number {
-            return None;
-        }
-        if let Some(held) = &mut record.held {
-            held.push((at, bytes));
-            return None;
-        }
-        Some(Task::Part {
-            record: self.number,
-            name: self.keep.name,
-            len: self.len,
-            at,
-            bytes,
-        })
-    }
-
-    fn give_up(&self) {
-        let mut record = self.keep.record();
-        if record.number == self.number {
-            record.number = 0;
-            record.held = None;
-            drop(record);
-            self.keep.end(self.number);
-        }
-    }
-}
-
-impl Drop for Notes {
-    fn drop(&mut self) {
-        // The answer broke off: what came of it is good.
-        let bytes = mem::take(&mut self.bytes);
-        if !bytes.is_empty()
-            && let Some(task) = self.task(self.at, bytes)
-            && self.keep.cache.0.tasks.try_send(task).is_err()
-        {
-            self.give_up();
-        }
     }
 }
 

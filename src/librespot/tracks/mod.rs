@@ -141,7 +141,11 @@ pub async fn open(current: &Current, uri: &str, wish: &Wish) -> Result<Opened, U
     }
     let (id, chosen) = playable(session, &item, wish.bitrate).await?;
     let file = FileName(chosen.file.0);
-    let line = Cached::new(Cdn::new(current.clone(), chosen.file), wish.cache.clone(), file);
+    let line = Cached::new(
+        Cdn::new(current.clone(), chosen.file),
+        wish.cache.clone(),
+        file,
+    );
     let mut ids = vec![id];
     if id != item.id {
         ids.push(item.id);

@@ -72,8 +72,8 @@ impl HastyDac {
     /// Compiles the plugin if that was not done before. `speed` is how often faster.
     pub fn build(speed: u32) -> Result<Self, RigError> {
         let plugin = compiled()?;
-        let dir = TempDir::with_prefix("fakedac-")
-            .map_err(RigError::io("make a folder for the card"))?;
+        let dir =
+            TempDir::with_prefix("fakedac-").map_err(RigError::io("make a folder for the card"))?;
         let config = dir.path().join("asound.conf");
         let text = format!(
             "pcm_type.fakedac {{ lib \"{}\" }}\n\
