@@ -319,7 +319,7 @@ impl Draft {
     }
 
     pub fn is_whole(&self) -> bool {
-        self.got == [0..self.len]
+        matches!(&self.got[..], [all] if *all == (0..self.len))
     }
 
     /// Writes the table of checksums behind the audio.

@@ -209,7 +209,8 @@ async fn what_breaks_off_on_the_way_is_kept_all_the_same() {
 #[tokio::test]
 async fn damage_is_found_wherever_it_is_and_fetched() {
     let length = 700_001;
-    let spoils: [(&str, fn(&fs::File)); 6] = [
+    type Spoil = fn(&fs::File);
+    let spoils: [(&str, Spoil); 6] = [
         ("the beginning", |file| {
             file.write_all_at(&[1, 2, 3], 0).unwrap()
         }),
