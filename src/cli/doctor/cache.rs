@@ -9,8 +9,8 @@ use std::{
 
 use rustix::fs::{major, minor};
 
-use super::findings::{Finding, Report};
-use crate::{config::Cache, fetch::cache::stock};
+use super::findings::Report;
+use crate::{config::Cache, fetch::cache::stock, model::Finding};
 
 /// SD cards, and the memory that is soldered to small boards.
 const CARD: &str = "mmcblk";

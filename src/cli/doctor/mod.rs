@@ -101,7 +101,15 @@ async fn look(report: &mut Report, door: &Door, test_tone: bool) {
         network, speakers, ..
     } = &config;
     let kept = places::cache(&config);
-    examine(report, network, speakers, kept.as_ref(), house.as_ref(), test_tone).await;
+    examine(
+        report,
+        network,
+        speakers,
+        kept.as_ref(),
+        house.as_ref(),
+        test_tone,
+    )
+    .await;
 }
 
 /// All of it that is outside of siskin.
