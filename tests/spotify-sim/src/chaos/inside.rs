@@ -82,6 +82,8 @@ pub async fn panic(pid: u32, binary: &Path, function: &str) -> Result<()> {
 fn debugger(pid: u32, words: &[String]) -> Command {
     let mut gdb = Command::new("gdb");
     gdb.args(["-nx", "-batch"]);
+    // Where it may leave a core of its own: it does not always survive the end of what it holds.
+    gdb.current_dir(std::env::temp_dir());
     // The process stands still while the debugger reads: no more than has to be.
     for little in [
         "set debug-file-directory /none",

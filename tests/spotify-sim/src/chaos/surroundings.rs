@@ -80,7 +80,8 @@ impl Scene<'_> {
         // A level is kept, and so is who was let in or refused.
         let _ = self.app.volume(60_000).await;
         sleep(SPOILT).await;
-        run(&format!("umount {at}")).await?;
+        // Its socket may have been made anew in there meanwhile, which keeps it busy until the next look.
+        run(&format!("umount --lazy {at}")).await?;
         let _ = self.app.volume(u16::MAX).await;
         Ok(())
     }
