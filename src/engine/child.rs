@@ -45,6 +45,8 @@ pub fn own_program() -> Process {
         // One malloc arena and one player worker: several MB less for nothing lost.
         .env("MALLOC_ARENA_MAX", "1")
         .env("TOKIO_WORKER_THREADS", "1")
+        // What is as large as a block of audio goes back to the kernel as soon as it is let go.
+        .env("MALLOC_MMAP_THRESHOLD_", "32752")
         // The service manager talks to the daemon only.
         .env_remove("NOTIFY_SOCKET")
         .env_remove("WATCHDOG_USEC")

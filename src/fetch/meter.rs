@@ -114,11 +114,11 @@ mod tests {
 
     #[test]
     fn requests_grow_with_the_line_within_bounds() {
-        assert_eq!(Meter::default().request(), 64 * 1024);
-        assert_eq!(after(20_000, 80).request(), 64 * 1024);
+        assert_eq!(Meter::default().request(), SMALLEST);
+        assert_eq!(after(20_000, 80).request(), SMALLEST);
         let middle = after(400_000, 80).request();
         assert!((700_000..=850_000).contains(&middle), "{middle}");
-        assert_eq!(after(9_000_000, 80).request(), 1024 * 1024);
+        assert_eq!(after(9_000_000, 80).request(), LARGEST / BLOCK * BLOCK);
     }
 
     #[test]

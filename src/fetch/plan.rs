@@ -7,7 +7,7 @@ use super::window::BLOCK;
 pub enum Budget {
     /// The track that comes next: its beginning, and 1 MB once somebody reads it.
     Next,
-    /// The track that plays: 2 MB, of which at least 1.2 MB (30 s at 320 kbit/s) lie ahead.
+    /// The track that plays: 1.75 MB, of which at least 1.25 MB (31 s at 320 kbit/s) lie ahead.
     Playing,
 }
 
@@ -16,15 +16,18 @@ impl Budget {
     pub fn bytes(self) -> u64 {
         let limit: u64 = match self {
             Self::Next => 1_000_000,
-            Self::Playing => 2_000_000,
+            Self::Playing => 1_750_000,
         };
         limit / BLOCK * BLOCK
     }
 
     /// With less than this ahead, more is asked for. Not earlier, so that a slow radio is woken
-    /// every ten seconds and not every second.
+    /// every six seconds (at 320 kbit/s) and not every second.
     fn low(self) -> u64 {
-        self.bytes() / 8 * 5
+        match self {
+            Self::Next => 625_000,
+            Self::Playing => 1_250_000,
+        }
     }
 
     /// How far the reader has to come for the second request.
@@ -151,12 +154,12 @@ mod tests {
             view.planned += length;
         }
         assert!(view.planned - view.reader >= 30 * 40_000);
-        assert!(view.planned - view.base <= 2_000_000);
+        assert!(view.planned - view.base <= 1_750_000);
         // The reader goes on; there is always half a minute left when more is asked for.
         view.reader = view.woken_at();
         assert!(view.planned - view.reader >= 30 * 40_000);
         view.base = (view.reader - BEHIND) / BLOCK * BLOCK;
-        assert!(view.next().is_some_and(|length| length >= 256 * 1024));
+        assert!(view.next().is_some_and(|length| length >= 192 * 1024));
     }
 
     #[test]
