@@ -12,7 +12,9 @@ use super::{
     pick::pick,
     status::plain,
 };
-use crate::model::{House, Link, Neighbour, OutputChoice, Source, SpeakerState};
+use crate::model::{
+    House, LONGEST_FADE_S, LONGEST_SLEEP_S, Link, Neighbour, OutputChoice, Source, SpeakerState,
+};
 
 /// A speaker, and how to reach the daemon that has it.
 #[derive(Debug, Clone, Default, Args)]
@@ -143,10 +145,13 @@ pub enum Remote {
         #[command(flatten)]
         at: At,
     },
-    /// Pause later: in 30 (minutes), after this "track", or "off"
+    /// Pause later: in 30m, 1h or 1h30m, after this "track", or "off"
     #[command(hide = true)]
     Sleep {
         when: String,
+        /// Grow quieter before that: 20s, 2m; 0s to stop all at once
+        #[arg(long, value_name = "TIME")]
+        fade: Option<String>,
         #[command(flatten)]
         at: At,
     },
@@ -259,7 +264,10 @@ fn understand(what: Remote) -> (At, Result<Sent, Failure>) {
             let body = link(&uri).map(|uri| ("queue", Some(json!({ "uri": uri }))));
             (at, body)
         }
-        Remote::Sleep { when, at } => (at, sleep(&when).map(|body| ("sleep", Some(body)))),
+        Remote::Sleep { when, fade, at } => {
+            let body = sleep(&when, fade.as_deref());
+            (at, body.map(|body| ("sleep", Some(body))))
+        }
     }
 }
 
@@ -313,16 +321,47 @@ fn volume(text: &str) -> Result<Value, Failure> {
     }
 }
 
-fn sleep(text: &str) -> Result<Value, Failure> {
-    match (text, text.parse::<u32>()) {
-        ("off", _) => Ok(json!({})),
-        ("track", _) => Ok(json!({"end_of_track": true})),
-        (_, Ok(minutes @ 1..=1440)) => Ok(json!({"after_s": minutes * 60})),
-        _ => Err((
-            format!("{text:?} is no time to sleep"),
-            "write 1 to 1440 (minutes), track, or off".to_owned(),
-        )),
+/// A bare number is minutes.
+fn sleep(text: &str, fade: Option<&str>) -> Result<Value, Failure> {
+    let mut body = match (text, text.parse::<u32>()) {
+        ("off", _) => json!({}),
+        ("track", _) => json!({"end_of_track": true}),
+        (_, Ok(minutes @ 1..=1440)) => json!({"after_s": minutes * 60}),
+        _ => match seconds(text) {
+            Some(seconds @ 1..=LONGEST_SLEEP_S) => json!({ "after_s": seconds }),
+            _ => {
+                let help = "write 30m, 1h30m, up to 24h, track, or off";
+                return Err((format!("{text:?} is no time to sleep"), help.to_owned()));
+            }
+        },
+    };
+    if let Some(fade) = fade {
+        let fade_s = seconds(fade).filter(|seconds| *seconds <= LONGEST_FADE_S);
+        let Some(fade_s) = fade_s else {
+            let help = "write 20s, 2m or 1m30s, up to 1h, or 0s for none";
+            return Err((format!("{fade:?} is no length of a fade"), help.to_owned()));
+        };
+        body["fade_s"] = json!(fade_s);
     }
+    Ok(body)
+}
+
+/// `1h30m`, `90s`: numbers with their units, the greatest first.
+fn seconds(text: &str) -> Option<u32> {
+    let mut rest = text;
+    let mut sum = 0_u32;
+    for (unit, worth) in [('h', 3_600), ('m', 60), ('s', 1)] {
+        let Some((number, after)) = rest.split_once(unit) else {
+            continue;
+        };
+        if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let part = number.parse::<u32>().ok()?.checked_mul(worth)?;
+        sum = sum.checked_add(part)?;
+        rest = after;
+    }
+    (rest.is_empty() && !text.is_empty()).then_some(sum)
 }
 
 /// The one that is meant.
@@ -411,8 +450,46 @@ mod tests {
         assert_eq!(volume("-5").ok(), Some(json!({"by": -5})));
         assert_eq!(volume("+5").ok(), Some(json!({"by": 5})));
         assert!(volume("101").is_err() && volume("loud").is_err());
-        assert_eq!(sleep("30").ok(), Some(json!({"after_s": 1_800})));
-        assert_eq!(sleep("track").ok(), Some(json!({"end_of_track": true})));
-        assert!(sleep("0").is_err() && sleep("1441").is_err());
+    }
+
+    #[test]
+    fn a_timer_is_read_in_minutes_or_with_units_and_a_fade_with_units_only() {
+        for (text, after_s) in [
+            ("30", 1_800),
+            ("30m", 1_800),
+            ("1h30m", 5_400),
+            ("1h1s", 3_601),
+            ("90s", 90),
+            ("24h", 86_400),
+        ] {
+            let read = sleep(text, None).ok();
+            assert_eq!(read, Some(json!({ "after_s": after_s })), "{text}");
+        }
+        assert_eq!(
+            sleep("track", None).ok(),
+            Some(json!({"end_of_track": true}))
+        );
+        let long = sleep("30m", Some("2m")).ok();
+        assert_eq!(long, Some(json!({"after_s": 1_800, "fade_s": 120})));
+        let none = sleep("30m", Some("0s")).ok();
+        assert_eq!(none, Some(json!({"after_s": 1_800, "fade_s": 0})));
+        for wrong in [
+            "0",
+            "0s",
+            "1441",
+            "25h",
+            "m",
+            "30m1h",
+            "1h30",
+            "+5m",
+            "-5m",
+            "",
+            "99999999999h",
+        ] {
+            assert!(sleep(wrong, None).is_err(), "{wrong:?}");
+        }
+        for wrong in ["20", "2h", "", "s", "x"] {
+            assert!(sleep("24h", Some(wrong)).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::model::{
     Account, Conditions, House, LayerState, Pairing, Phase, PlayState, Playback, Repeat, Severity,
-    SpeakerState, unix_ms,
+    SleepTimer, SpeakerState, unix_ms,
 };
 
 /// Characters of the position bar.
@@ -187,6 +187,22 @@ fn playing(playback: &Playback, now_ms: i64, text: &mut String) {
         Repeat::Track => ", this track repeated",
     };
     text.push('\n');
+    sleep(playback, now_ms, text);
+}
+
+fn sleep(playback: &Playback, now_ms: i64, text: &mut String) {
+    let when = match playback.sleep {
+        SleepTimer::Off => return,
+        SleepTimer::EndOfTrack => "after this track".to_owned(),
+        SleepTimer::At { unix_ms } => format!("in {}", ago(unix_ms - now_ms)),
+        SleepTimer::In { ms } => format!("in {}", ago(i64::try_from(ms).unwrap_or(i64::MAX))),
+    };
+    let _ = write!(text, "  pauses {when}");
+    if playback.sleep_fade_ms > 0 {
+        let fade = ago(playback.sleep_fade_ms.into());
+        let _ = write!(text, ", fading over the last {fade}");
+    }
+    text.push('\n');
 }
 
 /// `=====>----`, as far as the track has come.
@@ -288,6 +304,24 @@ mod tests {
         assert_eq!(bar(0, 0).len(), BAR);
         assert_eq!(bar(180_000, 180_000), format!("{}>", "=".repeat(BAR - 1)));
         assert_eq!(time(3_723_000), "1:02:03");
+    }
+
+    #[test]
+    fn a_timer_is_told_with_its_fade() {
+        let mut speaker = kitchen();
+        let mut told = |sleep, fade_ms| {
+            let playback = speaker.playback.as_mut().expect("one");
+            (playback.sleep, playback.sleep_fade_ms) = (sleep, fade_ms);
+            of_speaker(&speaker, 1_000_000)
+        };
+        let at = SleepTimer::At { unix_ms: 2_800_000 };
+        let text = told(at, 120_000);
+        assert!(
+            text.contains("\n  pauses in 30 min, fading over the last 2 min\n"),
+            "{text}"
+        );
+        assert!(told(SleepTimer::EndOfTrack, 0).contains("\n  pauses after this track\n"));
+        assert!(!told(SleepTimer::Off, 0).contains("pauses"));
     }
 
     #[test]

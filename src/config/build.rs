@@ -292,6 +292,7 @@ impl<'a> Lookup<'a> {
                 pregain_db: self.get("audio.pregain_db", check::pregain_db),
                 gapless: self.get("audio.gapless", check::switch),
                 crossfade_ms: self.get("audio.crossfade", check::crossfade),
+                sleep_fade_ms: self.get("audio.sleep_fade", check::sleep_fade),
                 autoplay: self.get("audio.autoplay", check::autoplay),
             },
             output: self.output(),

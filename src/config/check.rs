@@ -235,6 +235,12 @@ pub(super) fn crossfade(given: &Value) -> Result<u32, Fault> {
     Ok((seconds * 1000.0).round() as u32)
 }
 
+/// Seconds in the file; ms in here.
+pub(super) fn sleep_fade(given: &Value) -> Result<u32, Fault> {
+    let seconds = decimal_between(given, 0.0, 600.0, "use 0 to 600 (s), 0 for none")?;
+    Ok((seconds * 1000.0).round() as u32)
+}
+
 pub(super) fn range_db(given: &Value) -> Result<f64, Fault> {
     decimal_between(given, 20.0, 100.0, "use 20 to 100 (dB)")
 }

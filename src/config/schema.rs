@@ -51,6 +51,7 @@ pub(super) const KEYS: &[Key] = &[
     both("audio.pregain_db", "0.0"),
     both("audio.gapless", "true"),
     both("audio.crossfade", "0.0"),
+    both("audio.sleep_fade", "10.0"),
     both("audio.autoplay", r#""app""#),
     both("output.kind", r#""card""#),
     both("output.device", r#""""#),

@@ -169,6 +169,8 @@ pub struct Audio {
     pub gapless: bool,
     /// How long one track fades into the next, 0 to 12 000 ms; 0 is not at all.
     pub crossfade_ms: u32,
+    /// How long music fades before a sleep timer pauses it, where nobody says, 0 to 600 000 ms.
+    pub sleep_fade_ms: u32,
     pub autoplay: Autoplay,
 }
 
@@ -309,6 +311,7 @@ impl Default for Audio {
             pregain_db: 0.0,
             gapless: true,
             crossfade_ms: 0,
+            sleep_fade_ms: 10_000,
             autoplay: Autoplay::App,
         }
     }

@@ -1,6 +1,6 @@
 //! What is to be done about it.
 
-use crate::model::{Condition, ConditionCode, Peer, Playback, Unmet, Volume};
+use crate::model::{Condition, ConditionCode, Dim, Peer, Playback, Unmet, Volume};
 
 use super::{
     input::{LoadId, Ticket},
@@ -33,6 +33,9 @@ pub enum Action {
     },
     /// Fall silent and let go of the track.
     Stop,
+    /// Grow quieter like that from now on, whatever plays, and whatever the volume is; `None`: be as
+    /// loud as ever again.
+    Dim(Option<Dim>),
     SetVolume(Volume),
     /// Ask what a context holds; answered by `Resolved` with this ticket.
     ResolveContext {

@@ -1,7 +1,7 @@
 //! Going on: the next track, what is to be known before it is needed, and the end.
 
 use super::{
-    Action, Connect, Listing, Page, Phase, Prepared, Sleep, Then, Ticket, Uri, Waiting,
+    Action, Connect, Listing, Page, Phase, Prepared, Then, Ticket, Uri, Waiting,
     context::Context,
     lineup::{Moved, Provider},
     replies::{Answer, Wants},
@@ -153,9 +153,9 @@ impl Connect {
         if !matches!(self.phase, Phase::Playing | Phase::Paused) {
             return;
         }
-        let wanted = match self.sleep {
-            Sleep::EndOfTrack => None,
-            _ => self.lineup.next_uri().cloned(),
+        let wanted = match self.rest.ends_with_the_track() {
+            true => None,
+            false => self.lineup.next_uri().cloned(),
         };
         let known = self.prepared.as_ref().map(|prepared| &prepared.uri);
         if known == wanted.as_ref() {

@@ -40,7 +40,7 @@ impl Connect {
             Command::AddToQueue(entry) => self.add_to_queue(entry),
             Command::SetQueue { next } => self.change(|connect| connect.lineup.set_queue(next)),
             Command::UpdateContext(listing) => self.update_context(listing),
-            Command::Sleep(timer) => self.sleep_at(timer),
+            Command::Sleep(timer) => self.sleep_at(timer, None),
         };
         let now = self.now.tick_ms;
         self.replies
@@ -89,6 +89,7 @@ impl Connect {
     pub(super) fn resume(&mut self) -> Answer {
         let was_wanted = std::mem::replace(&mut self.want_play, true);
         self.held = false;
+        self.rest.tell_anew();
         self.touched |= !was_wanted;
         self.settle(|wants| wants == Wants::Paused, Ok(()));
         match self.phase {

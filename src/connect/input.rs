@@ -39,10 +39,7 @@ pub enum Input {
     /// The cluster as the service pushed it.
     Cluster(Cluster),
     /// The answer to the PUT of this number. Answers come in the order of the PUTs.
-    PutAnswered {
-        number: u64,
-        cluster: Cluster,
-    },
+    PutAnswered { number: u64, cluster: Cluster },
     /// What a context holds, or that it could not be had.
     Resolved {
         ticket: Ticket,
@@ -59,36 +56,23 @@ pub enum Input {
         listing: Result<Listing, String>,
     },
     /// Somebody changed a playlist.
-    ContextChanged {
-        uri: String,
-    },
+    ContextChanged { uri: String },
     /// What the player did.
     Player(Heard),
     /// Where the music is, by the clock of the sound card.
-    Clock {
-        id: LoadId,
-        position_ms: u32,
-    },
+    Clock { id: LoadId, position_ms: u32 },
     /// An order from this house rather than from an app, that nobody waits for.
     Order(Order),
     /// The same, to be answered by [`super::Action::Done`] with this ticket, once.
-    Asked {
-        ticket: Ticket,
-        order: Order,
-    },
+    Asked { ticket: Ticket, order: Order },
     /// Nothing comes of [`super::Action::FetchPlayback`].
-    NotFetched {
-        why: String,
-    },
+    NotFetched { why: String },
     /// Nothing comes of [`super::Action::SendTo`].
-    NotSent {
-        why: String,
-    },
+    NotSent { why: String },
     /// What the account's own settings say.
     Settings(Settings),
     /// The volume was changed here.
     Level(Volume),
-    Sleep(Sleep),
     /// The time that [`super::Action::SetTimer`] named has come. Harmless at any other time.
     Timer,
 }
@@ -320,7 +304,11 @@ pub enum Order {
     Pull,
     /// To another device, by its name or id.
     Send(String),
-    Sleep(SleepTimer),
+    Sleep {
+        timer: SleepTimer,
+        /// `None`: as configured.
+        fade_ms: Option<u32>,
+    },
     Shuffle(bool),
     Repeat(Repeat),
     /// Take up again what played before a loss, as the active device.
@@ -335,14 +323,4 @@ pub struct Settings {
     pub autoplay: bool,
     /// Skip what is marked explicit.
     pub filter_explicit: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Sleep {
-    #[default]
-    Off,
-    /// Pause at this tick.
-    At { tick_ms: u64 },
-    /// Pause when the track is over.
-    EndOfTrack,
 }

@@ -26,6 +26,7 @@ mod peers;
 mod play;
 mod replies;
 mod shown;
+mod sleep;
 mod sound;
 mod standing;
 mod uri;
@@ -47,6 +48,7 @@ use chance::Chance;
 use failures::Failures;
 use lineup::Lineup;
 use replies::{By, Replies, Wants};
+use sleep::Rest;
 use standing::Standing;
 
 /// Names of unknown commands that were logged already.
@@ -61,6 +63,8 @@ pub struct Device {
     pub name: String,
     pub volume: Volume,
     pub settings: Settings,
+    /// How long music fades before a sleep timer pauses it, where nobody says; 0: not at all.
+    pub sleep_fade_ms: u32,
     /// The play session; a new one for every sign-in.
     pub session_id: String,
     /// Where shuffled orders and names come from.
@@ -144,7 +148,7 @@ pub struct Connect {
     /// How loud it was before it was muted here.
     loud: Option<Volume>,
     settings: Settings,
-    sleep: Sleep,
+    rest: Rest,
     standing: Standing,
     lineup: Lineup,
     replies: Replies,
@@ -202,7 +206,7 @@ impl Connect {
             volume: device.volume,
             loud: None,
             settings: device.settings,
-            sleep: Sleep::Off,
+            rest: Rest::new(device.sleep_fade_ms),
             standing: Standing::new(device.id),
             lineup,
             replies: Replies::default(),
@@ -279,12 +283,12 @@ impl Connect {
                 self.no_following = None;
             }
             Input::Level(volume) => self.level(volume),
-            Input::Sleep(sleep) => self.sleep = sleep,
             Input::Timer => {}
         }
         self.fall_asleep();
         self.answer_due();
         self.look_ahead();
+        self.dim();
         self.tell();
         self.set_timer();
         std::mem::take(&mut self.out)
@@ -330,6 +334,7 @@ impl Connect {
     /// Sends the player there. To the listener it is there already.
     fn aim_at(&mut self, position_ms: u32) {
         self.set_position(position_ms);
+        self.rest.begin_anew();
         self.aim = Some(Aim {
             until_tick: self.now.tick_ms + SEEK_MS,
         });
@@ -397,7 +402,7 @@ impl Connect {
         self.no_following = None;
         self.want_play = false;
         self.origin = Origin::default();
-        self.sleep = Sleep::Off;
+        self.rest.is_off();
         self.set_position(0);
         self.push(Action::PutInactive);
         self.touched = true;
@@ -439,16 +444,6 @@ impl Connect {
         self.push(Action::Delete);
     }
 
-    fn fall_asleep(&mut self) {
-        if let Sleep::At { tick_ms } = self.sleep
-            && tick_ms <= self.now.tick_ms
-        {
-            self.sleep = Sleep::Off;
-            self.touched = true;
-            self.pause();
-        }
-    }
-
     /// Those who have waited long enough are told how things stand.
     fn answer_due(&mut self) {
         for (who, wants) in self.replies.due(self.now.tick_ms) {
@@ -473,10 +468,7 @@ impl Connect {
     }
 
     fn set_timer(&mut self) {
-        let sleep = match self.sleep {
-            Sleep::At { tick_ms } => Some(tick_ms),
-            _ => None,
-        };
+        let sleep = self.rest.next_due(self.now.tick_ms);
         let due = self.replies.next_due();
         let next = [sleep, due].into_iter().flatten().min();
         if let Some(tick_ms) = next

@@ -1,16 +1,13 @@
 //! What this house asks for: buttons, the socket, the daemon after a loss.
 
 use super::{
-    Action, Connect, Entry, Order, Phase, Sleep, Ticket, Uid, Uri,
+    Action, Connect, Entry, Order, Phase, Ticket, Uid, Uri,
     replies::{Answer, By, Wants},
 };
-use crate::model::{Obstacle, Percent, Repeat, SleepTimer, Unmet, Volume};
+use crate::model::{Obstacle, Percent, Repeat, Unmet, Volume};
 
 /// As loud as this is somebody who was mute from the beginning.
 const UNMUTED: Percent = Percent::clamped(30);
-
-/// A sleep timer runs no longer than a day.
-const LONGEST_SLEEP_MS: u64 = 24 * 60 * 60 * 1_000;
 
 impl Connect {
     /// As an app's command; with a ticket, somebody waits for [`Action::Done`].
@@ -105,7 +102,7 @@ impl Connect {
                 Answer::Yes
             }
             Order::Enqueue(uri) => self.enqueue(uri),
-            Order::Sleep(timer) => self.sleep_at(timer),
+            Order::Sleep { timer, fade_ms } => self.sleep_at(timer, fade_ms),
         })
     }
 
@@ -136,39 +133,6 @@ impl Connect {
             _ => {}
         }
         Answer::Yes
-    }
-
-    pub(super) fn sleep_at(&mut self, timer: SleepTimer) -> Answer {
-        self.sleep = match timer {
-            SleepTimer::Off => Sleep::Off,
-            SleepTimer::EndOfTrack => Sleep::EndOfTrack,
-            SleepTimer::In { ms } => Sleep::At {
-                tick_ms: self.now.tick_ms + ms.min(LONGEST_SLEEP_MS),
-            },
-            SleepTimer::At { unix_ms } => {
-                let ms = u64::try_from(unix_ms - self.now.unix_ms).unwrap_or(0);
-                Sleep::At {
-                    tick_ms: self.now.tick_ms + ms.min(LONGEST_SLEEP_MS),
-                }
-            }
-        };
-        self.touched = true;
-        Answer::Yes
-    }
-
-    /// The timer, as everybody is shown it.
-    pub(super) fn sleep_timer(&self) -> SleepTimer {
-        match self.sleep {
-            Sleep::Off => SleepTimer::Off,
-            Sleep::EndOfTrack => SleepTimer::EndOfTrack,
-            Sleep::At { tick_ms } => {
-                let left = tick_ms.saturating_sub(self.now.tick_ms);
-                let left = i64::try_from(left).unwrap_or(0);
-                SleepTimer::At {
-                    unix_ms: self.now.unix_ms + left,
-                }
-            }
-        }
     }
 
     /// What was to come here does not.

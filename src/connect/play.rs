@@ -311,6 +311,7 @@ impl Connect {
             }
         }
         self.load(then.position_ms);
+        self.sleep_at(then.sleep, Some(then.sleep_fade_ms));
     }
 
     /// Asks what a context holds.

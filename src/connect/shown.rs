@@ -210,6 +210,7 @@ impl Connect {
             restrictions: self.restrictions(),
             previous: self.neighbours(self.lineup.previous(PREVIOUS)),
             sleep: self.sleep_timer(),
+            sleep_fade_ms: self.rest.fade_ms(),
             place: item.map(|item| self.place(item)).unwrap_or_default(),
         }
     }

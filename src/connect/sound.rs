@@ -1,8 +1,7 @@
 //! What the player says.
 
 use super::{
-    Action, Connect, Heard, LoadId, Phase, Sleep, Why, failures::Verdict, lineup::Moved,
-    replies::Wants,
+    Action, Connect, Heard, LoadId, Phase, Why, failures::Verdict, lineup::Moved, replies::Wants,
 };
 use crate::model::{ConditionCode, Track};
 
@@ -86,6 +85,7 @@ impl Connect {
     fn started(&mut self, id: LoadId) {
         self.phase = Phase::Playing;
         self.touched = true;
+        self.rest.tell_anew();
         self.want_play |= std::mem::take(&mut self.held);
         if self.failures.playing() {
             for code in [ConditionCode::KeysRefused, ConditionCode::TracksFail] {
@@ -99,8 +99,7 @@ impl Connect {
     }
 
     fn ended(&mut self) {
-        if self.sleep == Sleep::EndOfTrack {
-            self.sleep = Sleep::Off;
+        if self.rest.is_due_at_the_end() {
             self.want_play = false;
         }
         self.move_on(true);

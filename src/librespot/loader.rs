@@ -27,8 +27,8 @@ use crate::{
         Budget, Failure, Handle,
         cache::{Cache, Name as FileName},
     },
-    model::{Codec, Stream, Track, Volume, unix_ms},
-    output::{Clock, Stock, VolumeControl},
+    model::{Codec, Dim, Stream, Track, Volume, unix_ms},
+    output::{Clock, Dimmer, Stock, VolumeControl},
     player::{self, Event, Gain, Order, Player},
 };
 
@@ -51,6 +51,7 @@ pub struct Tools {
     pub current: Current,
     pub player: Player,
     pub clock: Clock,
+    pub dimmer: Dimmer,
     pub volume: Arc<VolumeControl>,
     pub bitrate: Bitrate,
     /// Where whole files are kept, if anywhere.
@@ -572,6 +573,10 @@ impl Deck for Loader {
         self.current = None;
         self.next = None;
         self.tools.player.order(Order::Stop);
+    }
+
+    fn dim(&mut self, dim: Option<Dim>) {
+        self.tools.dimmer.dim(dim);
     }
 
     fn set_volume(&mut self, volume: Volume) -> Volume {

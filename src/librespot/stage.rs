@@ -69,6 +69,7 @@ pub async fn play(
         current: sessions.current(),
         player,
         clock: output.clock(),
+        dimmer: output.dimmer(),
         volume: volume.clone(),
         bitrate: start.speaker.audio.bitrate,
         cache: cache(&start, reporter),
@@ -191,6 +192,7 @@ fn device(start: &Start, volume: Volume) -> Device {
         name: start.speaker.name.clone(),
         volume,
         settings: Settings::default(),
+        sleep_fade_ms: start.speaker.audio.sleep_fade_ms,
         session_id: format!("{:032x}", rand::random::<u128>()),
         seed: rand::random(),
     }

@@ -38,5 +38,7 @@ pub use playback::{
 pub use presence::{Layer, LayerState, Presence};
 pub use query::{Known, MAX_NAMES, MAX_PICTURE, Picture, Query};
 pub use state::{House, Phase, SpeakerState};
-pub use transport::{Load, Obstacle, SleepTimer, Transport, Unmet};
+pub use transport::{
+    Dim, LONGEST_FADE_S, LONGEST_SLEEP_S, Load, Obstacle, SleepTimer, Transport, Unmet,
+};
 pub use volume::{Percent, Volume};

@@ -44,6 +44,9 @@ pub struct Playback {
     /// When it pauses by itself.
     #[serde(default)]
     pub sleep: SleepTimer,
+    /// For how long it grows quieter before that, in ms; 0: it does not.
+    #[serde(default)]
+    pub sleep_fade_ms: u32,
     /// What it takes, besides, to go on exactly here after a loss.
     #[serde(default, skip_serializing_if = "Place::is_nowhere")]
     pub place: Place,
@@ -228,6 +231,7 @@ impl Playback {
             restrictions: Vec::new(),
             previous: Vec::new(),
             sleep: SleepTimer::Off,
+            sleep_fade_ms: 0,
             place: Place::default(),
         }
     }

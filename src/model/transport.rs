@@ -54,8 +54,18 @@ pub enum Transport {
     Send {
         device: String,
     },
-    Sleep(SleepTimer),
+    Sleep {
+        timer: SleepTimer,
+        /// How long it grows quieter before that; `None`: as the speaker is configured.
+        fade_ms: Option<u32>,
+    },
 }
+
+/// A sleep timer runs no longer than a day.
+pub const LONGEST_SLEEP_S: u32 = 24 * 60 * 60;
+
+/// Nor does music take longer than an hour to fade before it.
+pub const LONGEST_FADE_S: u32 = 60 * 60;
 
 impl Transport {
     /// What is wished for, in a word.
@@ -76,8 +86,47 @@ impl Transport {
             Self::Enqueue { .. } => "enqueue",
             Self::Pull => "pull",
             Self::Send { .. } => "send",
-            Self::Sleep(_) => "sleep",
+            Self::Sleep { .. } => "sleep",
         }
+    }
+
+    /// A timer as remotes ask for it: in so many seconds, or at the end of the track; neither takes
+    /// it back.
+    ///
+    /// # Errors
+    /// What is wrong, and what to send instead.
+    pub fn sleep(
+        after_s: Option<u32>,
+        end_of_track: bool,
+        fade_s: Option<u32>,
+    ) -> Result<Self, (&'static str, &'static str)> {
+        let timer = match (after_s, end_of_track) {
+            (Some(seconds @ 1..=LONGEST_SLEEP_S), false) => SleepTimer::In {
+                ms: u64::from(seconds) * 1_000,
+            },
+            (None, true) => SleepTimer::EndOfTrack,
+            (None, false) => SleepTimer::Off,
+            _ => {
+                let help = "send one of both, or none of them to take the timer back";
+                return Err(("it takes after_s (1 to 86400) or end_of_track", help));
+            }
+        };
+        let fade_ms = match fade_s {
+            None => None,
+            Some(_) if timer == SleepTimer::Off => {
+                let help = "send after_s or end_of_track with it";
+                return Err(("there is no timer to fade before", help));
+            }
+            Some(seconds) if seconds > LONGEST_FADE_S => {
+                return Err(("fade_s is too long", "send 0 to 3600"));
+            }
+            Some(seconds) if after_s.is_some_and(|after_s| seconds > after_s) => {
+                let help = "the fade lies before the end: send no more than after_s";
+                return Err(("fade_s is longer than the time itself", help));
+            }
+            Some(seconds) => Some(seconds * 1_000),
+        };
+        Ok(Self::Sleep { timer, fade_ms })
     }
 }
 
@@ -108,6 +157,19 @@ pub enum SleepTimer {
         unix_ms: i64,
     },
     EndOfTrack,
+}
+
+/// How music grows quieter on its way to silence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dim {
+    /// Silent in `left_ms`; the whole way takes `over_ms`.
+    In { left_ms: u32, over_ms: u32 },
+    /// Silent at this place of this track, `over_ms` after it began to.
+    At {
+        track: u64,
+        end_ms: u32,
+        over_ms: u32,
+    },
 }
 
 /// Why a wish has not taken effect.
@@ -145,5 +207,38 @@ impl Unmet {
     pub fn new(code: Obstacle, why: impl Into<String>) -> Self {
         let why = why.into();
         Self { code, why }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fade_goes_with_a_timer_and_fits_into_it() {
+        let timer = |after_s, end, fade_s| Transport::sleep(after_s, end, fade_s);
+        assert_eq!(
+            timer(Some(1_800), false, Some(120)),
+            Ok(Transport::Sleep {
+                timer: SleepTimer::In { ms: 1_800_000 },
+                fade_ms: Some(120_000),
+            })
+        );
+        assert!(timer(Some(60), false, Some(60)).is_ok());
+        assert!(timer(None, true, Some(3_600)).is_ok());
+        assert!(timer(None, true, Some(0)).is_ok());
+        for (after_s, end, fade_s) in [
+            (Some(60), false, Some(61)),
+            (Some(86_400), false, Some(3_601)),
+            (None, false, Some(5)),
+            (Some(60), true, None),
+            (Some(0), false, None),
+            (Some(86_401), false, None),
+        ] {
+            assert!(
+                timer(after_s, end, fade_s).is_err(),
+                "{after_s:?} {fade_s:?}"
+            );
+        }
     }
 }

@@ -19,6 +19,7 @@
 
 mod card;
 mod clock;
+mod dim;
 mod feed;
 mod format;
 mod inlet;
@@ -46,7 +47,7 @@ pub use volume::VolumeControl;
 
 use crate::{
     config::{self, SampleFormat},
-    model::frames_of,
+    model::{Dim, frames_of},
 };
 use feed::Feed;
 use inlet::DEPTH;
@@ -85,6 +86,18 @@ pub struct Gate(Arc<Feed>);
 impl Gate {
     pub fn open(&self) {
         self.0.release();
+    }
+}
+
+/// Lets the music grow quieter, beside the volume: no slider and no mixer moves.
+#[derive(Debug, Clone)]
+pub struct Dimmer(Arc<Feed>);
+
+impl Dimmer {
+    /// From the next sample on. `None`: as loud as ever, within a second while music is heard, and at
+    /// once when it begins after a silence.
+    pub fn dim(&self, dim: Option<Dim>) {
+        self.0.lock().reel.dim(dim);
     }
 }
 
@@ -182,6 +195,10 @@ impl Output {
 
     pub fn gate(&self) -> Gate {
         Gate(Arc::clone(&self.feed))
+    }
+
+    pub fn dimmer(&self) -> Dimmer {
+        Dimmer(Arc::clone(&self.feed))
     }
 
     pub fn clock(&self) -> Clock {

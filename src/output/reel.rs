@@ -6,7 +6,8 @@
 
 use std::{collections::VecDeque, ops::Range};
 
-use crate::model::{CHANNELS, RATE};
+use super::dim::{self, Shade};
+use crate::model::{CHANNELS, Dim, RATE, frames_of};
 
 /// Length of a fade: 5 ms. Shorter ones click, longer ones are heard as a delay.
 pub(super) const FADE: usize = 220;
@@ -58,6 +59,7 @@ pub(super) struct Reel {
     fade_out: Range<u64>,
     gate: Gate,
     draining: bool,
+    shade: Shade,
     /// Times the music broke off because nothing was waiting.
     pub(super) gaps: u64,
 }
@@ -78,6 +80,7 @@ impl Reel {
             fade_out: 0..0,
             gate: Gate::Shut,
             draining: false,
+            shade: Shade::default(),
             gaps: 0,
         }
     }
@@ -109,6 +112,24 @@ impl Reel {
             self.fade_out = self.taken..self.taken + self.len().min(FADE) as u64;
             if self.samples.is_empty() {
                 self.gate = Gate::Shut;
+            }
+        }
+    }
+
+    /// Grows quieter like that from here on.
+    pub(super) fn dim(&mut self, dim: Option<Dim>) {
+        self.shade.set(dim, self.taken);
+    }
+
+    /// Where the dimmed music is silent, if it is what leaves next.
+    fn silent_at(&self) -> Option<u64> {
+        match self.shade.goal()? {
+            dim::Goal::Frame(at) => Some(at),
+            dim::Goal::Place { track, ms } => {
+                let mut segments = self.segments.iter().rev();
+                let here = segments.find(|segment| segment.start <= self.taken)?;
+                let left = frames_of(ms.saturating_sub(here.position_ms));
+                (here.track == track).then_some(here.start + left)
             }
         }
     }
@@ -231,6 +252,8 @@ impl Reel {
     fn open(&mut self) {
         self.gate = Gate::Open;
         self.recovering = false;
+        // Nobody has heard how loud it was before.
+        self.shade.settle(self.taken, self.silent_at());
         let at_a_beginning = self
             .segments
             .iter()
@@ -273,6 +296,10 @@ impl Reel {
         front.copy_from_slice(&first[..front.len()]);
         back.copy_from_slice(&second[..back.len()]);
         self.samples.drain(..out.len());
+        if !self.shade.is_away() {
+            let silent_at = self.silent_at();
+            self.shade.apply(out, self.taken, silent_at);
+        }
         if self.fades_in(self.taken..end) {
             for (frame, index) in out.chunks_exact_mut(CHANNELS).zip(self.taken..) {
                 let gain = self.gain_at(index);

@@ -279,3 +279,53 @@ fn what_is_cut_off_was_never_there() {
     assert_eq!(reel.position_of(reel.taken()), Some((3, 0)));
     assert_eq!(take(&mut reel, 100), vec![0.5; 100]);
 }
+
+/// Pushes and takes so many frames in small pieces.
+fn flow(reel: &mut Reel, frames: usize) -> Vec<f32> {
+    let mut heard = Vec::new();
+    while heard.len() < frames {
+        let piece = 441.min(frames - heard.len());
+        reel.push(&ones(piece));
+        heard.extend(take(reel, piece));
+    }
+    heard
+}
+
+#[test]
+fn dimmed_towards_the_end_of_a_track_it_is_silent_there_and_nowhere_else() {
+    let second = RATE as usize;
+    let mut reel = playing(4 * FADE);
+    reel.dim(Some(Dim::At {
+        track: 1,
+        end_ms: 4_000,
+        over_ms: 2_000,
+    }));
+    let heard = flow(&mut reel, 4 * second);
+    assert!(heard[..2 * second].iter().all(|&sample| sample == 1.0));
+    assert!(heard[2 * second..].is_sorted_by(|one, next| one >= next));
+    assert!((heard[3 * second] - 0.25).abs() < 1e-3 && heard[4 * second - 1] < 1e-6);
+    // Another track has nothing to do with it.
+    reel.anchor(2, 0);
+    let heard = flow(&mut reel, 2 * second + 4 * FADE);
+    assert_eq!(heard.last(), Some(&1.0));
+}
+
+#[test]
+fn dimmed_music_that_was_paused_begins_at_full_level_once_nothing_is_to_be_dimmed() {
+    let mut reel = playing(CAPACITY);
+    let (left_ms, over_ms) = (10, 10_000);
+    reel.dim(Some(Dim::In { left_ms, over_ms }));
+    let heard = take(&mut reel, 500);
+    assert!(heard[0] < 1e-3 && heard[499] == 0.0, "it begins that quiet");
+    reel.pause();
+    take(&mut reel, 2 * FADE);
+    assert!(reel.is_shut());
+    reel.dim(None);
+    reel.resume();
+    let heard = take(&mut reel, 2 * FADE);
+    assert_eq!(
+        heard[FADE..],
+        vec![1.0; FADE],
+        "but for the fade of a pause"
+    );
+}

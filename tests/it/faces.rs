@@ -169,6 +169,13 @@ fn orders() -> Vec<Order> {
             "end_of_track",
         ),
         sleep(json!({}), &["sleep", "off"], "off"),
+        Order::new(
+            ("sleep", json!({"after_s": 3_600, "fade_s": 90})),
+            &["sleep", "1h", "--fade", "1m30s"],
+            ("/playback/sleep_fade_ms", json!(90_000)),
+        )
+        .on_mqtt("sleep", r#"{"after_s": 3600, "fade_s": 90}"#),
+        sleep(json!({}), &["sleep", "off"], "off"),
         name("Den", &["rename", "Den"], "Den"),
         name("", &["rename", ""], "Kitchen"),
     ]

@@ -43,6 +43,7 @@ mod restart;
 mod seats;
 mod secrets;
 mod service;
+mod sleep;
 mod socket;
 mod spare;
 mod speakers;

@@ -255,6 +255,9 @@ fn wrong_orders_are_told_why_and_change_nothing() {
             ("queue", json!({"uri": app.state().context_uri})),
             ("sleep", json!({"after_s": 0})),
             ("sleep", json!({"after_s": 90_000})),
+            ("sleep", json!({"after_s": 60, "fade_s": 61})),
+            ("sleep", json!({"end_of_track": true, "fade_s": 3_601})),
+            ("sleep", json!({"fade_s": 5})),
         ];
         for (what, body) in wrong {
             refused(&world, what, body, 422, "invalid").await;

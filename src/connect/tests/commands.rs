@@ -4,7 +4,7 @@ use super::rig::{ALBUM, Rig, entry, listing, play, uri};
 use crate::{
     connect::{
         Action, Command, Entry, Heard, Input, Options, Order, Provided, PutReason, Settings,
-        SkipTo, Sleep, Transfer, Uri,
+        SkipTo, Transfer, Uri,
     },
     model::{PlayState, Volume},
 };
@@ -456,25 +456,6 @@ fn orders_of_the_house_do_as_an_app_would() {
     assert!(rig.did(|a| *a == Action::Delete));
     rig.step(Input::Order(Order::Play));
     assert!(rig.did(|a| *a == Action::FetchPlayback));
-}
-
-#[test]
-fn a_sleep_timer_pauses_at_its_time_or_at_the_end_of_the_track() {
-    let mut rig = Rig::playing(0..6, 2);
-    rig.step(Input::Sleep(Sleep::At { tick_ms: 5_000 }));
-    assert!(rig.did(|a| *a == Action::SetTimer { tick_ms: 5_000 }));
-    rig.tick = 4_999;
-    rig.step(Input::Timer);
-    assert!(rig.sounding);
-    rig.wait(1);
-    assert!(!rig.sounding);
-    rig.obey();
-    rig.command(Command::Resume);
-    rig.obey();
-    rig.step(Input::Sleep(Sleep::EndOfTrack));
-    assert_eq!(rig.next, None, "nothing is to be joined");
-    rig.end();
-    assert_eq!((rig.current(), rig.sounding), (Some(3), false));
 }
 
 #[test]

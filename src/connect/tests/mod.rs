@@ -8,4 +8,5 @@ mod random;
 mod reference;
 mod restore;
 mod rig;
+mod sleep;
 mod steps;

@@ -6,9 +6,9 @@ use super::rig::{ALBUM, Rig, entry, listing, play, track};
 use crate::{
     connect::{
         Action, Cluster, Command, Entry, Heard, Input, Listing, Now, Options, Order, Page, Play,
-        Provided, Sender, Settings, SkipTo, Sleep, Ticket, Transfer, Uid, Uri, Why, chance::Chance,
+        Provided, Sender, Settings, SkipTo, Ticket, Transfer, Uid, Uri, Why, chance::Chance,
     },
-    model::{Playback, Repeat, Volume},
+    model::{Playback, Repeat, SleepTimer, Volume},
 };
 
 const STEPS: u64 = 500;
@@ -228,15 +228,14 @@ fn any_input(
             autoplay: chance.below(2) == 0,
             filter_explicit: chance.below(2) == 0,
         }),
-        20 => Input::Sleep(
-            [
-                Sleep::Off,
-                Sleep::EndOfTrack,
-                Sleep::At {
-                    tick_ms: rig.tick + 9,
-                },
+        20 => Input::Order(Order::Sleep {
+            timer: [
+                SleepTimer::Off,
+                SleepTimer::EndOfTrack,
+                SleepTimer::In { ms: 9 },
             ][chance.below(3)],
-        ),
+            fade_ms: Some([0, 5, 90_000][chance.below(3)]),
+        }),
         21 => Input::Clock {
             id: rig.loaded.as_ref().map_or(0, |(id, _)| *id),
             position_ms: chance.below(200_000) as u32,

@@ -80,11 +80,21 @@ pub fn play(uri: &str, from: usize) -> Play {
 
 impl Rig {
     pub fn new(settings: Settings) -> Self {
+        Self::made(settings, 0)
+    }
+
+    /// One whose timers fade for so long where nobody says.
+    pub fn with_fade(sleep_fade_ms: u32) -> Self {
+        Self::made(Settings::default(), sleep_fade_ms)
+    }
+
+    fn made(settings: Settings, sleep_fade_ms: u32) -> Self {
         let device = Device {
             id: OWN.into(),
             name: "Kitchen".into(),
             volume: Volume::FULL,
             settings,
+            sleep_fade_ms,
             session_id: "session".into(),
             seed: 11,
         };

@@ -21,7 +21,7 @@
 //! | `POST …/repeat` `{"mode"}`: `off`, `context`, `track` | |
 //! | `POST …/queue` `{"uri"}` | |
 //! | `GET …/queue` | `{"previous", "current", "next"}` |
-//! | `POST …/sleep` `{"after_s"}` or `{"end_of_track": true}`; `{}`: not any more | |
+//! | `POST …/sleep` `{"after_s"}` or `{"end_of_track": true}`, and `"fade_s"`; `{}`: not any more | |
 //! | `POST …/send` `{"device"}`: name or id of another device of the account | |
 //! | `GET …/outputs`: looks for sound cards | `{"outputs": [`[`crate::model::OutputChoice`]`]}` |
 //! | `POST …/output` `{"device"}`; `default`: as configured | |

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     bus::{Bus, Order, Reason, Unable},
-    model::{Link, Load, Neighbour, Percent, Repeat, SleepTimer, Track, Transport},
+    model::{Link, Load, Neighbour, Percent, Repeat, Track, Transport},
 };
 
 type Answered = Result<Json<Done>, Failed>;
@@ -95,6 +95,9 @@ pub struct Sleep {
     /// 1 to 86 400.
     after_s: Option<u32>,
     end_of_track: Option<bool>,
+    /// Grows quieter over the last so many seconds, 0 to 3 600 and no longer than `after_s`. When
+    /// left out: as the speaker is configured, and not at the end of a track.
+    fade_s: Option<u32>,
 }
 
 /// What was, what is and what comes.
@@ -228,21 +231,10 @@ pub async fn sleep(
     Named(id): Named,
     Given(sleep): Given<Sleep>,
 ) -> Answered {
-    let timer = match (sleep.after_s, sleep.end_of_track) {
-        (Some(seconds @ 1..=86_400), None) => SleepTimer::In {
-            ms: u64::from(seconds) * 1_000,
-        },
-        (None, Some(true)) => SleepTimer::EndOfTrack,
-        (None, None | Some(false)) => SleepTimer::Off,
-        _ => {
-            let what = "it takes after_s (1 to 86400) or end_of_track";
-            return Err(invalid(
-                what,
-                "send one of both, or {} to take the timer back",
-            ));
-        }
-    };
-    wished(&bus, id, Transport::Sleep(timer)).await
+    let end_of_track = sleep.end_of_track == Some(true);
+    let wish = Transport::sleep(sleep.after_s, end_of_track, sleep.fade_s)
+        .map_err(|(what, help)| invalid(what, help))?;
+    wished(&bus, id, wish).await
 }
 
 /// A route for a wish that needs no more words.

@@ -10,19 +10,18 @@
 //! | `repeat` | `off`, `context`, `track` |
 //! | `load` | a Spotify URI or link, or `{"uri", "index", "track", "position_ms", "shuffle", "paused"}` |
 //! | `queue` | a Spotify URI or link of a track or episode |
-//! | `sleep` | seconds (1 to 86400), `end_of_track`, or `off` |
+//! | `sleep` | seconds (1 to 86400), `end_of_track`, or `off`; or `{"after_s", "end_of_track", "fade_s"}` |
 //! | `output` | the name of one of those that are listed; `default`: as configured |
 
 use serde::Deserialize;
 
 use crate::{
     bus::{Order, Reason, Unable},
-    model::{Link, Load, Percent, Repeat, SleepTimer, Transport},
+    model::{Link, Load, Percent, Repeat, Transport},
 };
 
 /// No honest payload is longer.
 const LONGEST: usize = 2_048;
-const DAY_S: u32 = 86_400;
 /// No state of Home Assistant is longer, so no name is that could be chosen there.
 pub const LONGEST_NAME: usize = 255;
 
@@ -38,6 +37,15 @@ struct Piece {
     shuffle: Option<bool>,
     #[serde(default)]
     paused: bool,
+}
+
+/// When to pause, in full.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rest {
+    after_s: Option<u32>,
+    end_of_track: Option<bool>,
+    fade_s: Option<u32>,
 }
 
 /// What `command` asks of `speaker` with `payload`.
@@ -195,22 +203,25 @@ fn queue(text: &str) -> Result<Transport, Unable> {
 }
 
 fn sleep(text: &str) -> Result<Transport, Unable> {
-    let timer = match text.to_ascii_lowercase().as_str() {
-        "off" => SleepTimer::Off,
-        "end_of_track" => SleepTimer::EndOfTrack,
+    let help = r#"send 1 to 86400 (s), end_of_track, off, or {"after_s": …} with fade_s"#;
+    if text.starts_with('{') {
+        let rest: Rest =
+            serde_json::from_str(text).map_err(|why| invalid(why.to_string(), help))?;
+        let end_of_track = rest.end_of_track == Some(true);
+        return Transport::sleep(rest.after_s, end_of_track, rest.fade_s)
+            .map_err(|(what, help)| invalid(what, help));
+    }
+    let (after_s, end_of_track) = match text.to_ascii_lowercase().as_str() {
+        "off" => (None, false),
+        "end_of_track" => (None, true),
         _ => {
             let seconds = whole(text).and_then(|seconds| u32::try_from(seconds).ok());
-            let seconds = seconds.filter(|seconds| (1..=DAY_S).contains(seconds));
-            let ms = seconds.map(|seconds| u64::from(seconds) * 1_000);
-            SleepTimer::In {
-                ms: ms.ok_or_else(|| {
-                    let help = "send 1 to 86400 (s), end_of_track, or off";
-                    invalid("sleep takes a length of time", help)
-                })?,
-            }
+            let seconds = seconds.ok_or_else(|| invalid("sleep takes a length of time", help))?;
+            (Some(seconds), false)
         }
     };
-    Ok(Transport::Sleep(timer))
+    Transport::sleep(after_s, end_of_track, None)
+        .map_err(|_| invalid("sleep takes a length of time", help))
 }
 
 /// Whether there is such a one, the daemon knows.
@@ -241,6 +252,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::SleepTimer;
 
     const TRACK: &str = "spotify:track:4uLU6hMCjMI75M1A2tKUQC";
     const ALBUM: &str = "spotify:album:4uLU6hMCjMI75M1A2tKUQC";
@@ -296,13 +308,34 @@ mod tests {
             (
                 "sleep",
                 "60",
-                Transport::Sleep(SleepTimer::In { ms: 60_000 }),
+                Transport::Sleep {
+                    timer: SleepTimer::In { ms: 60_000 },
+                    fade_ms: None,
+                },
             ),
-            ("sleep", "off", Transport::Sleep(SleepTimer::Off)),
+            (
+                "sleep",
+                "off",
+                Transport::Sleep {
+                    timer: SleepTimer::Off,
+                    fade_ms: None,
+                },
+            ),
+            (
+                "sleep",
+                r#"{"after_s": 60, "fade_s": 20}"#,
+                Transport::Sleep {
+                    timer: SleepTimer::In { ms: 60_000 },
+                    fade_ms: Some(20_000),
+                },
+            ),
             (
                 "sleep",
                 "end_of_track",
-                Transport::Sleep(SleepTimer::EndOfTrack),
+                Transport::Sleep {
+                    timer: SleepTimer::EndOfTrack,
+                    fade_ms: None,
+                },
             ),
         ] {
             assert_eq!(
@@ -354,6 +387,9 @@ mod tests {
             ("sleep", "0"),
             ("sleep", "90000"),
             ("sleep", "-5"),
+            ("sleep", r#"{"after_s": 60, "fade_s": 61}"#),
+            ("sleep", r#"{"fade_s": 5}"#),
+            ("sleep", r#"{"after_s": 60, "fade": 5}"#),
             ("play", long.as_str()),
         ] {
             let unable = wish(command, payload.as_bytes()).expect_err(payload);
@@ -375,7 +411,7 @@ mod tests {
         ) {
             match wish(&command, &payload) {
                 Ok(Transport::VolumeBy { points }) => prop_assert!((-100..=100).contains(&points)),
-                Ok(Transport::Sleep(SleepTimer::In { ms })) => {
+                Ok(Transport::Sleep { timer: SleepTimer::In { ms }, .. }) => {
                     prop_assert!((1_000..=86_400_000).contains(&ms));
                 }
                 Ok(_) => {}

@@ -14,6 +14,8 @@ const LAYERS = [
   ["listed", "Listed in the Spotify app"],
 ];
 const SLEEP = [["15 minutes", 15], ["30 minutes", 30], ["45 minutes", 45], ["1 hour", 60], ["1½ hours", 90], ["2 hours", 120]];
+/** Seconds of a fade before the timer; none said: as the speaker is configured. */
+const FADES = [["As configured", ""], ["Not at all", 0], ["20 seconds", 20], ["1 minute", 60], ["2 minutes", 120], ["5 minutes", 300], ["10 minutes", 600]];
 /** Characters of a speaker's name. */
 const NAME = 64;
 const OUTPUTS = { card: "sound card", pipe: "pipe", wav: "file", null: "nowhere" };
@@ -37,8 +39,24 @@ export function health() {
   $("sleep").addEventListener("change", () => doing($("sleep"), async () => {
     const wish = $("sleep").value;
     const body = wish === "off" || wish === "on" ? {} : wish === "end" ? { end_of_track: true } : { after_s: Number(wish) * 60 };
-    await ask("POST", of(speaker.id, "/sleep"), body);
+    await ask("POST", of(speaker.id, "/sleep"), faded(body));
   }).then(() => { chosen = ""; sleep(); }));
+
+  // Without a timer it is kept for the next one.
+  $("fade").addEventListener("change", () => {
+    const timer = speaker.playback?.sleep ?? "off";
+    const body = timer === "end_of_track" ? { end_of_track: true } : { after_s: Math.max(1, Math.ceil((timer.at?.unix_ms - now()) / 1000)) };
+    if (timer !== "off") doing($("fade"), () => ask("POST", of(speaker.id, "/sleep"), faded(body)));
+  });
+
+  for (const [text, seconds] of FADES) $("fade").append(h("option", { text, value: seconds }));
+
+  /** With the fade that was chosen, which is never longer than the time itself. */
+  function faded(body) {
+    const fade = $("fade").value;
+    if (fade === "" || !body.after_s && !body.end_of_track) return body;
+    return { ...body, fade_s: Math.min(Number(fade), body.after_s ?? Infinity) };
+  }
 
   $("output").addEventListener("change", () => doing($("output"), () =>
     ask("POST", of(speaker.id, "/output"), { device: $("output").value }))
@@ -47,14 +65,15 @@ export function health() {
   function sleep() {
     const timer = speaker.playback?.sleep ?? "off";
     const at = timer.at?.unix_ms;
-    const key = JSON.stringify([speaker.id, timer, at && Math.ceil((at - now()) / 60_000)]);
+    const fade = speaker.playback?.sleep_fade_ms;
+    const key = JSON.stringify([speaker.id, timer, fade, at && Math.ceil((at - now()) / 60_000)]);
     $("sleep").disabled = !speaker.playback?.track;
     if (key === chosen || document.activeElement === $("sleep") && chosen && !at) return;
     chosen = key;
     const option = (text, value, selected) => h("option", { text, value, selected });
     $("sleep").replaceChildren(
       option("Off", "off", timer === "off"),
-      ...(at ? [option(`Pauses in ${clock(Math.ceil((at - now()) / 60_000) * 60_000).replace(/:00$/, "")} min`, "on", true)] : []),
+      ...(at ? [option(`Pauses in ${clock(Math.ceil((at - now()) / 60_000) * 60_000).replace(/:00$/, "")} min${fade ? `, fades for ${fade < 120_000 ? `${Math.round(fade / 1000)} s` : `${Math.round(fade / 60_000)} min`}` : ""}`, "on", true)] : []),
       option("After this track", "end", timer === "end_of_track"),
       ...SLEEP.map(([text, minutes]) => option(text, minutes, false)),
     );

@@ -56,7 +56,8 @@ use super::{
 use crate::{
     connect::{Action, Connect, Device, Input, LoadId, Now, Ticket, Uri},
     model::{
-        Condition, ConditionCode, Obstacle, Peer, PlayState, Playback, Transport, Unmet, Volume,
+        Condition, ConditionCode, Dim, Obstacle, Peer, PlayState, Playback, Transport, Unmet,
+        Volume,
     },
 };
 use pump::{Pump, ToSpotify};
@@ -100,6 +101,8 @@ pub trait Deck {
     /// While a track still loads: it is to begin there.
     fn seek(&mut self, position_ms: u32);
     fn stop(&mut self);
+    /// As [`Action::Dim`].
+    fn dim(&mut self, dim: Option<Dim>);
     /// Returns the level that holds: a cap may leave less than was asked for.
     fn set_volume(&mut self, volume: Volume) -> Volume;
 }
@@ -384,6 +387,7 @@ impl<D: Deck> Desk<D> {
             Action::Pause => self.deck.pause(),
             Action::Seek { position_ms } => self.deck.seek(position_ms),
             Action::Stop => self.deck.stop(),
+            Action::Dim(dim) => self.deck.dim(dim),
             // Where its outcome is heard: `input`.
             Action::SetVolume(_) => {}
             Action::ResolveContext { .. } => self.look_up(Question::Context, action),

@@ -229,6 +229,7 @@ mod tests {
             name: "Kitchen".into(),
             volume: Volume(1_000),
             settings: Settings::default(),
+            sleep_fade_ms: 0,
             session_id: "s".into(),
             seed: 1,
         });

@@ -316,7 +316,7 @@ pub fn order(wish: Transport, user: &str) -> Order {
         Transport::Enqueue { link } => Order::Enqueue(Uri::new(link.uri())),
         Transport::Pull => Order::Pull,
         Transport::Send { device } => Order::Send(device),
-        Transport::Sleep(timer) => Order::Sleep(timer),
+        Transport::Sleep { timer, fade_ms } => Order::Sleep { timer, fade_ms },
     }
 }
 

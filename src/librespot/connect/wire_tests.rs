@@ -15,7 +15,7 @@ use tokio::{process::Command, sync::mpsc, time::timeout};
 use super::{Deck, Desk, put::Facts};
 use crate::{
     connect::{Device, Heard, Input, LoadId, Settings, Uri},
-    model::{Track, Volume},
+    model::{Dim, Track, Volume},
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -81,6 +81,8 @@ impl Deck for Mime {
     fn stop(&mut self) {
         self.loaded = false;
     }
+    fn dim(&mut self, _: Option<Dim>) {}
+
     fn set_volume(&mut self, volume: Volume) -> Volume {
         volume
     }
@@ -120,6 +122,7 @@ fn the_desk() {
             name: NAME.into(),
             volume: Volume(40_000),
             settings: Settings::default(),
+            sleep_fade_ms: 0,
             session_id: session.session_id(),
             seed: 5,
         };
