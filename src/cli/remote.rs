@@ -145,9 +145,10 @@ pub enum Remote {
         #[command(flatten)]
         at: At,
     },
-    /// Pause later: in 30m, 1h or 1h30m, after this "track", or "off"
+    /// Pause later: in 30m or 1h30m, after this "track", or "off"
     #[command(hide = true)]
     Sleep {
+        /// A bare number is minutes
         when: String,
         /// Grow quieter before that: 20s, 2m; 0s to stop all at once
         #[arg(long, value_name = "TIME")]

@@ -114,15 +114,15 @@ impl Transport {
         let fade_ms = match fade_s {
             None => None,
             Some(_) if timer == SleepTimer::Off => {
-                let help = "send after_s or end_of_track with it";
+                let help = "say a time, or the end of the track, with it";
                 return Err(("there is no timer to fade before", help));
             }
             Some(seconds) if seconds > LONGEST_FADE_S => {
-                return Err(("fade_s is too long", "send 0 to 3600"));
+                return Err(("the fade is too long", "it takes an hour (3600 s) at most"));
             }
             Some(seconds) if after_s.is_some_and(|after_s| seconds > after_s) => {
-                let help = "the fade lies before the end: send no more than after_s";
-                return Err(("fade_s is longer than the time itself", help));
+                let help = "it lies in the last part of that time: make it shorter";
+                return Err(("the fade is longer than the time itself", help));
             }
             Some(seconds) => Some(seconds * 1_000),
         };

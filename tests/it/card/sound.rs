@@ -2,14 +2,18 @@
 
 use std::{process::Command, time::Duration};
 
+use serde_json::json;
 use spotify_sim::{
     Controller, PlayOptions,
-    listen::{clicks, dominant, joint, magnitude_at, playing, which_track},
+    listen::{Frame, clicks, dominant, joint, magnitude_at, playing, which_track},
     rigs::{FakeDac, State, monotonic},
 };
 
 use super::{Rig, SECOND, TENTH, hears, on_card, plays, since, start, until};
-use crate::world::{binary, scenario, shows};
+use crate::{
+    ask::ask,
+    world::{binary, scenario, shows},
+};
 
 /// From the press of pause to silence at the card.
 const PAUSE_LIMIT: Duration = Duration::from_millis(250);
@@ -207,5 +211,46 @@ fn a_card_plays_by_the_name_that_is_listed_with_the_host_before_it_and_as_the_de
             let (status, _) = daemon.stop().await;
             assert!(status.success());
         }
+    });
+}
+
+/// How loud each tenth of a second is at most. Where a card starved, the rest of the tenth counts.
+fn peaks(capture: &[Frame]) -> Vec<f32> {
+    let tenths = capture.chunks_exact(TENTH);
+    tenths
+        .map(|tenth| {
+            tenth
+                .iter()
+                .fold(0.0, |most, frame| frame[0].abs().max(most))
+        })
+        .collect()
+}
+
+#[test]
+fn a_sleep_timer_fades_at_the_card_and_the_next_play_is_as_loud_as_before() {
+    on_card(State::Ok, "device = \"usbdac\"", async |rig| {
+        let kim = rig.orders("kim", "Tones", 0).await;
+        let card = rig.card();
+        let before = peaks(&hears(card, 0, SECOND).await);
+        let full = before.iter().copied().fold(0.0, f32::max);
+        let route = "/api/v1/speakers/main/sleep";
+        let body = Some(json!({"after_s": 3, "fade_s": 2}));
+        assert_eq!(ask(&rig.world, "POST", route, body).await.status, 200);
+        shows(&kim, "a pause", |state| state.paused).await;
+        let mut capture = card.capture();
+        let end = capture.iter().rposition(|frame| frame[0] != 0.0);
+        capture.truncate(end.expect("it was heard") + 1);
+        let fade = peaks(&capture[capture.len() - 2 * SECOND..]);
+        assert!(fade[0] > 0.8 * full, "{full}: {fade:?}");
+        let falls = fade.windows(2).all(|two| two[1] <= two[0] * 1.001);
+        assert!(falls, "{full}: {fade:?}");
+        assert!(fade.last() < Some(&(0.02 * full)), "{full}: {fade:?}");
+        let mark = card.heard();
+        assert!(kim.resume().await.expect("an answer").success);
+        let after = peaks(&hears(card, mark, SECOND / 2).await);
+        assert!(
+            after[1..].iter().all(|&peak| peak > 0.98 * full),
+            "{full}: {after:?}"
+        );
     });
 }
