@@ -27,7 +27,7 @@ pub use frames::{CHANNELS, RATE, duration_of, frames_of, ms_of};
 pub use link::{Link, LinkError, LinkKind};
 pub use login::{Login, Refusal, Secret, masked};
 pub use measures::{BOUNDS_MS, Cut, Histogram, Measures};
-pub use moment::{local_date, local_minute, unix_ms};
+pub use moment::{local_date, local_minute, unix_ms, unix_ms_of};
 pub use output::{AS_CONFIGURED, OutputChoice, Sound};
 pub use pairing::{Pairing, Way};
 pub use peer::{MAX_PEERS, Peer};

@@ -21,7 +21,7 @@ use crate::{
     ask::{siskin, status_says},
     http::{answers, get, token},
     lan::{NULL, count, plays},
-    mqtt::certificates,
+    mqtt::{certificates, certificates_until},
     world::{Daemon, PATIENCE, World, scenario},
 };
 
@@ -45,7 +45,10 @@ impl Files {
     }
 
     fn renew(&mut self) {
-        let [root, certificate, key] = certificates();
+        self.put(certificates());
+    }
+
+    fn put(&mut self, [root, certificate, key]: [String; 3]) {
         fs::write(&self.certificate, certificate).expect("written");
         fs::write(&self.key, key).expect("written");
         self.root = root;
@@ -247,5 +250,37 @@ fn files_that_cannot_be_used_are_told_and_nothing_is_spoken_in_plain_instead() {
         let key = fs::read_to_string(&files.key).expect("there");
         let line = key.lines().nth(1).expect("a line of the key");
         assert!(daemon.log().iter().all(|said| !said.contains(line)));
+    });
+}
+
+#[test]
+fn a_certificate_that_is_out_of_time_is_told_at_the_start_and_until_it_is_renewed() {
+    scenario(async |world| {
+        let mut files = Files::new(&world);
+        files.put(certificates_until(2020));
+        let (daemon, port) = start(&world, &files).await;
+        let told = daemon.says("no_http").await;
+        assert!(told.contains("not valid today"), "{told}");
+        assert!(
+            told.contains("cert.pem: it was valid until 2020-01-01"),
+            "{told}"
+        );
+        status_says(&world, "renew the certificate").await;
+        let refused = files.connect(port).await.expect_err("nobody trusts it");
+        assert!(refused.to_string().contains("expired"), "{refused}");
+        files.renew();
+        daemon.signal(Signal::SIGHUP);
+        daemon.says("over: no http").await;
+        files.is_healthy(port).await;
+        assert_eq!(count(&daemon, "not valid today"), 1, "told once");
+        // The other way round: a reload that brings an old one.
+        files.put(certificates_until(2021));
+        daemon.signal(Signal::SIGHUP);
+        let again = async {
+            while count(&daemon, "it was valid until 2021-01-01") == 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, again).await.expect("told again");
     });
 }

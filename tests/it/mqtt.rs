@@ -417,13 +417,19 @@ fn what_does_not_hold_any_more_is_taken_away() {
 
 /// An authority, and a certificate of it for `localhost` with its key; all in PEM.
 pub fn certificates() -> [String; 3] {
+    certificates_until(4096)
+}
+
+/// The same, no longer valid from the beginning of that year on.
+pub fn certificates_until(year: i32) -> [String; 3] {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
     let root_key = KeyPair::generate().expect("a key");
     let mut root = CertificateParams::new(Vec::new()).expect("no names");
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root_certificate = root.self_signed(&root_key).expect("a root");
     let key = KeyPair::generate().expect("a key");
-    let leaf = CertificateParams::new(vec!["localhost".into()]).expect("a name");
+    let mut leaf = CertificateParams::new(vec!["localhost".into()]).expect("a name");
+    leaf.not_after = rcgen::date_time_ymd(year, 1, 1);
     let issuer = Issuer::new(root, root_key);
     let certificate = leaf.signed_by(&key, &issuer).expect("a leaf");
     [

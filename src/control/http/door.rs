@@ -7,6 +7,8 @@ use tokio::net::UnixStream;
 use super::socket::{self, Socket};
 #[cfg(feature = "http")]
 use super::tcp;
+#[cfg(feature = "http")]
+use crate::model::unix_ms;
 use crate::model::{Condition, ConditionCode};
 
 /// Where is to be listened.
@@ -93,6 +95,15 @@ impl Door {
             Self::Socket(_) => Ok(()),
             #[cfg(feature = "http")]
             Self::Tcp(listener) => listener.renew().await.map_err(Trouble::Tcp),
+        }
+    }
+
+    /// What is wrong with it now, though it stands open.
+    pub fn ails(&self) -> Option<Trouble> {
+        match self {
+            Self::Socket(_) => None,
+            #[cfg(feature = "http")]
+            Self::Tcp(listener) => listener.ails(unix_ms()).map(Trouble::Tcp),
         }
     }
 

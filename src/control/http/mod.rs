@@ -79,6 +79,8 @@ mod tests;
 #[cfg(feature = "http")]
 mod tls;
 pub mod transport;
+#[cfg(feature = "http")]
+mod validity;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -365,10 +367,13 @@ impl Server {
     /// Opens the door, unless it stands open, and as it should.
     async fn look(&mut self) {
         let found = match &mut self.door {
-            Some(door) if door.is_in_place() => match self.is_old {
-                true => door.renew().await,
-                false => return,
-            },
+            Some(door) if door.is_in_place() => {
+                // What time has made bad may have been replaced meanwhile.
+                if !self.is_old && door.ails().is_none() && self.told.is_none() {
+                    return;
+                }
+                door.renew().await
+            }
             _ => {
                 // Whoever removed the file left us a listener that nobody can find.
                 self.door = None;
@@ -376,14 +381,17 @@ impl Server {
                 opened.map(|door| self.door = Some(door))
             }
         };
-        match found {
-            Ok(()) => {
-                self.is_old = false;
+        if found.is_ok() {
+            self.is_old = false;
+        }
+        let ails = || self.door.as_ref().and_then(|door| door.ails());
+        match found.err().or_else(ails) {
+            None => {
                 if self.told.take().is_some() {
                     self.tell(Notice::Cleared(self.place.code())).await;
                 }
             }
-            Err(trouble) => {
+            Some(trouble) => {
                 if self.told.as_ref() != Some(&trouble) {
                     self.tell(Notice::Raised(trouble.condition())).await;
                     self.told = Some(trouble);

@@ -48,6 +48,8 @@ pub enum Trouble {
     NoCertificate { at: SocketAddr, fault: Fault },
     /// The one that was read before is still shown.
     OldCertificate(Fault),
+    /// Programs do not take it, and browsers ask before they do.
+    OutOfTime { at: SocketAddr, fault: Fault },
 }
 
 /// An open door.
@@ -137,6 +139,16 @@ impl Listener {
         Ok(())
     }
 
+    /// What is wrong with what is shown, at that Unix time in ms.
+    pub fn ails(&self, now_ms: i64) -> Option<Trouble> {
+        let files = self.address.tls.as_ref()?;
+        let why = self.certificate.as_ref()?.is_out_of_time(now_ms)?;
+        let file = files.certificate.clone();
+        let at = self.address.at;
+        let fault = Fault { file, why };
+        Some(Trouble::OutOfTime { at, fault })
+    }
+
     /// Cancel safe.
     pub async fn accept(&self) -> io::Result<Guest> {
         let (stream, there) = self.inner.accept().await?;
@@ -194,6 +206,14 @@ impl Trouble {
                 told(fault),
                 "put the new one and its key (PEM) into http.certificate and http.key, where siskin's \
                  user may read them; it is tried again by itself",
+            ),
+            Self::OutOfTime { at, fault } => (
+                format!(
+                    "nobody trusts the certificate that siskin shows at https://{at}: it is not valid today"
+                ),
+                told(fault),
+                "renew the certificate in http.certificate and http.key, or set the clock of this machine \
+                 right; it is looked at again by itself",
             ),
         };
         Condition::new(ConditionCode::NoHttp, what, why, cure)

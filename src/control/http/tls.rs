@@ -25,7 +25,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::config;
+use super::validity::Validity;
+use crate::{config, model::local_date};
 
 /// From the connection to the end of its handshake. It holds a place all that time.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -43,7 +44,11 @@ const PLAIN: &str = r#"{"error":{"code":"not_encrypted","message":"siskin is ask
 
 /// A certificate with its key, ready to be shown.
 #[derive(Clone)]
-pub struct Certificate(TlsAcceptor);
+pub struct Certificate {
+    acceptor: TlsAcceptor,
+    /// Where that can be read.
+    validity: Option<Validity>,
+}
 
 /// What is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +81,17 @@ impl Certificate {
         }
     }
 
+    /// Why whoever connects at that time will not have it, if that is known. It is shown all the same:
+    /// a person may look past it.
+    pub fn is_out_of_time(&self, now_ms: i64) -> Option<String> {
+        let Validity { from_ms, until_ms } = self.validity?;
+        if now_ms > until_ms {
+            return Some(format!("it was valid until {}", local_date(until_ms)));
+        }
+        let early = now_ms < from_ms;
+        early.then(|| format!("it is valid from {} on", local_date(from_ms)))
+    }
+
     /// Speaks TLS with whoever came, within a limit. Who speaks plain HTTP is told so.
     ///
     /// # Errors
@@ -87,7 +103,7 @@ impl Certificate {
                 send_away(stream).await?;
                 return Err(io::Error::other("plain HTTP where HTTPS is spoken"));
             }
-            self.0.accept(stream).await
+            self.acceptor.accept(stream).await
         };
         let late = |_| Err(io::ErrorKind::TimedOut.into());
         timeout(HANDSHAKE, greeting).await.unwrap_or_else(late)
@@ -111,6 +127,7 @@ fn made(files: &config::Tls) -> Result<Certificate, Fault> {
         let why = "it holds no certificate (BEGIN CERTIFICATE)";
         return Err(Fault::of(&files.certificate, why));
     }
+    let validity = chain.first().and_then(|own| Validity::of(own));
     let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(|_| {
         let why = "it holds no private key (BEGIN PRIVATE KEY), or one with a password";
         Fault::of(&files.key, why)
@@ -129,7 +146,10 @@ fn made(files: &config::Tls) -> Result<Certificate, Fault> {
     })?;
     // The only one that is spoken behind it.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Certificate(TlsAcceptor::from(Arc::new(config))))
+    Ok(Certificate {
+        acceptor: TlsAcceptor::from(Arc::new(config)),
+        validity,
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Fault> {
