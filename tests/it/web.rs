@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use spotify_sim::Controller;
+use spotify_sim::{Controller, SimOptions};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -14,7 +14,7 @@ use crate::{
     browser::Browser,
     http::{answers, get, listening, token},
     lan::{NULL, plays},
-    world::{PATIENCE, World, scenario, shows},
+    world::{PATIENCE, World, scenario, scenario_on, shows},
 };
 
 /// What is seen is kept, for people to look at.
@@ -393,6 +393,77 @@ fn a_listener_does_everything_in_a_browser() {
             .value("document.querySelector('#away').hidden")
             .await;
         assert_eq!(shown, true);
+    });
+}
+
+#[test]
+fn what_spotify_does_not_allow_cannot_be_pressed_and_says_why() {
+    let options = SimOptions {
+        forbidden: ["disallow_skipping_next_reasons", "disallow_seeking_reasons"]
+            .map(|key| ("Dozen".into(), key.into()))
+            .into(),
+        ..SimOptions::default()
+    };
+    scenario_on(options, async |world| {
+        let (_daemon, port) = listening(&world).await;
+        let browser = Browser::start(&world).await;
+        comes_in(&world, &browser, port).await;
+        plays(&world, "kim", "Dozen").await;
+        for id in ["next", "seek"] {
+            let told = format!(
+                "document.querySelector('#{id}').disabled && \
+                 document.querySelector('#{id}').title.includes('license')"
+            );
+            browser.until("it cannot be pressed", &told).await;
+        }
+        for id in ["toggle", "previous", "shuffle", "repeat"] {
+            let free = format!("!document.querySelector('#{id}').disabled");
+            browser.until("it can be pressed", &free).await;
+        }
+    });
+}
+
+#[test]
+fn a_sleep_timer_is_set_with_its_fade_and_taken_back() {
+    scenario(async |world| {
+        let (_daemon, port) = listening(&world).await;
+        let browser = Browser::start(&world).await;
+        comes_in(&world, &browser, port).await;
+        plays(&world, "kim", "Dozen").await;
+        browser.click("#views [data-view=speaker]").await;
+        browser
+            .until(
+                "it can be set",
+                "!document.querySelector('#sleep').disabled",
+            )
+            .await;
+        let choose = async |id: &str, value: &str| {
+            let chosen = format!(
+                "(() => {{ const it = document.querySelector('#{id}'); it.value = '{value}'; \
+                 it.dispatchEvent(new Event('change')); return it.value; }})()"
+            );
+            assert_eq!(browser.value(&chosen).await, value);
+        };
+        let fades = async |ms: u64| {
+            let end = std::time::Instant::now() + PATIENCE;
+            loop {
+                let told = ask(&world, "GET", "/api/v1/speakers/main", None).await;
+                if told.json["playback"]["sleep_fade_ms"] == ms {
+                    return told.json["playback"]["sleep"].clone();
+                }
+                assert!(std::time::Instant::now() < end, "{}", told.json);
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        choose("fade", "120").await;
+        choose("sleep", "30").await;
+        assert!(fades(120_000).await["at"]["unix_ms"].is_number());
+        browser.says("#sleep", "fades for 2 min").await;
+        // Another fade for the timer that runs.
+        choose("fade", "20").await;
+        assert!(fades(20_000).await["at"]["unix_ms"].is_number());
+        choose("sleep", "off").await;
+        assert_eq!(fades(0).await, "off");
     });
 }
 

@@ -19,6 +19,14 @@ use crate::{
 const FIRST_LOOK: Duration = Duration::from_millis(20);
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
+/// A picture that could not be had is asked for again after these: most often the line was away.
+const AGAIN: [Duration; 4] = [
+    Duration::from_secs(2),
+    Duration::from_secs(8),
+    Duration::from_secs(30),
+    Duration::from_secs(120),
+];
+
 /// Where the cover of a track stands, for one reader.
 #[derive(Debug)]
 enum State {
@@ -38,6 +46,9 @@ pub struct Covers {
     asking: JoinSet<Option<Arc<Known>>>,
     pause: Duration,
     look_at: Option<Instant>,
+    /// How often it could not be had, and when it is asked for again.
+    failed: usize,
+    ask_at: Option<Instant>,
 }
 
 impl Covers {
@@ -49,6 +60,8 @@ impl Covers {
             asking: JoinSet::new(),
             pause: FIRST_LOOK,
             look_at: None,
+            failed: 0,
+            ask_at: None,
         }
     }
 
@@ -58,6 +71,8 @@ impl Covers {
         self.asking = JoinSet::new();
         self.now = None;
         self.look_at = None;
+        self.failed = 0;
+        self.ask_at = None;
     }
 
     /// Sees to it that the reader is told the cover of this track, and of no other.
@@ -70,21 +85,45 @@ impl Covers {
         }
         self.forget();
         self.pause = FIRST_LOOK;
-        let state = match wanted.address.clone() {
+        let state = match &wanted.address {
             None => State::Ready(None),
-            Some(address) => {
-                let (bus, speaker) = (self.bus.clone(), self.speaker.clone());
-                let query = Query::Picture { address };
-                self.asking.spawn(async move {
-                    match bus.order(Order::Ask { speaker, query }).await {
-                        Ok(Answer::Known(known)) => Some(known),
-                        _ => None,
-                    }
-                });
-                State::Asked
-            }
+            Some(_) => State::Asked,
         };
         self.now = Some((wanted, state));
+        self.ask();
+    }
+
+    fn ask(&mut self) {
+        let Some((Cover { address, .. }, _)) = &self.now else {
+            return;
+        };
+        let Some(address) = address.clone() else {
+            return;
+        };
+        let (bus, speaker) = (self.bus.clone(), self.speaker.clone());
+        let query = Query::Picture { address };
+        self.asking.spawn(async move {
+            match bus.order(Order::Ask { speaker, query }).await {
+                Ok(Answer::Known(known)) => Some(known),
+                _ => None,
+            }
+        });
+    }
+
+    /// What came of a question.
+    fn had(&mut self, known: Option<Arc<Known>>) {
+        let Some((_, state)) = &mut self.now else {
+            return;
+        };
+        if known.is_none() {
+            let pause = AGAIN.get(self.failed);
+            self.ask_at = pause.map(|pause| Instant::now() + *pause);
+            self.failed += 1;
+        }
+        // Meanwhile there is none, which is told once.
+        if known.is_some() || matches!(state, State::Asked) {
+            *state = State::Ready(known);
+        }
     }
 
     /// Tells what is there to be told, if the reader is done with everything before it.
@@ -119,12 +158,12 @@ impl Covers {
     /// Waits until there is something to be told. Cancel safe.
     pub async fn changed(&mut self) {
         tokio::select! {
-            Some(asked) = self.asking.join_next() => {
-                if let (Ok(known), Some((_, state @ State::Asked))) = (asked, &mut self.now) {
-                    *state = State::Ready(known);
-                }
-            }
+            Some(asked) = self.asking.join_next() => self.had(asked.unwrap_or(None)),
             () = super::at(self.look_at) => self.look_at = None,
+            () = super::at(self.ask_at) => {
+                self.ask_at = None;
+                self.ask();
+            }
         }
     }
 }
@@ -137,7 +176,10 @@ fn is_usual(mime: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{bus, model::Picture};
+    use crate::{
+        bus::{self, Unable},
+        model::Picture,
+    };
 
     fn cover(track: &str, address: Option<&str>) -> Option<Cover> {
         Some(Cover {
@@ -175,5 +217,33 @@ mod tests {
         assert!(matches!(covers.now, Some((_, State::Ready(None)))));
         covers.want(None);
         assert!(covers.now.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cover_that_could_not_be_had_is_asked_for_again_a_few_times() {
+        let (bus, mut desk) = bus::open();
+        let mut covers = Covers::new(bus, "main".into());
+        covers.want(cover("a", Some("https://a")));
+        for _ in 0..2 {
+            let asked = tokio::select! {
+                asked = desk.next() => asked,
+                () = async { loop { covers.changed().await } } => unreachable!("it goes on"),
+            };
+            let _ = asked.answer.send(Err(Unable::no_pairing()));
+            covers.changed().await;
+            assert!(matches!(covers.now, Some((_, State::Ready(None)))));
+        }
+        let asked = tokio::select! {
+            asked = desk.next() => asked,
+            () = async { loop { covers.changed().await } } => unreachable!("it goes on"),
+        };
+        let _ = asked.answer.send(Ok(Answer::Known(known())));
+        covers.changed().await;
+        assert!(matches!(covers.now, Some((_, State::Ready(Some(_))))));
+        assert_eq!(covers.ask_at, None);
+        for _ in 0..9 {
+            covers.had(None);
+        }
+        assert_eq!(covers.ask_at, None, "not for ever");
     }
 }

@@ -5,6 +5,8 @@ import { $, clock, dress, doing, say, sentence, show, spoken } from "/web/dom.js
 
 /** Covers that are kept as the browser has them. */
 const COVERS = 6;
+/** A picture that did not come is asked for again after these. */
+const AGAIN_MS = [2_000, 8_000, 30_000, 120_000];
 /** Someone who skips through a list hears the name of where he stops. */
 const SETTLED_MS = 900;
 /** A slider that was let go shows its own place for so long, unless the daemon tells it sooner. */
@@ -85,13 +87,19 @@ export function player() {
     const online = next.phase === "online";
     dress($("toggle"), playing ? "pause" : "play", playing ? "Pause" : "Play");
     $("toggle").classList.toggle("loading", playback?.state === "loading");
-    $("toggle").disabled = !online;
-    for (const id of ["next", "previous", "shuffle", "repeat"]) $(id).disabled = !online || !track;
+    const still = forbidden(playback, [playing ? "pause" : "resume"]);
+    $("toggle").disabled = !online || still !== "";
+    $("toggle").title = still || (playing ? "Pause" : "Play");
     $("shuffle").setAttribute("aria-pressed", Boolean(playback?.shuffle));
     const repeat = playback?.repeat ?? "off";
     dress($("repeat"), repeat === "track" ? "once" : "repeat",
       { off: "Repeat: off", context: "Repeat: all", track: "Repeat: this track" }[repeat]);
     $("repeat").setAttribute("aria-pressed", repeat !== "off");
+    for (const [id, ...what] of [["next", "next"], ["previous", "previous"], ["shuffle", "shuffle"], ["repeat", "repeat_context", "repeat_track"]]) {
+      const why = forbidden(playback, what);
+      $(id).disabled = !online || !track || why !== "";
+      $(id).title = why || $(id).getAttribute("aria-label");
+    }
     const percent = next.volume_percent;
     const silent = percent === 0;
     dress($("mute"), silent ? "muted" : "volume", silent ? "Sound on" : "Mute");
@@ -100,7 +108,8 @@ export function player() {
     volume.set(percent ?? 0, `${percent ?? 0} %`);
     $("volume").oninput = () => say($("percent"), `${$("volume").value}`);
     if (!volume.held()) say($("percent"), percent === null ? "" : `${percent}`);
-    $("seek").disabled = !track || !online;
+    $("seek").title = forbidden(playback, ["seek"]);
+    $("seek").disabled = !track || !online || $("seek").title !== "";
     $("seek").max = track?.duration_ms ?? 1;
   }
 
@@ -120,9 +129,9 @@ export function player() {
   }
   document.addEventListener("visibilitychange", () => { if (!document.hidden && speaker) progress(); });
 
-  async function picture(track, other) {
+  async function picture(track, other, tries = 0) {
     const address = track?.covers[0] ?? "";
-    if (address === shown && !other) return;
+    if (address === shown && !other && !tries) return;
     shown = address;
     if (!address) return draw(null, track);
     if (covers.has(address)) return draw(covers.get(address), track);
@@ -139,7 +148,10 @@ export function player() {
       if (shown === address) draw(cover, track);
     } catch {
       // A track without a picture is no trouble of the listener.
-      if (shown === address) draw(null, track);
+      if (shown !== address || speaker.id !== id) return;
+      draw(null, track);
+      const again = () => { if (shown === address && speaker.id === id) picture(track, false, tries + 1); };
+      if (AGAIN_MS[tries]) setTimeout(again, AGAIN_MS[tries]);
     }
   }
 
@@ -172,6 +184,12 @@ export function player() {
   }
 
   return { show: show_ };
+}
+
+/** Why Spotify allows none of that at present, in words; empty where it does. */
+function forbidden(playback, what) {
+  const found = playback?.active ? (playback.restrictions ?? []).filter((one) => what.includes(one.what)) : [];
+  return found.length === what.length ? `Spotify does not allow that now (${found[0].why})` : "";
 }
 
 function words(speaker) {
