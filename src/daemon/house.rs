@@ -276,6 +276,9 @@ impl House {
             self.vanish().await;
         }
         self.dismiss(&new).await;
+        if self.config.log != new.log {
+            self.pairings.log_at(new.log);
+        }
         self.config = new;
         for speaker in self.config.speakers.clone() {
             match self.speakers.get_mut(speaker.id.as_str()) {

@@ -363,6 +363,24 @@ fn a_running_daemon_does_it_itself_and_one_at_a_time() {
 }
 
 #[test]
+fn a_sign_in_that_is_under_way_logs_more_at_once_as_well() {
+    scenario(async |world| {
+        let listener = listener(&world);
+        let daemon = world.start(&world.settings(NULL));
+        world.find().await;
+        let pair = Watched::start(&world, &["pair"]);
+        let code = code(&listener).await;
+        pair.says(&format!("code: {code}")).await;
+        let said = crate::ask::siskin(&world, &["log-level", "debug"]).await;
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let told = daemon.says("nobody has approved the code yet").await;
+        assert!(told.contains("Kitchen"), "{told}");
+        let log = daemon.log().join("\n");
+        assert!(!log.contains(&code), "the code is a secret of the screen");
+    });
+}
+
+#[test]
 fn a_daemon_that_stops_takes_the_sign_in_along_and_keeps_nothing() {
     scenario(async |world| {
         let listener = listener(&world);

@@ -9,6 +9,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    config::LogLevel,
     engine::{
         Engine, Heard,
         messages::{Command, Event, Pair},
@@ -24,6 +25,7 @@ const HEARD: usize = 16;
 pub struct Flow {
     state: watch::Receiver<Pairing>,
     paste: mpsc::Sender<Secret>,
+    log: watch::Sender<LogLevel>,
     cancel: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -39,6 +41,7 @@ impl Flow {
         K: FnOnce(Granted) -> F + Send + 'static,
         F: Future<Output = Result<(), Refused>> + Send + 'static,
     {
+        let (log, level) = watch::channel(pair.log);
         let (ear, heard) = mpsc::channel(HEARD);
         let engine = Engine::spawn(pair, ear, |heard| heard)?;
         let (show, state) = watch::channel(Pairing::Asking { trouble: None });
@@ -46,7 +49,7 @@ impl Flow {
         let cancel = CancellationToken::new();
         let stop = cancel.clone();
         let task = tokio::spawn(async move {
-            let end = attend(&engine, heard, pasted, &show, keep, stop).await;
+            let end = attend(&engine, heard, (pasted, level), &show, keep, stop).await;
             // The child first: who sees the end may start another at once.
             engine.stop().await;
             show.send_replace(end);
@@ -54,6 +57,7 @@ impl Flow {
         Ok(Self {
             state,
             paste,
+            log,
             cancel,
             task,
         })
@@ -75,6 +79,11 @@ impl Flow {
     /// The address that a browser was led to. False while the one before was not read.
     pub fn paste(&self, address: Secret) -> bool {
         self.paste.try_send(address).is_ok()
+    }
+
+    /// How much the child logs from now on.
+    pub fn log_at(&self, level: LogLevel) {
+        self.log.send_replace(level);
     }
 
     /// Asks it to end; the state says when it has.
@@ -116,7 +125,7 @@ pub struct Refused {
 async fn attend<K, F>(
     engine: &Engine,
     mut heard: mpsc::Receiver<Heard>,
-    mut pasted: mpsc::Receiver<Secret>,
+    (mut pasted, mut level): (mpsc::Receiver<Secret>, watch::Receiver<LogLevel>),
     show: &watch::Sender<Pairing>,
     keep: K,
     stop: CancellationToken,
@@ -131,6 +140,11 @@ where
             () = stop.cancelled() => return Pairing::Cancelled,
             Some(address) = pasted.recv() => {
                 engine.send(Command::Pasted { address });
+                continue;
+            }
+            Ok(()) = level.changed() => {
+                let level = *level.borrow_and_update();
+                engine.send(Command::Log { level });
                 continue;
             }
             heard = heard.recv() => heard,

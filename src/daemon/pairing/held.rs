@@ -8,7 +8,9 @@ use tokio::{
 };
 
 use super::{PairError, flow::Flow, knock};
-use crate::{daemon::board::Place, engine::messages::Pair, model::Pairing, speaker::Knock};
+use crate::{
+    config::LogLevel, daemon::board::Place, engine::messages::Pair, model::Pairing, speaker::Knock,
+};
 
 /// The flows of the house: one a speaker.
 pub struct Pairings {
@@ -86,6 +88,13 @@ impl Pairings {
     pub fn withdraw(&self, place: &str) {
         if let Some(held) = self.flows.get(place).filter(|held| held.offered) {
             held.flow.cancel();
+        }
+    }
+
+    /// How much those that are under way log from now on.
+    pub fn log_at(&self, level: LogLevel) {
+        for held in self.flows.values() {
+            held.flow.log_at(level);
         }
     }
 

@@ -12,6 +12,7 @@ use oauth2::{
     basic::BasicTokenResponse,
 };
 use tokio::{sync::Notify, time::sleep};
+use tracing::debug;
 use url::Url;
 
 use super::{
@@ -105,6 +106,7 @@ async fn wait(
                 trouble,
             } => {
                 after = then;
+                debug!("nobody has approved the code yet; asking again in {after:?}");
                 if trouble != shown {
                     shown.clone_from(&trouble);
                     show(waiting(grant, expires_at_ms, trouble));
