@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpListener, TcpStream, UnixStream},
     time::timeout,
 };
-use zbus::OwnedVariant;
+use zbus::{ObjectPath, OwnedVariant};
 
 use crate::{
     ask::{ask, siskin, socket, status_says},
@@ -49,9 +49,9 @@ const FACES: [Face; 5] = [
 struct Order {
     route: &'static str,
     body: Value,
-    words: &'static [&'static str],
+    words: Vec<String>,
     /// Command and payload, where there is one.
-    topic: Option<(&'static str, &'static str)>,
+    topic: Option<(&'static str, String)>,
     /// The same on D-Bus.
     call: Option<Call>,
     /// A place in the state of the speaker, and what stands there.
@@ -60,9 +60,13 @@ struct Order {
 }
 
 /// A method of a media player, or a property and what it is set to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Call {
     Method(&'static str),
+    /// In microseconds.
+    SeekTo(i64),
+    SeekBy(i64),
+    Open(String),
     Volume(f64),
     Shuffle(bool),
     Loop(&'static str),
@@ -71,13 +75,13 @@ enum Call {
 impl Order {
     fn new(
         (route, body): (&'static str, Value),
-        words: &'static [&'static str],
+        words: &[&str],
         (shown, is): (&'static str, Value),
     ) -> Self {
         Self {
             route,
             body,
-            words,
+            words: words.iter().map(|word| (*word).to_owned()).collect(),
             topic: None,
             call: None,
             shown,
@@ -85,8 +89,8 @@ impl Order {
         }
     }
 
-    fn on_mqtt(mut self, command: &'static str, payload: &'static str) -> Self {
-        self.topic = Some((command, payload));
+    fn on_mqtt(mut self, command: &'static str, payload: &str) -> Self {
+        self.topic = Some((command, payload.to_owned()));
         self
     }
 
@@ -106,45 +110,89 @@ impl Order {
 }
 
 /// In this order they follow on each other, whatever was before.
-fn orders() -> Vec<Order> {
-    let plain = |route, words, shown, is, method| {
+fn orders(world: &World) -> Vec<Order> {
+    let plain = |route, words: &[&str], shown, is, method| {
         Order::new((route, json!({})), words, (shown, is))
             .on_mqtt(route, "")
             .on_mpris(Call::Method(method))
     };
     let state = "/playback/state";
     let index = "/playback/index";
-    let loud = |body, words, percent: u8| {
+    let loud = |body, words: &[&str], percent: u8| {
         Order::new(("volume", body), words, ("/volume_percent", json!(percent)))
     };
-    let mute = |on: bool, words, percent: u8| {
+    let mute = |on: bool, words: &[&str], percent: u8| {
         let shown = ("/volume_percent", json!(percent));
         let payload = if on { "ON" } else { "OFF" };
         Order::new(("mute", json!({ "on": on })), words, shown).on_mqtt("mute", payload)
     };
-    let shuffle = |on: bool, words| {
+    let shuffle = |on: bool, words: &[&str]| {
         let shown = ("/playback/shuffle", json!(on));
         Order::new(("shuffle", json!({ "on": on })), words, shown)
             .on_mqtt("shuffle", if on { "ON" } else { "OFF" })
             .on_mpris(Call::Shuffle(on))
     };
-    let repeat = |mode: &'static str, words, word| {
+    let repeat = |mode: &'static str, words: &[&str], word| {
         let shown = ("/playback/repeat", json!(mode));
         Order::new(("repeat", json!({ "mode": mode })), words, shown)
             .on_mqtt("repeat", mode)
             .on_mpris(Call::Loop(word))
     };
-    let sleep = |body, words, is: &'static str| {
+    let sleep = |body, words: &[&str], is: &'static str| {
         Order::new(("sleep", body), words, ("/playback/sleep", json!(is))).on_mqtt("sleep", is)
     };
-    let name = |name: &str, words, is: &str| {
+    let name = |name: &str, words: &[&str], is: &str| {
         Order::new(
             ("name", json!({ "name": name })),
             words,
             ("/name", json!(is)),
         )
     };
+    let (dozen, tones) = (
+        world.sim.catalogue().titled("Dozen").uri(),
+        world.sim.catalogue().titled("Tones").uri(),
+    );
+    let load = |uri: &str| {
+        let shown = ("/playback/context", json!(uri));
+        Order::new(("play", json!({ "uri": uri })), &["play", uri], shown)
+            .on_mqtt("load", uri)
+            .on_mpris(Call::Open(uri.to_owned()))
+    };
+    let seek = |body, words: &[&str], payload, call, ms: u32| {
+        let shown = ("/playback/position_ms", json!(ms));
+        Order::new(("seek", body), words, shown)
+            .on_mqtt("seek", payload)
+            .on_mpris(call)
+    };
+    let queued = world.sim.catalogue().titled("Halves").tracks[0].uri();
+    let track = "/playback/track/uri";
     vec![
+        // A speaker that is stopped plays again, as far as somebody says what.
+        plain("stop", &["stop"], "/playback/active", json!(false), "Stop"),
+        load(&tones),
+        plain("pause", &["pause"], state, json!("paused"), "Pause"),
+        seek(
+            json!({"position_ms": 12_000}),
+            &["seek", "0:12"],
+            "12000",
+            Call::SeekTo(12_000_000),
+            12_000,
+        ),
+        seek(
+            json!({"by_ms": -7_000}),
+            &["seek", "-7"],
+            "-7000",
+            Call::SeekBy(-7_000_000),
+            5_000,
+        ),
+        Order::new(
+            ("queue", json!({ "uri": queued })),
+            &["queue", "add", &queued],
+            ("/playback/queue/0", json!(queued)),
+        )
+        .on_mqtt("queue", &queued),
+        plain("next", &["next"], track, json!(queued), "Next"),
+        load(&dozen),
         plain("pause", &["pause"], state, json!("paused"), "Pause"),
         plain("play", &["play"], state, json!("playing"), "Play"),
         plain("toggle", &["toggle"], state, json!("paused"), "PlayPause"),
@@ -305,7 +353,8 @@ impl Stage {
                 );
             }
             Face::CommandLine => {
-                let said = siskin(&self.world, order.words).await;
+                let words: Vec<_> = order.words.iter().map(String::as_str).collect();
+                let said = siskin(&self.world, &words).await;
                 assert_eq!(
                     (said.code, said.err.as_str()),
                     (Some(0), ""),
@@ -314,12 +363,19 @@ impl Stage {
                 );
             }
             Face::Mqtt => {
-                let (command, payload) = order.topic.expect("a command");
+                let (command, payload) = order.topic.as_ref().expect("a command");
                 let topic = format!("siskin/attic/main/set/{command}");
                 self.home.say(&topic, payload).await;
             }
-            Face::Mpris => match order.call.expect("a call") {
+            Face::Mpris => match order.call.clone().expect("a call") {
                 Call::Method(name) => self.remote.obeyed(name, &()).await,
+                Call::SeekTo(us) => {
+                    let here = self.remote.metadata("mpris:trackid").await;
+                    let here = ObjectPath::try_from(here).expect("a path");
+                    self.remote.obeyed("SetPosition", &(&here, us)).await;
+                }
+                Call::SeekBy(us) => self.remote.obeyed("Seek", &us).await,
+                Call::Open(uri) => self.remote.obeyed("OpenUri", &uri).await,
                 Call::Volume(level) => self.remote.set("Volume", level).await.expect("obeyed"),
                 Call::Shuffle(on) => self.remote.set("Shuffle", on).await.expect("obeyed"),
                 Call::Loop(word) => self.remote.set("LoopStatus", word).await.expect("obeyed"),
@@ -416,7 +472,7 @@ fn every_order_through_every_face_has_the_same_effect_and_shows_up_in_every_othe
         for face in FACES {
             let mut slowest = (Duration::ZERO, "");
             let (mut sum, mut count) = (Duration::ZERO, 0);
-            for order in orders() {
+            for order in orders(&stage.world) {
                 if !order.can_come_by(face) {
                     stage.give(Face::Socket, &order).await;
                     stage.shows(Face::Socket, &order).await;
