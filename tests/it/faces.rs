@@ -188,7 +188,7 @@ fn orders(world: &World) -> Vec<Order> {
         Order::new(
             ("queue", json!({ "uri": queued })),
             &["queue", "add", &queued],
-            ("/playback/queue/0", json!(queued)),
+            ("/playback/next/0/uri", json!(queued)),
         )
         .on_mqtt("queue", &queued),
         plain("next", &["next"], track, json!(queued), "Next"),
