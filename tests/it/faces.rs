@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use spotify_sim::Controller;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     net::{TcpListener, TcpStream, UnixStream},
@@ -26,6 +27,9 @@ use crate::{
 
 /// What one face does shows up in all others within this.
 const ECHO: Duration = Duration::from_millis(100);
+
+/// The other device of the account, as the simulated app calls it.
+const PHONE: &str = "kim's phone";
 
 /// How an order comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +151,7 @@ fn orders(world: &World) -> Vec<Order> {
             words,
             ("/name", json!(is)),
         )
+        .on_mqtt("name", name)
     };
     let (dozen, tones) = (
         world.sim.catalogue().titled("Dozen").uri(),
@@ -170,6 +175,18 @@ fn orders(world: &World) -> Vec<Order> {
         // A speaker that is stopped plays again, as far as somebody says what.
         plain("stop", &["stop"], "/playback/active", json!(false), "Stop"),
         load(&tones),
+        Order::new(
+            ("send", json!({ "device": PHONE })),
+            &["send", PHONE],
+            ("/playback/active", json!(false)),
+        )
+        .on_mqtt("send", PHONE),
+        Order::new(
+            ("pull", json!({})),
+            &["pull"],
+            ("/playback/active", json!(true)),
+        )
+        .on_mqtt("pull", ""),
         plain("pause", &["pause"], state, json!("paused"), "Pause"),
         seek(
             json!({"position_ms": 12_000}),
@@ -232,6 +249,7 @@ fn orders(world: &World) -> Vec<Order> {
 struct Stage {
     world: World,
     _daemon: Daemon,
+    _app: Controller,
     port: u16,
     token: String,
     readers: Vec<(Face, Reader)>,
@@ -303,7 +321,12 @@ impl Stage {
         let remote = Remote::new(&bus, SISKIN).await;
         remote.finds().await;
         let token = siskin(&world, &["token"]).await.out.trim().to_owned();
-        plays(&world, "kim", "Dozen").await;
+        let app = plays(&world, "kim", "Dozen").await;
+        // It is a device of the account once it has played.
+        app.transfer_away().await.expect("an answer");
+        let route = "/api/v1/speakers/main/pull";
+        let pulled = ask(&world, "POST", route, Some(json!({}))).await;
+        assert_eq!(pulled.status, 200, "{pulled:?}");
         home.says("siskin/attic/main/state", "playing").await;
         let local = UnixStream::connect(socket(&world)).await.expect("open");
         let tcp = TcpStream::connect(("127.0.0.1", port)).await.expect("open");
@@ -314,6 +337,7 @@ impl Stage {
         Self {
             world,
             _daemon: daemon,
+            _app: app,
             port,
             token,
             readers,

@@ -11,6 +11,8 @@
 //! | `load` | a Spotify URI or link, or `{"uri", "index", "track", "position_ms", "shuffle", "paused"}` |
 //! | `queue` | a Spotify URI or link of a track or episode |
 //! | `sleep` | seconds (1 to 86400), `end_of_track`, or `off`; or `{"after_s", "end_of_track", "fade_s"}` |
+//! | `send` | the name or id of another device of the account |
+//! | `name` | what the speaker is to be called; none: as configured |
 //! | `output` | the name of one of those that are listed; `default`: as configured |
 
 use serde::Deserialize;
@@ -56,6 +58,10 @@ pub fn order(speaker: &str, command: &str, payload: &[u8]) -> Result<Order, Unab
     let speaker = speaker.to_owned();
     match command {
         "output" => output(text(payload)?).map(|device| Order::Output { speaker, device }),
+        "name" => {
+            let name = text(payload)?.to_owned();
+            Ok(Order::Name { speaker, name })
+        }
         _ => wish(command, payload).map(|wish| Order::Transport { speaker, wish }),
     }
 }
@@ -91,6 +97,7 @@ pub fn wish(command: &str, payload: &[u8]) -> Result<Transport, Unable> {
         "next" => bare(Transport::Next),
         "previous" => bare(Transport::Previous),
         "pull" => bare(Transport::Pull),
+        "send" => send(text),
         "seek" => seek(text),
         "volume" => volume(text),
         "mute" => match text.to_ascii_uppercase().as_str() {
@@ -105,7 +112,7 @@ pub fn wish(command: &str, payload: &[u8]) -> Result<Transport, Unable> {
         _ => Err(invalid(
             "there is no such command",
             "it is play, pause, toggle, stop, next, previous, pull, seek, volume, mute, shuffle, \
-             repeat, load, queue, sleep or output",
+             send, repeat, load, queue, sleep, name or output",
         )),
     }
 }
@@ -226,11 +233,24 @@ fn sleep(text: &str) -> Result<Transport, Unable> {
 
 /// Whether there is such a one, the daemon knows.
 fn output(name: &str) -> Result<String, Unable> {
-    let known = !name.is_empty() && name.len() <= LONGEST_NAME && !name.contains(char::is_control);
-    known.then(|| name.to_owned()).ok_or_else(|| {
+    named(name).ok_or_else(|| {
         let help = "send the name of an output as the topic outputs lists it, or default";
         invalid("that is no name of an output", help)
     })
+}
+
+fn send(name: &str) -> Result<Transport, Unable> {
+    let device = named(name).ok_or_else(|| {
+        let help = "send the name or id of another device of the account";
+        invalid("that is no name of a device", help)
+    })?;
+    Ok(Transport::Send { device })
+}
+
+fn named(name: &str) -> Option<String> {
+    let could_be =
+        !name.is_empty() && name.len() <= LONGEST_NAME && !name.contains(char::is_control);
+    could_be.then(|| name.to_owned())
 }
 
 fn is_relative(text: &str) -> bool {
@@ -305,6 +325,13 @@ mod tests {
             ),
             ("queue", TRACK, Transport::Enqueue { link }),
             ("pull", "", Transport::Pull),
+            (
+                "send",
+                "Kim's phone",
+                Transport::Send {
+                    device: "Kim's phone".into(),
+                },
+            ),
             (
                 "sleep",
                 "60",
@@ -387,6 +414,7 @@ mod tests {
             ("sleep", "0"),
             ("sleep", "90000"),
             ("sleep", "-5"),
+            ("send", ""),
             ("sleep", r#"{"after_s": 60, "fade_s": 61}"#),
             ("sleep", r#"{"fade_s": 5}"#),
             ("sleep", r#"{"after_s": 60, "fade": 5}"#),
