@@ -18,7 +18,7 @@ pub enum Status {
     /// The request is broken: not UTF-8, too large, too slow.
     Bad,
     Unknown,
-    /// Neither GET nor POST, or something that the house does not do for the network.
+    /// Neither GET (or HEAD) nor POST, or something that the house does not do for the network.
     NotImplemented,
     LoginFailed,
     /// The blob was made for another public key: the phone reads `getInfo` again and retries.

@@ -185,7 +185,8 @@ enum Unread {
 
 async fn read(request: Request<Incoming>, patience: Duration) -> Result<Call, Unread> {
     let post = match *request.method() {
-        Method::GET => false,
+        // HEAD is GET without the answer's body, which is left out below us.
+        Method::GET | Method::HEAD => false,
         Method::POST => true,
         _ => return Err(Unread::Broken(Status::NotImplemented)),
     };

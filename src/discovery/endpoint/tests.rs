@@ -121,6 +121,20 @@ async fn read_answer(stream: &mut TcpStream) -> Option<(u16, Value)> {
 }
 
 #[tokio::test]
+async fn who_asks_for_the_head_of_an_answer_gets_that() {
+    let rig = rig(Limits::default()).await;
+    let mut stream = rig.connect().await;
+    let asked = b"HEAD /?action=getInfo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(asked).await.expect("sent");
+    let mut got = String::new();
+    let read = timeout(SOON, stream.read_to_string(&mut got)).await;
+    read.expect("an answer").expect("text");
+    assert!(got.starts_with("HTTP/1.1 200"), "{got}");
+    assert!(got.ends_with("\r\n\r\n"), "{got}");
+    assert!(!got.contains("content-length: 0"), "{got}");
+}
+
+#[tokio::test]
 async fn getinfo_shows_who_is_signed_in_as_it_changes() {
     let rig = rig(Limits::default()).await;
     let (status, info) = rig.get("action=getInfo&version=2.10.0").await;
