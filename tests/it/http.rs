@@ -148,6 +148,14 @@ fn it_takes_the_token_a_host_of_ours_and_no_page_of_strangers() {
              {known}Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{{}}"
         );
         assert_eq!(send(port, form.as_bytes()).await.0, 415);
+        // Without a body there is nothing to say about it: nobody is signed in, which is the answer.
+        for length in ["", "Content-Length: 0\r\n"] {
+            let bare = format!(
+                "POST /api/v1/speakers/main/pause HTTP/1.1\r\nHost: localhost\r\n\
+                 Connection: close\r\n{known}{length}\r\n"
+            );
+            assert_eq!(send(port, bare.as_bytes()).await.0, 409);
+        }
         assert!(
             daemon.log().iter().all(|line| !line.contains(&token)),
             "no token in the log"

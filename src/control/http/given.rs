@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
@@ -47,7 +48,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Given<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failed> {
         let (head, body) = request.into_parts();
-        if !is_json(&head.headers) {
+        // A request without a body and without a word about one is no form of a foreign page that
+        // browsers send unasked: those name a type.
+        let is_silent = body.is_end_stream() && !head.headers.contains_key(header::CONTENT_TYPE);
+        if !is_silent && !is_json(&head.headers) {
             return Err(Failed::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "not_json",
