@@ -27,7 +27,7 @@ use std::{io, process::ExitCode};
 
 use librespot_core::Session;
 use tokio::sync::mpsc;
-use tracing::warn;
+use tracing::debug;
 
 use crate::{
     config::LogLevel,
@@ -148,7 +148,8 @@ async fn play(
     let event = match failure {
         session::Failure::Refused(refusal) => Event::Refused { refusal },
         session::Failure::Lost(why) => {
-            warn!("the session is over: {why}");
+            // The daemon tells it, once, as a condition.
+            debug!("the session is over: {why}");
             Event::Lost { why }
         }
     };

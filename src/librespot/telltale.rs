@@ -99,15 +99,22 @@ const DEALER_FELL: [&str; 3] = [
 ];
 const DEALER_REFUSED: &str = "Error while connecting";
 
-/// Lines that say in the library's words what the daemon says in ours: that a link is gone. And the
-/// answer to "are you alive", which is that there is nothing by that name.
+/// Lines that say in the library's words what the daemon says in ours: that a link is gone, that
+/// Spotify is not to be found, that an account or a track is refused. And the answer to "are you alive", which is that there is nothing by that name.
 fn told_otherwise(target: &str, line: &str) -> bool {
     let begins = |with: &[&str]| with.iter().any(|with| line.starts_with(with));
     match target {
         "librespot_core::dealer" => {
             begins(&DEALER_FELL) || begins(&[DEALER_REFUSED, "Error while closing websocket"])
         }
-        "librespot_core::session" => begins(&["Connection to server closed."]),
+        "librespot_core::session" => {
+            begins(&["Connection to server closed.", "librespot does not support"])
+        }
+        // An attempt a minute for as long as the line is dead: what it comes to is a condition.
+        "librespot_core::apresolve" => {
+            begins(&["Failed to resolve all access points", "Resolve access points error"])
+        }
+        "librespot_core::audio_key" => begins(&[KEY_REFUSED]),
         "librespot_core::mercury" => begins(&["error 404 for uri"]),
         _ => false,
     }
@@ -169,6 +176,13 @@ mod tests {
         );
         let fell = "Websocket connection failed: IO error: peer closed";
         assert_eq!(read("librespot_core::dealer", fell), Some(Tell::DealerFell));
+        for (target, line) in [
+            ("apresolve", "Resolve access points error: Service unavailable"),
+            ("session", "librespot does not support \"free\" accounts."),
+            ("audio_key", "error audio key 0 1"),
+        ] {
+            assert!(told_otherwise(&format!("librespot_core::{target}"), line));
+        }
         assert!(told_otherwise("librespot_core::dealer", fell));
         assert!(told_otherwise(
             "librespot_core::mercury",
