@@ -177,11 +177,13 @@ fn from_environment(around: &Surroundings, problems: &mut Vec<Problem>) -> Table
 }
 
 fn unknown_cure(name: &str) -> String {
+    // What all have in common would make all of them alike.
+    let own = |variable: &str| variable.trim_start_matches("SISKIN_").to_owned();
     let known: Vec<String> = schema::names(Scope::Top)
-        .map(|(_, path)| schema::variable(path))
+        .map(|(_, path)| own(&schema::variable(path)))
         .collect();
-    match schema::nearest(name, known.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean {near}?"),
+    match schema::nearest(&own(name), known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean SISKIN_{near}?"),
         None => "unset it; config.example.toml lists every key".to_owned(),
     }
 }

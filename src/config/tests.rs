@@ -258,6 +258,10 @@ fn a_wrong_variable_or_flag_is_told_by_its_name() {
          --bitrate: audio.bitrate is 300, which Spotify does not stream\n  \
          help: use 96, 160 or 320 (kbit/s)"
     );
+    // Nothing near is no guess.
+    let around = with(&[("SISKIN_FOO", "1")]);
+    let problems = load(&Request::default(), &around).expect_err("no such setting");
+    assert!(problems.to_string().contains("help: unset it"), "{problems}");
 }
 
 #[test]
