@@ -148,6 +148,8 @@ pub fn write(path: &Path, key: &AccountKey, record: &Record) -> std::io::Result<
         version: VERSION,
         ..record.clone()
     };
+    // Somebody may have cleared the state directory under us: what comes from now on is kept.
+    path.parent().map_or(Ok(()), files::make_private)?;
     // An old file that does not open is the only copy of something: never written over.
     if let Ok(Some(old)) = files::bytes(path, &mut Vec::new())
         && matches!(

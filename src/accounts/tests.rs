@@ -268,6 +268,14 @@ fn a_disk_that_takes_nothing_leaves_the_old_file_as_it_was() {
 }
 
 #[test]
+fn an_account_is_kept_also_where_somebody_cleared_the_folder() {
+    let (dir, store) = open();
+    fs::remove_dir_all(dir.path().join("accounts")).expect("cleared");
+    store.signed_in(signed_in("kim", 1)).expect("written");
+    assert_eq!(store.login_of("kim").0, Some(login("kim")));
+}
+
+#[test]
 fn with_a_key_nothing_of_an_account_can_be_read_on_the_disk() {
     let dir = kept_under(key(1));
     let store = reopen(&dir, key(1));
