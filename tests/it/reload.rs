@@ -31,6 +31,7 @@ fn a_wrong_file_is_refused_with_its_reasons_and_the_old_settings_stay() {
         let file = world.dir().join("config.toml");
         let place = format!("{}:{}:", file.display(), wrong.lines().count());
         assert!(log.contains(&place) && log.contains("port"), "{log}");
+        assert!(!log.contains("\\n"), "{log}");
         let found = world.find().await;
         assert_eq!(world.info(&found).await.remote_name, "Kitchen");
         assert!(app.state().playing);
