@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::remote::Remote;
@@ -56,13 +56,14 @@ pub enum Command {
     },
     /// Sign in with a browser
     #[command(
+        group(ArgGroup::new("where").required(true).args(["browser", "paste"])),
         after_help = "Since August 2026 Spotify refuses this for many clients; siskin pair may still work."
     )]
     Login {
         /// Which one: its name or id, or how that begins
         speaker: Option<String>,
         /// The browser runs on this machine
-        #[arg(long, required_unless_present = "paste")]
+        #[arg(long)]
         browser: bool,
         /// It runs elsewhere: paste the address that it ends up at
         #[arg(long)]

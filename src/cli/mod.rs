@@ -20,6 +20,7 @@ mod token;
 mod watch;
 
 use std::{
+    ffi::OsString,
     fmt::Display,
     io::{self, Write as _},
     process::ExitCode,
@@ -40,7 +41,7 @@ use client::Method;
 pub fn main() -> ExitCode {
     // rustls refuses to guess where several providers could be meant. Fails only when there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(with_help_as_a_flag(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) => return answered(&error),
     };
@@ -198,6 +199,16 @@ fn failed(code: u8, what: &str, help: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// `siskin help volume` is what many people try first. (A command of clap's own would be one more
+/// line of a page that just fits a small terminal.)
+fn with_help_as_a_flag(mut words: Vec<OsString>) -> Vec<OsString> {
+    if words.get(1).is_some_and(|word| word == "help") {
+        words.remove(1);
+        words.push("--help".into());
+    }
+    words
+}
+
 /// Help and version are answers; anything else is a command line that makes no sense.
 fn answered(error: &clap::Error) -> ExitCode {
     match error.kind() {
@@ -226,8 +237,23 @@ fn what_and_help(rendered: &str) -> (String, String) {
     let tip = rendered
         .lines()
         .find_map(|line| line.trim().strip_prefix("tip: "));
-    let help = tip.unwrap_or("siskin --help lists what there is");
-    (what, help.to_owned())
+    let help = tip.map_or_else(|| more_about(rendered), str::to_owned);
+    (what, help)
+}
+
+/// Where to read on: the page of the command whose usage clap shows.
+fn more_about(rendered: &str) -> String {
+    let usage = rendered
+        .lines()
+        .find_map(|line| line.strip_prefix("Usage: "));
+    let words = usage.unwrap_or("siskin").split_whitespace();
+    let command: Vec<_> = words
+        .take_while(|word| !word.starts_with(['[', '<', '-']))
+        .collect();
+    match command[..] {
+        [] | [_] => "siskin --help lists what there is".to_owned(),
+        _ => format!("{} --help says what it takes", command.join(" ")),
+    }
 }
 
 /// An error with everything that led to it.
@@ -270,6 +296,33 @@ mod tests {
         let (what, help) = what_and_help(&error.render().to_string());
         assert_eq!(what, "unexpected argument '--naem' found");
         assert_eq!(help, "a similar argument exists: '--name'");
+    }
+
+    #[test]
+    fn what_is_missing_is_told_with_the_page_that_explains_it() {
+        for (line, missing, page) in [
+            ("siskin volume", "<TO>", "siskin volume --help"),
+            ("siskin accounts use", "<", "siskin accounts use --help"),
+            ("siskin login", "--browser|--paste", "siskin login --help"),
+            ("siskin nonsense", "nonsense", "siskin --help lists"),
+        ] {
+            let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
+            let (what, help) = what_and_help(&error.render().to_string());
+            assert!(what.contains(missing), "{what}");
+            assert!(help.starts_with(page), "{help}");
+        }
+    }
+
+    #[test]
+    fn help_is_a_word_as_well_as_a_flag() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        for (given, meant) in [
+            ("siskin help", "siskin --help"),
+            ("siskin help accounts use", "siskin accounts use --help"),
+            ("siskin rename help", "siskin rename help"),
+        ] {
+            assert_eq!(with_help_as_a_flag(words(given)), words(meant));
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::model::{
     Account, Conditions, House, LayerState, Pairing, Phase, PlayState, Playback, Repeat, Severity,
-    SleepTimer, SpeakerState, unix_ms,
+    SleepTimer, SpeakerState, Track, unix_ms,
 };
 
 /// Characters of the position bar.
@@ -107,7 +107,8 @@ fn doing(speaker: &SpeakerState) -> String {
 pub fn line(speaker: &SpeakerState, now_ms: i64) -> String {
     let playback = speaker.playback.as_ref();
     let track = playback.and_then(|playback| Some((playback, playback.track.as_ref()?)));
-    let Some((playback, track)) = track.filter(|(it, _)| it.state != PlayState::Stopped) else {
+    let shown = track.filter(|(it, track)| is_shown(it, track));
+    let Some((playback, track)) = shown else {
         return format!("{}: {}", speaker.name, doing(speaker));
     };
     let position = playback.position_at(now_ms);
@@ -155,11 +156,16 @@ pub fn with_id(name: &str, id: &str) -> String {
     }
 }
 
+/// Of a track that is only about to be looked up, there is nothing to say yet.
+fn is_shown(playback: &Playback, track: &Track) -> bool {
+    playback.state != PlayState::Stopped && !track.title.is_empty()
+}
+
 fn playing(playback: &Playback, now_ms: i64, text: &mut String) {
     if let Some(track) = playback
         .track
         .as_ref()
-        .filter(|_| playback.state != PlayState::Stopped)
+        .filter(|track| is_shown(playback, track))
     {
         let _ = write!(text, "  {}", plain(&track.title));
         if !track.artists.is_empty() {
@@ -247,14 +253,20 @@ fn ago(ms: i64) -> String {
 /// Titles and names come from strangers: nothing in them may steer the terminal.
 pub fn plain(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| match c {
+            '\n' | '\r' | '\t' => ' ',
+            // What turns the direction of writing would turn everything behind it, too.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+            c if c.is_control() => '\u{fffd}',
+            c => c,
+        })
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CameBy, Condition, ConditionCode, Percent, Track};
+    use crate::model::{CameBy, Condition, ConditionCode, Percent};
 
     fn kitchen() -> SpeakerState {
         let mut playback = Playback::silent(Percent::clamped(40).volume());
@@ -322,6 +334,30 @@ mod tests {
         );
         assert!(told(SleepTimer::EndOfTrack, 0).contains("\n  pauses after this track\n"));
         assert!(!told(SleepTimer::Off, 0).contains("pauses"));
+    }
+
+    #[test]
+    fn a_track_without_a_name_yet_takes_no_lines() {
+        let mut speaker = kitchen();
+        let playback = speaker.playback.as_mut().expect("it plays");
+        playback.state = PlayState::Loading;
+        let track = playback.track.as_mut().expect("a track");
+        track.title.clear();
+        track.artists.clear();
+        let text = of_speaker(&speaker, 1_030_000);
+        assert!(
+            text.starts_with("Kitchen: loading, Kim (31xy) is signed in\n  volume"),
+            "{text}"
+        );
+        assert_eq!(
+            line(&speaker, 1_030_000),
+            "Kitchen: loading, Kim (31xy) is signed in"
+        );
+    }
+
+    #[test]
+    fn foreign_words_stay_in_their_line_and_in_their_direction() {
+        assert_eq!(plain("one\ntwo\u{202e}three"), "one two\u{fffd}three");
     }
 
     #[test]

@@ -14,15 +14,15 @@ pub fn token(door: &Door, link: bool) -> ExitCode {
         Ok(config) => config,
         Err(problems) => return misconfigured(&problems),
     };
-    let mut trouble = String::new();
+    let mut trouble = Vec::new();
     for dir in places::state_dirs(&config) {
         match token::read(&dir) {
             Ok(token) if link => return linked(&config.http, &token),
             Ok(token) => return print(&[token.expose(), b"\n"].concat()),
-            Err(why) => trouble = format!("{}: {why}", token::file(&dir).display()),
+            Err(why) => trouble.push(format!("{}: {why}", token::file(&dir).display())),
         }
     }
-    let what = format!("there is no token to read ({trouble})");
+    let what = format!("there is no token to read ({})", trouble.join("; "));
     let help = "it is made when siskin first runs with http.listen; ask as its user, or with sudo";
     failed(exit::FAILED, &what, help)
 }

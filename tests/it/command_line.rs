@@ -54,6 +54,9 @@ fn a_command_line_that_makes_no_sense_exits_64_and_says_what_to_do() {
     );
     assert!(answer.err.contains("\n  help: "), "{}", answer.err);
     assert_eq!(siskin(&[], &[]).code, Some(64));
+    let help = siskin(&["help", "sleep"], &[]);
+    assert_eq!(help.code, Some(0));
+    assert!(help.out.contains("siskin sleep"), "{}", help.out);
 }
 
 #[test]
