@@ -46,6 +46,14 @@ impl AccountKey {
         }
     }
 
+    /// Why there is none although one is asked for.
+    pub fn trouble(&self) -> Option<String> {
+        match self {
+            Self::Missing(why) => Some(why.to_string()),
+            Self::Off | Self::Ready(_) => None,
+        }
+    }
+
     fn read(path: &Path) -> Self {
         let missing = |why: String| Self::Missing(why.into());
         let mut bytes = Vec::new();
@@ -54,7 +62,7 @@ impl AccountKey {
         let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
         if let Err(error) = read {
             return missing(format!(
-                "its key {} cannot be read ({error})",
+                "the key {} cannot be read ({error})",
                 path.display()
             ));
         }

@@ -155,8 +155,17 @@ pub async fn run(
 fn keep(config: &Config, board: &mut Board) -> Result<Option<Arc<Store>>, StoreError> {
     let dir = places::state_dir(config);
     let key = AccountKey::find(config.account_key_file.as_deref());
+    let no_key = key.trouble();
     match Store::open_with(&dir, key) {
         Ok(store) => {
+            // Before somebody signs in for the first time, and is not kept.
+            if let Some(why) = no_key {
+                let what = "nobody who signs in is kept: accounts cannot be encrypted";
+                let cure = "make the key as account_key_file says, for siskin's user to read; \
+                            then start siskin anew";
+                let condition = Condition::new(ConditionCode::StateDamaged, what, why, cure);
+                board.raise(HOUSE, condition, unix_ms());
+            }
             // Everything is looked at once, also what nobody needs today.
             for Damage(condition) in store.accounts().1 {
                 board.raise(HOUSE, condition, unix_ms());

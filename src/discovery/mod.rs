@@ -28,7 +28,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use told::{Told, name_taken, no_network, not_bound, not_sent};
+use told::{Told, name_taken, no_network, not_bound, not_fitting, not_sent};
 
 use crate::{
     config::Network,
@@ -406,13 +406,14 @@ impl Discovery {
         if advert.sent() && advert.repeat().is_ok() {
             return;
         }
-        let why = if self.network.advertise.is_empty() {
-            "nothing could be sent from UDP port 5353: another program holds it for itself, \
-             or the interfaces in use cannot multicast"
+        self.told.unsent = Some(if self.network.advertise.is_empty() {
+            not_sent(
+                "nothing could be sent from UDP port 5353: another program holds it for itself, \
+                 or the interfaces in use cannot multicast",
+            )
         } else {
-            "no address in network.advertise lies in the network of an interface that is used"
-        };
-        self.told.unsent = Some(not_sent(why));
+            not_fitting()
+        });
         self.told.not_announced();
         if let Some(advert) = self.advert.take() {
             advert.replace().await;

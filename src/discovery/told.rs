@@ -180,21 +180,37 @@ pub fn not_bound(unbound: &[Unbound]) -> Option<Condition> {
         format!("cannot listen on {}", first.address),
         first.source.to_string(),
     );
-    let cure = if first.source.kind() == std::io::ErrorKind::AddrInUse {
-        "stop the program that has the port, or choose another with port; siskin keeps trying"
-    } else {
-        "siskin keeps trying"
+    let cure = match first.source.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "stop the program that has the port, or choose another with port; siskin keeps trying"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "choose a port above 1023 with port: those below are for root; siskin keeps trying"
+        }
+        _ => "siskin keeps trying",
     };
     Some(Condition::new(ConditionCode::NotAnnounced, what, why, cure))
 }
 
 pub fn not_sent(why: &str) -> Condition {
-    Condition::new(
-        ConditionCode::NotAnnounced,
-        "the speaker could not be announced on the network",
+    cannot_announce(
         why,
         "look at the network settings and at other mDNS programs; siskin keeps trying",
     )
+}
+
+/// None of `network.advertise` can be announced.
+pub fn not_fitting() -> Condition {
+    cannot_announce(
+        "no address in network.advertise lies in the network of an interface that is used",
+        "write an address of a network that this machine is in; in a container, use the host's \
+         network instead",
+    )
+}
+
+fn cannot_announce(why: &str, cure: &str) -> Condition {
+    let what = "the speaker could not be announced on the network";
+    Condition::new(ConditionCode::NotAnnounced, what, why, cure)
 }
 
 pub fn name_taken(clash: &Clash) -> Condition {
@@ -226,6 +242,24 @@ mod tests {
                 reason: reason.into(),
                 minor: false,
             }],
+        }
+    }
+
+    #[test]
+    fn a_port_that_cannot_be_had_is_told_with_what_would_help() {
+        use std::io::{Error, ErrorKind};
+
+        for (kind, cure) in [
+            (ErrorKind::AddrInUse, "stop the program"),
+            (ErrorKind::PermissionDenied, "above 1023"),
+            (ErrorKind::AddrNotAvailable, "siskin keeps trying"),
+        ] {
+            let unbound = Unbound {
+                address: ([10, 0, 0, 1], 80).into(),
+                source: Error::from(kind),
+            };
+            let told = not_bound(&[unbound]).expect("a condition");
+            assert!(told.cure.contains(cure), "{}", told.cure);
         }
     }
 

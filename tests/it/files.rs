@@ -155,6 +155,17 @@ fn an_encrypted_account_waits_for_its_key_and_is_never_touched_without_it() {
     });
 }
 
+#[test]
+fn a_key_that_is_not_there_is_told_before_anybody_signs_in() {
+    scenario(async |world| {
+        let key = world.dir().join("key");
+        let keyed = format!("account_key_file = \"{}\"\n{NULL}", key.display());
+        let daemon = world.start(&world.settings(&keyed));
+        let told = daemon.says("nobody who signs in is kept").await;
+        assert!(told.contains(&key.display().to_string()), "{told}");
+    });
+}
+
 async fn locked(world: &World, settings: &str, why: &str) {
     let daemon = world.start(settings);
     let told = daemon.says("accounts_locked").await;

@@ -32,6 +32,9 @@ pub struct Socket {
     file: (u64, u64),
 }
 
+/// Bytes of `sockaddr_un`, without the one that ends them.
+const LONGEST: usize = 107;
+
 /// Why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
@@ -48,6 +51,12 @@ impl Trouble {
                 path,
                 "another siskin answers there".to_owned(),
                 "give each daemon a socket of its own (socket = …), or stop the other one",
+            ),
+            // The kernel's limit, which Rust tells by the kernel's name for it.
+            Self::Failed { path, .. } if path.as_os_str().len() > LONGEST => (
+                path,
+                format!("a socket's path may have {LONGEST} bytes at most"),
+                "set socket to a shorter path; then reload",
             ),
             Self::NoSocket { path } => (
                 path,
@@ -149,6 +158,17 @@ async fn clear_away(path: &Path) -> Result<(), Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_path_that_is_too_long_is_told_in_bytes() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("x".repeat(LONGEST));
+        let Err(trouble) = Socket::make(&path).await else {
+            panic!("the kernel takes it");
+        };
+        let told = trouble.condition();
+        assert!(told.why.contains("107 bytes"), "{}", told.why);
+    }
 
     #[tokio::test]
     async fn a_socket_that_nobody_serves_is_replaced_and_one_that_lives_is_not() {
