@@ -261,7 +261,10 @@ fn a_wrong_variable_or_flag_is_told_by_its_name() {
     // Nothing near is no guess.
     let around = with(&[("SISKIN_FOO", "1")]);
     let problems = load(&Request::default(), &around).expect_err("no such setting");
-    assert!(problems.to_string().contains("help: unset it"), "{problems}");
+    assert!(
+        problems.to_string().contains("help: unset it"),
+        "{problems}"
+    );
 }
 
 #[test]

@@ -186,7 +186,9 @@ fn keep(config: &Config, board: &mut Board) -> Result<Option<Arc<Store>>, StoreE
 /// A changed configuration that is not right: the old one stays in force.
 fn refuse(problems: &Problems, board: &mut Board) {
     // Reason and cure stand on two lines where there is room for them; here, and in the log, not.
-    let all = problems.iter().map(|it| it.to_string().replace("\n  help: ", ": "));
+    let all = problems
+        .iter()
+        .map(|it| it.to_string().replace("\n  help: ", ": "));
     let why = all.collect::<Vec<_>>().join("; ");
     let what = "the changed configuration was not taken over; the old one stays in force";
     let cure = "correct the file, then reload again";

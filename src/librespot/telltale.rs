@@ -111,9 +111,10 @@ fn told_otherwise(target: &str, line: &str) -> bool {
             begins(&["Connection to server closed.", "librespot does not support"])
         }
         // An attempt a minute for as long as the line is dead: what it comes to is a condition.
-        "librespot_core::apresolve" => {
-            begins(&["Failed to resolve all access points", "Resolve access points error"])
-        }
+        "librespot_core::apresolve" => begins(&[
+            "Failed to resolve all access points",
+            "Resolve access points error",
+        ]),
         "librespot_core::audio_key" => begins(&[KEY_REFUSED]),
         "librespot_core::mercury" => begins(&["error 404 for uri"]),
         _ => false,
@@ -177,7 +178,10 @@ mod tests {
         let fell = "Websocket connection failed: IO error: peer closed";
         assert_eq!(read("librespot_core::dealer", fell), Some(Tell::DealerFell));
         for (target, line) in [
-            ("apresolve", "Resolve access points error: Service unavailable"),
+            (
+                "apresolve",
+                "Resolve access points error: Service unavailable",
+            ),
             ("session", "librespot does not support \"free\" accounts."),
             ("audio_key", "error audio key 0 1"),
         ] {

@@ -73,12 +73,14 @@ fn the_last_tracks_of_an_album_come_out_sample_by_sample_and_then_it_is_over() {
         hears(&fifo, 2 * frames(4_000) - PACKET).await;
         let sources = [source(4), source(5)];
         let heard = fifo.capture().len();
+        let length = album.tracks[4].frames() + album.tracks[5].frames();
+        let length = usize::try_from(length).expect("frames");
         // Whatever is still in the pipe, and nothing after it.
+        hears(&fifo, length).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
 
         let tape = Tape::new(&fifo, &sources);
-        let length = album.tracks[4].frames() + album.tracks[5].frames();
-        assert_eq!(tape.capture.len(), usize::try_from(length).expect("frames"));
+        assert_eq!(tape.capture.len(), length);
         eprintln!("{heard} of {length} frames were out when the app showed the end");
         let pieces = &tape.stretches;
         assert_eq!(pieces.len(), 2, "{pieces:#?}");
