@@ -101,8 +101,13 @@ async fn a_stranger_is_denied_without_being_tried_and_it_is_said_why() {
 }
 
 #[tokio::test]
-async fn only_a_locked_speaker_refuses_to_be_signed_out_from_the_network() {
-    for (guests, may) in [(Guests::Locked, false), (Guests::Household, true)] {
+async fn who_keeps_strangers_out_is_not_signed_out_by_one() {
+    for (guests, may) in [
+        (Guests::Locked, false),
+        (Guests::Household, false),
+        (Guests::IdleOnly, true),
+        (Guests::Open, true),
+    ] {
         let rig = speaker(guests);
         assert_eq!(rig.ask(|answer| Knock::ResetUsers { answer }).await, may);
     }

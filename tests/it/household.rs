@@ -105,18 +105,21 @@ fn the_policy_decides_who_may_come_and_a_refusal_changes_nothing() {
 }
 
 #[test]
-fn nobody_on_the_network_signs_a_locked_speaker_out() {
+fn nobody_on_the_network_signs_a_speaker_out_that_takes_no_strangers() {
     scenario(async |world| {
         let daemon = world.start(&world.settings(NULL));
         let kim = plays(&world, "kim", "Staircase").await;
         let found = world.find().await;
-        reload(&world, &daemon, "guests = \"locked\"").await;
-        let answer = world.phone.reset_users(&found).await.expect("an answer");
-        assert_eq!(answer.status(), Some(104));
-        assert_eq!(answer.status_string(), Some("ERROR-NOT-IMPLEMENTED"));
-        assert_eq!(sits(&world, &found).await, "kim");
-        assert!(kim.state().playing);
-        reload(&world, &daemon, "guests = \"household\"").await;
+        for guests in ["locked", "household"] {
+            reload(&world, &daemon, &format!("guests = \"{guests}\"")).await;
+            let answer = world.phone.reset_users(&found).await.expect("an answer");
+            assert_eq!(answer.status(), Some(104), "{guests}");
+            assert_eq!(answer.status_string(), Some("ERROR-NOT-IMPLEMENTED"));
+            assert_eq!(world.hand_over(&found, "alex").await, 202, "{guests}");
+            assert_eq!(sits(&world, &found).await, "kim");
+            assert!(kim.state().playing);
+        }
+        reload(&world, &daemon, "guests = \"open\"").await;
         let answer = world.phone.reset_users(&found).await.expect("an answer");
         assert_eq!(answer.status(), Some(101));
         assert_eq!(sits(&world, &found).await, "");
