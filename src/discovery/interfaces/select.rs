@@ -135,8 +135,9 @@ fn unfit(interface: &Interface, all: &[Interface]) -> Option<String> {
         // inner network of containers or virtual machines: docker0, br-…, virbr0, lxcbr0.
         Kind::Bridge if has_card(interface, all) => None,
         Kind::Bridge => Some("it is a bridge for containers or virtual machines".into()),
-        // Seen from inside a container, its network card is a veth as well; only the name tells.
-        Kind::Veth if looks_like_a_card(&interface.name) => None,
+        // Seen from inside a container, its network card is a veth as well: the name tells, or that
+        // there is nothing else.
+        Kind::Veth if looks_like_a_card(&interface.name) || is_in_a_container(all) => None,
         Kind::Veth => Some("it leads into a container (veth)".into()),
         Kind::Dummy => Some("it leads nowhere (dummy)".into()),
         Kind::Tunnel(kind) => Some(format!("it is a tunnel or VPN ({kind})")),
@@ -149,6 +150,13 @@ fn unfit(interface: &Interface, all: &[Interface]) -> Option<String> {
 fn has_card(bridge: &Interface, all: &[Interface]) -> bool {
     all.iter()
         .any(|port| port.port_of == Some(bridge.index) && port.kind == Kind::Card)
+}
+
+/// A machine that has containers has a card, if only one without a cable, or a bridge that leads
+/// to them.
+fn is_in_a_container(all: &[Interface]) -> bool {
+    let mut kinds = all.iter().map(|interface| &interface.kind);
+    !kinds.any(|kind| matches!(kind, Kind::Card | Kind::Bridge))
 }
 
 fn looks_like_a_card(name: &str) -> bool {
@@ -317,6 +325,25 @@ mod tests {
     fn inside_a_container_the_card_is_a_veth() {
         let card = interface("eth0", Kind::Veth, &["192.168.1.5"]);
         assert_eq!(names(&select(&[card], &Network::default())), ["eth0"]);
+    }
+
+    #[test]
+    fn where_there_are_but_veths_one_of_any_name_is_the_card() {
+        let lo = interface("lo", Kind::Loopback, &["127.0.0.1"]);
+        let veth = interface("ve-siskin", Kind::Veth, &["192.168.1.5"]);
+        let alone = [lo.clone(), veth.clone()];
+        assert_eq!(names(&select(&alone, &Network::default())), ["ve-siskin"]);
+        for other in [
+            interface("docker0", Kind::Bridge, &["172.17.0.1"]),
+            // Its cable is out: the containers do not become the way to the phones by that.
+            Interface {
+                running: false,
+                ..interface("eth0", Kind::Card, &[])
+            },
+        ] {
+            let all = [lo.clone(), veth.clone(), other];
+            assert_eq!(names(&select(&all, &Network::default())), [""; 0]);
+        }
     }
 
     #[test]
