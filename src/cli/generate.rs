@@ -38,8 +38,30 @@ pub fn man() -> Vec<u8> {
             &format!("\\fBsiskin {name}\\fR"),
         );
     }
+    text += &remote(&command);
     text += REST;
     text.into_bytes()
+}
+
+/// What is asked of a running siskin. Those commands are hidden from the help, which fits a small
+/// terminal; here is room for them.
+fn remote(command: &clap::Command) -> String {
+    let mut text = String::from(".SH REMOTE CONTROL\nAsked of a siskin that runs.\n");
+    let hidden = command.get_subcommands().filter(|it| it.is_hide_set());
+    for it in hidden.filter(|it| it.get_name() != "engine") {
+        let mut words = vec![it.get_name().to_owned()];
+        for argument in it.get_positionals() {
+            let name = argument.get_id().as_str().to_uppercase();
+            words.push(match argument.is_required_set() {
+                true => name,
+                false => format!("[{name}]"),
+            });
+        }
+        let about = it.get_about().map(ToString::to_string).unwrap_or_default();
+        let line = format!(".TP\n\\fBsiskin {}\\fR\n{about}\n", words.join(" "));
+        text += &line.replace('-', "\\-");
+    }
+    text
 }
 
 const REST: &str = r#".SH FILES
@@ -95,7 +117,16 @@ mod tests {
     #[test]
     fn the_manual_page_names_commands_flags_and_exit_codes() {
         let page = String::from_utf8(man()).expect("text");
-        for word in ["devices", "bitrate", "EXIT STATUS", "78", ".TH"] {
+        for word in [
+            "devices",
+            "bitrate",
+            "EXIT STATUS",
+            "78",
+            ".TH",
+            "siskin volume TO\\fR",
+            "siskin play [URI]\\fR",
+            "siskin log\\-level LEVEL",
+        ] {
             assert!(page.contains(word), "no {word} in\n{page}");
         }
         assert!(!page.contains("engine"), "the hidden command shows");
