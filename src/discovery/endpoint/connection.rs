@@ -110,9 +110,10 @@ impl Shared {
 /// Serves `stream` until the stranger leaves, a limit is hit, or `stop` fires.
 pub async fn serve(stream: TcpStream, peer: IpAddr, shared: Arc<Shared>, stop: CancellationToken) {
     let limits = shared.limits;
+    let ending = stop.clone();
     let service = service_fn(move |request| {
-        let shared = shared.clone();
-        async move { Ok::<_, Infallible>(respond(request, peer, &shared).await) }
+        let (shared, ending) = (shared.clone(), ending.clone());
+        async move { Ok::<_, Infallible>(respond(request, peer, &shared, &ending).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -143,6 +144,7 @@ async fn respond(
     request: Request<Incoming>,
     peer: IpAddr,
     shared: &Shared,
+    ending: &CancellationToken,
 ) -> Response<Full<Bytes>> {
     let may_hand_over = may_hand_over(request.headers());
     let (status, body, close) = match read(request, shared.limits.body).await {
@@ -150,7 +152,13 @@ async fn respond(
             if call == Call::GetInfo && may_hand_over {
                 shared.asked.notify_one();
             }
-            let (status, body) = act(call, peer, shared).await;
+            // Whoever waits for a verdict when we end is told that there is none: every request is
+            // answered.
+            let (status, body) = tokio::select! {
+                biased;
+                acted = act(call, peer, shared) => acted,
+                () = ending.cancelled() => (Status::LoginFailed, Status::LoginFailed.body()),
+            };
             (status, body, false)
         }
         // What is left of the request is not read, so nothing can follow it.

@@ -399,15 +399,19 @@ async fn a_fixed_port_that_is_taken_is_told_and_bound_once_it_is_free() {
 
 #[tokio::test]
 async fn closing_is_quick_even_with_strangers_inside() {
-    let rig = rig(Limits::default()).await;
+    let mut rig = rig(Limits::default()).await;
     let mut waiting = rig.connect().await;
     waiting
         .write_all(&post(&rig.handover()))
         .await
         .expect("sent");
+    // The daemon has it, and never says a word.
+    let _unanswered = timeout(SOON, rig.requests.recv()).await.expect("asked");
     let port = rig.endpoint.port();
     timeout(Duration::from_secs(5), rig.endpoint.close())
         .await
         .expect("it closes");
     assert!(TcpStream::connect((HERE, port)).await.is_err());
+    let (http, answer) = read_answer(&mut waiting).await.expect("an answer");
+    assert_eq!((http, &answer["status"]), (200, &202.into()));
 }
