@@ -74,7 +74,7 @@ pub(super) fn build(
     let mpris = daemon.get("mpris.bus", check::mpris);
     let mqtt = daemon.mqtt(default_name);
     let account_key_file = daemon.get("account_key_file", check::path);
-    let cache = daemon.cache();
+    let (cache, cache_path) = daemon.cache();
     let mut groups = vec![daemon.group];
 
     let mut speakers = Vec::new();
@@ -135,6 +135,7 @@ pub(super) fn build(
         mqtt,
         account_key_file,
         cache,
+        cache_path,
         hooks,
         metadata,
     };
@@ -242,10 +243,13 @@ impl<'a> Lookup<'a> {
         None
     }
 
-    fn cache(&mut self) -> Option<Cache> {
+    /// What is to be kept; or, if nothing is, where it would be.
+    fn cache(&mut self) -> (Option<Cache>, Option<PathBuf>) {
         let path = self.get("cache.path", check::full_path);
-        let bytes = self.get("cache.size", check::size)?;
-        Some(Cache { bytes, path })
+        match self.get("cache.size", check::size) {
+            Some(bytes) => (Some(Cache { bytes, path }), None),
+            None => (None, path),
+        }
     }
 
     fn mqtt(&mut self, default_name: &str) -> Mqtt {

@@ -27,6 +27,8 @@ pub struct Config {
     pub account_key_file: Option<PathBuf>,
     /// Audio files that are kept on disk; `None`: none are.
     pub cache: Option<Cache>,
+    /// Where they would be, by the file, while none are.
+    pub cache_path: Option<PathBuf>,
     pub socket: Socket,
     pub http: Http,
     pub mpris: Mpris,

@@ -75,6 +75,7 @@ fn defaults() -> Config {
         },
         account_key_file: None,
         cache: None,
+        cache_path: None,
         hooks: Vec::new(),
         metadata: Vec::new(),
     }

@@ -13,6 +13,7 @@ use tracing::{error, warn};
 use super::{
     board::Place,
     choices::{self, Choices, Chosen},
+    clearing::Clearing,
     doctor::Case,
     pairing::{self, PairError, Pairings},
     places,
@@ -89,6 +90,7 @@ pub struct House {
     notices: mpsc::Sender<Notice>,
     reports: mpsc::Sender<Report>,
     life: watch::Sender<Life>,
+    clearing: Clearing,
 }
 
 impl House {
@@ -117,6 +119,7 @@ impl House {
             notices,
             reports,
             life: watch::Sender::new(Life::begins()),
+            clearing: Clearing::default(),
         }
     }
 
@@ -139,6 +142,7 @@ impl House {
             self.start(speaker);
         }
         self.appear().await;
+        self.clearing.begin(None, &self.config);
     }
 
     pub fn speakers(&self) -> &[config::Speaker] {
@@ -279,7 +283,8 @@ impl House {
         if self.config.log != new.log {
             self.pairings.log_at(new.log);
         }
-        self.config = new;
+        let before = std::mem::replace(&mut self.config, new);
+        self.clearing.begin(Some(&before), &self.config);
         for speaker in self.config.speakers.clone() {
             match self.speakers.get_mut(speaker.id.as_str()) {
                 Some(running) => {

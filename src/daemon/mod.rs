@@ -5,6 +5,7 @@
 
 mod board;
 mod choices;
+mod clearing;
 mod clerk;
 pub mod doctor;
 mod house;

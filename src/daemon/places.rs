@@ -31,6 +31,12 @@ pub fn cache(config: &Config) -> Option<config::Cache> {
     })
 }
 
+/// Where audio files may lie from before, now that none are kept. `None`: they are.
+pub fn unused_cache(config: &Config) -> Option<PathBuf> {
+    let path = || cache_dir_with(config.cache_path.as_deref(), &set);
+    config.cache.is_none().then(path)
+}
+
 /// Where the state of a daemon that does not run is looked for, the likeliest first.
 pub fn state_dirs(config: &Config) -> Vec<PathBuf> {
     let mut places = vec![state_dir(config)];

@@ -237,3 +237,32 @@ fn two_speakers_share_what_they_keep() {
         assert_eq!(asked(&world, &track), before);
     });
 }
+
+#[test]
+fn whoever_switches_it_off_gets_the_room_back_at_a_reload_and_at_a_start() {
+    scenario(async |world| {
+        let mut booth = Booth::open_with(&world, &settings(&world, "20 MB")).await;
+        let track = only(&world, "Staircase");
+        keep(&world, &booth, &track).await;
+        let of_others = folder(&world).join("shopping list");
+        fs::write(&of_others, "milk").expect("a file");
+        let is_cleared = || !kept(&world, &track).exists();
+        let settings = |size: &str| {
+            let pipe = crate::world::pipe_to(booth.fifo.path());
+            world.settings(&format!("{}{pipe}", settings(&world, size)))
+        };
+        // As it lies there when somebody switches it off while nothing runs.
+        let copy = fs::read(kept(&world, &track)).expect("it is kept");
+        let (on, off) = (settings("20 MB"), settings("off"));
+        assert_ne!(on, off);
+        fs::write(world.dir().join("config.toml"), &off).expect("written");
+        booth.daemon.signal(nix::sys::signal::Signal::SIGHUP);
+        until("it is cleared", PATIENCE, is_cleared).await;
+        booth.daemon.says("audio files are not kept in").await;
+        booth.daemon.stop().await;
+        fs::write(kept(&world, &track), copy).expect("written");
+        booth.daemon = world.start(&off);
+        until("it is cleared", PATIENCE, is_cleared).await;
+        assert!(of_others.exists(), "nobody asked for that");
+    });
+}

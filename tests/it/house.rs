@@ -39,6 +39,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "accounts",
             "discovery",
             "engine",
+            // To clear what is not kept any more.
+            "fetch",
             "output",
             "librespot",
             "speaker",

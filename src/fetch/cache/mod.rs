@@ -38,7 +38,7 @@ use notes::{Notes, Record};
 pub use scribe::Tell;
 use scribe::{Health, REST, Task};
 use shelf::{Kept, PIECE, Shelf};
-pub use shelf::{Name, Stock, stock};
+pub use shelf::{Name, Stock, clear, stock};
 
 /// What the address of a kept file begins with.
 const HERE: &str = "kept:";

@@ -416,6 +416,43 @@ pub fn stock(folder: &Path) -> io::Result<Stock> {
     Ok(stock)
 }
 
+/// Removes what is kept in a folder that is not used any more. What somebody else has put there
+/// stays, whatever it is called: a file of ours says so at its end.
+///
+/// # Errors
+/// When the folder cannot be read. One that is not there holds nothing.
+pub fn clear(folder: &Path) -> io::Result<Stock> {
+    let mut removed = Stock::default();
+    let entries = match fs::read_dir(folder) {
+        Err(none) if none.kind() == ErrorKind::NotFound => return Ok(removed),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let (Some((_, is_draft)), Ok(about)) = (ours(&entry), entry.metadata()) else {
+            continue;
+        };
+        let path = entry.path();
+        let used = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        let is_ours = match is_draft {
+            true => is_left_over(&path, used),
+            false => bears_our_mark(&path, about.len()).unwrap_or(false),
+        };
+        if is_ours && fs::remove_file(&path).is_ok() {
+            removed.bytes += about.len();
+            removed.files += 1;
+        }
+    }
+    Ok(removed)
+}
+
+fn bears_our_mark(path: &Path, len: u64) -> io::Result<bool> {
+    let mut end = [0; MARK.len()];
+    let at = len.saturating_sub(MARK.len() as u64);
+    File::open(path)?.read_exact_at(&mut end, at)?;
+    Ok(end == *MARK)
+}
+
 /// The file that an entry is, or is to become.
 fn ours(entry: &DirEntry) -> Option<(Name, bool)> {
     let name = entry.file_name();

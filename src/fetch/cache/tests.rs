@@ -415,3 +415,34 @@ async fn without_a_cache_the_line_is_the_line() {
     let (mut reader, _) = start(cached, ready(Ok(KEY)), 0, Budget::Playing);
     assert!(read(&mut reader, 0, usize::MAX).await == *line.plain);
 }
+
+#[tokio::test]
+async fn a_folder_that_is_not_used_any_more_is_cleared_of_our_files_and_of_no_others() {
+    let rig = Rig::new(LIMIT);
+    rig.keep(&fake(50_000), 1).await;
+    rig.keep(&fake(70_000), 2).await;
+    rig.settles().await;
+    let folder = rig.folder();
+    let of_others = [
+        "notes.txt",
+        &"a".repeat(40),
+        &format!("{}.jpg", "b".repeat(40)),
+    ];
+    for other in of_others {
+        fs::write(
+            folder.join(other),
+            b"somebody else's, and longer than a mark",
+        )
+        .unwrap();
+    }
+    fs::create_dir(folder.join("c".repeat(40))).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", folder.join("d".repeat(40))).unwrap();
+    let (kept, removed) = (rig.stock(), clear(&folder).unwrap());
+    assert_eq!(removed.files, 2);
+    assert!(removed.bytes > 120_000 && removed.bytes < kept.bytes);
+    assert!(!rig.path(1).exists() && !rig.path(2).exists());
+    let left = fs::read_dir(&folder).unwrap().count();
+    assert_eq!(left, of_others.len() + 2);
+    assert_eq!(clear(&folder).unwrap(), Stock::default());
+    assert_eq!(clear(&folder.join("nowhere")).unwrap(), Stock::default());
+}
