@@ -129,6 +129,8 @@ pub struct Published {
 pub struct OnAir {
     /// Without one, there is nothing to be seen on.
     pub interfaces: Vec<Wanted>,
+    /// Counts how often the way out of the network became another one.
+    pub ways_out: u32,
     /// Without those that could not be announced yet; that is a condition of its own.
     pub speakers: Vec<Published>,
 }
@@ -165,6 +167,7 @@ pub struct Discovery {
     retry_at: Option<Instant>,
     look_at: Option<Instant>,
     look_away_at: Option<Instant>,
+    ways_out: u32,
     on_air: watch::Sender<OnAir>,
     repairs: (mpsc::Sender<Repair>, mpsc::Receiver<Repair>),
 }
@@ -201,6 +204,7 @@ impl Discovery {
             retry_at: None,
             look_at: None,
             look_away_at: None,
+            ways_out: 0,
             on_air: watch::Sender::default(),
             repairs: mpsc::channel(REPAIRS),
         };
@@ -231,7 +235,10 @@ impl Discovery {
             let due = due.into_iter().flatten().min();
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = self.watch.changed() => self.refresh().await,
+                changed = self.watch.changed() => {
+                    self.ways_out = self.ways_out.wrapping_add(changed.way_out.into());
+                    self.refresh().await;
+                }
                 heard = heard(self.advert.as_mut()) => self.on_heard(heard),
                 () = at(due) => self.on_time().await,
                 () = self.told.flush() => {}
@@ -327,6 +334,7 @@ impl Discovery {
         });
         let now = OnAir {
             interfaces: selection.wanted.clone(),
+            ways_out: self.ways_out,
             speakers: published.collect(),
         };
         self.on_air.send_if_modified(|known| {

@@ -49,7 +49,7 @@ pub enum Report {
     Cleared(Place, ConditionCode),
     /// `None`: it is right again.
     Clock(Option<Condition>),
-    /// Other addresses, or another time: who waits may try at once.
+    /// Other addresses, another way out, or another time: who waits may try at once.
     Changed,
 }
 
@@ -95,7 +95,8 @@ impl Monitor {
         let begun = Instant::now();
         let mut clock = Clock::default();
         let mut trails: BTreeMap<Place, [Trail; 2]> = BTreeMap::new();
-        let mut interfaces = self.on_air.borrow_and_update().interfaces.clone();
+        let ways = |on_air: &OnAir| (on_air.interfaces.clone(), on_air.ways_out);
+        let mut known = ways(&self.on_air.borrow_and_update());
         let mut due = Instant::now() + SETTLE;
         loop {
             let pace = tokio::select! {
@@ -103,11 +104,11 @@ impl Monitor {
                     if changed.is_err() {
                         return;
                     }
-                    let now = self.on_air.borrow_and_update().interfaces.clone();
-                    if now != interfaces && !now.is_empty() {
+                    let now = ways(&self.on_air.borrow_and_update());
+                    if now != known && !now.0.is_empty() {
                         self.tell(Report::Changed).await;
                     }
-                    interfaces = now;
+                    known = now;
                     SETTLE
                 }
                 () = sleep_until(due) => {

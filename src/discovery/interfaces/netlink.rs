@@ -5,7 +5,9 @@ use std::{io, time::Duration};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use rtnetlink::{
     MulticastGroup,
+    packet_core::{NetlinkMessage, NetlinkPayload},
     packet_route::{
+        RouteNetlinkMessage,
         address::{AddressAttribute, AddressFlags, AddressMessage},
         link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
     },
@@ -145,9 +147,26 @@ fn address(message: &AddressMessage) -> Option<Address> {
     })
 }
 
-type Messages = std::pin::Pin<Box<dyn Stream<Item = ()> + Send>>;
+/// What a message of the kernel is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// A link or an address.
+    Interfaces,
+    /// The way out.
+    DefaultRoute,
+}
 
-/// Tells when interfaces or addresses changed. Sleeps until the kernel says so; where the kernel
+type Messages = std::pin::Pin<Box<dyn Stream<Item = About> + Send>>;
+
+/// What has changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// The way out of this network has come, gone, or is another one. (Not told where the kernel does
+    /// not.)
+    pub way_out: bool,
+}
+
+/// Tells when interfaces, addresses or the default route changed. Sleeps until the kernel says so; where the kernel
 /// will not, it says so itself every five seconds.
 pub struct Watch {
     /// Unbounded by the netlink crate's choice. It is drained whenever something is in it.
@@ -155,6 +174,8 @@ pub struct Watch {
     /// When the burst that has begun is over, or when to look next without being told. Kept here,
     /// so that a caller may drop [`Watch::changed`] half-way and call it again.
     due: Option<Instant>,
+    /// What the burst is about so far.
+    burst: Changed,
 }
 
 impl Watch {
@@ -163,18 +184,19 @@ impl Watch {
         Self {
             messages: subscribe(),
             due: None,
+            burst: Changed::default(),
         }
     }
 
     /// Waits for the next change, and for the burst it belongs to. Cancel safe.
-    pub async fn changed(&mut self) {
+    pub async fn changed(&mut self) -> Changed {
         loop {
             let Some((messages, _)) = &mut self.messages else {
                 let due = *self.due.get_or_insert_with(|| Instant::now() + POLL);
                 sleep_until(due).await;
                 self.due = None;
                 self.messages = subscribe();
-                return;
+                return std::mem::take(&mut self.burst);
             };
             let message = match self.due {
                 None => messages.next().await,
@@ -182,12 +204,13 @@ impl Watch {
                     Ok(message) => message,
                     Err(_) => {
                         self.due = None;
-                        return;
+                        return std::mem::take(&mut self.burst);
                     }
                 },
             };
             match message {
-                Some(()) => {
+                Some(about) => {
+                    self.burst.way_out |= about == About::DefaultRoute;
                     self.due.get_or_insert_with(|| Instant::now() + SETTLE);
                 }
                 // The subscription broke: what is missed meanwhile is seen at the next look.
@@ -202,10 +225,24 @@ fn subscribe() -> Option<(Messages, Owned)> {
         MulticastGroup::Link,
         MulticastGroup::Ipv4Ifaddr,
         MulticastGroup::Ipv6Ifaddr,
+        MulticastGroup::Ipv4Route,
+        MulticastGroup::Ipv6Route,
     ];
     let (connection, _, messages) = rtnetlink::new_multicast_connection(&groups)
         .inspect_err(|error| tracing::debug!(%error, "no netlink subscription; polling"))
         .ok()?;
     let owned = Owned(tokio::spawn(connection).abort_handle());
-    Some((Box::pin(messages.map(|_| ())), owned))
+    let told = messages.filter_map(|(message, _)| std::future::ready(about(&message)));
+    Some((Box::pin(told), owned))
+}
+
+/// `None` for what is nobody's business: other routes change by the dozen on a busy machine.
+fn about(message: &NetlinkMessage<RouteNetlinkMessage>) -> Option<About> {
+    match &message.payload {
+        NetlinkPayload::InnerMessage(
+            RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route),
+        ) => (route.header.destination_prefix_length == 0).then_some(About::DefaultRoute),
+        NetlinkPayload::InnerMessage(_) => Some(About::Interfaces),
+        _ => None,
+    }
 }
