@@ -69,7 +69,8 @@ impl Connect {
         match self.phase {
             Phase::Idle if self.lineup.current().is_none() => Answer::No(NOTHING.to_owned()),
             Phase::Paused if std::mem::take(&mut self.held) => {
-                // It must not go on by itself any more.
+                // It must not go on by itself any more, which is news to whoever takes it up again.
+                self.touched = true;
                 self.push(Action::Pause);
                 Answer::Yes
             }
@@ -155,6 +156,8 @@ impl Connect {
                 self.on_its_way()
             }
             Phase::Playing | Phase::Paused => {
+                // What is touched while it waits for an output does not go on by itself.
+                self.held = false;
                 self.aim_at(position_ms);
                 Answer::Later(Wants::Sought)
             }

@@ -259,7 +259,8 @@ impl Connect {
         };
         self.superseded();
         self.activate();
-        self.want_play = then.state != PlayState::Paused;
+        // The output may be there by now; if not, that is found out anew.
+        self.want_play = then.state != PlayState::Paused || then.place.held;
         self.another_context(Options {
             shuffle: Some(then.shuffle),
             repeat_context: Some(then.repeat == Repeat::Context),

@@ -250,6 +250,7 @@ impl Connect {
             shuffle_first: context.key().and_then(|key| key.first),
             list,
             list_from: list_from as u32,
+            held: self.held,
         }
     }
 }

@@ -95,6 +95,8 @@ pub struct Place {
     /// `index - list_from` of them.
     pub list: Vec<String>,
     pub list_from: u32,
+    /// It is silent for want of a sound output only: nobody has paused, and it goes on by itself.
+    pub held: bool,
 }
 
 impl Place {

@@ -2,7 +2,7 @@
 
 use super::rig::{ALBUM, Rig, entry, listing};
 use crate::{
-    connect::{Action, Command, Input, Listing, Order, Play, Settings},
+    connect::{Action, Command, Heard, Input, Listing, Order, Play, Settings},
     model::{PlayState, Playback},
 };
 
@@ -63,6 +63,34 @@ fn a_queued_track_comes_back_and_the_context_after_it() {
         (Some(70), vec![3, 4, 5])
     );
     assert_eq!(again.published.map(|p| p.state), Some(PlayState::Paused));
+}
+
+#[test]
+fn music_that_only_waits_for_an_output_comes_back_playing_and_a_pause_paused() {
+    for touched in [
+        None,
+        Some(Command::Pause),
+        Some(Command::SeekTo { position_ms: 9_000 }),
+    ] {
+        let mut rig = Rig::playing(0..6, 2);
+        let id = rig.loaded.clone().expect("a track").0;
+        rig.step(Input::Player(Heard::Held {
+            id,
+            position_ms: 7_000,
+        }));
+        let goes_on = touched.is_none();
+        if let Some(command) = touched {
+            rig.command(command);
+        }
+        let then = handed_back(&rig);
+        assert_eq!(then.state, PlayState::Paused, "which is what is heard");
+        let again = restored(then);
+        assert!(
+            again.did(|a| matches!(a, Action::Load { play, .. } if *play == goes_on)),
+            "{goes_on}: {:?}",
+            again.out
+        );
+    }
 }
 
 #[test]

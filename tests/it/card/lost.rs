@@ -171,6 +171,39 @@ fn what_was_touched_while_the_card_was_away_stays_as_it_is() {
     });
 }
 
+/// Two things break at the same time, and nobody has paused.
+fn plays_on_after_its_engine_died_too(state: State) {
+    on_card(State::Ok, DEVICE, async move |rig| {
+        let kim = rig.orders("kim", "Staircase", 10_000).await;
+        hears(rig.card(), 0, SECOND).await;
+        rig.dac.set(state);
+        told(&rig.daemon, "output_lost", 1).await;
+        shows(&kim, "a pause", |state| state.paused).await;
+        let before = last_position(&rig.dac.capture()).expect("the staircase");
+        let engine = crate::lan::one_engine(&rig.daemon).await;
+        let engine = nix::unistd::Pid::from_raw(engine.cast_signed());
+        nix::sys::signal::kill(engine, nix::sys::signal::Signal::SIGKILL).expect("an engine");
+        rig.daemon.says("taking playback up").await;
+        told(&rig.daemon, "output_lost", 2).await;
+        let mark = rig.card().heard();
+        rig.dac.set(State::Ok);
+        let heard = hears(rig.card(), mark, TENTH).await;
+        let gone = position_of(&heard).expect("the staircase") - before;
+        assert!((gone - 0.1).abs() < 2.0 * NEAR, "{gone} s further on");
+        shows(&kim, "a playing track", |state| state.playing).await;
+    });
+}
+
+#[test]
+fn music_goes_on_when_its_engine_dies_while_the_card_is_unplugged() {
+    plays_on_after_its_engine_died_too(State::Gone);
+}
+
+#[test]
+fn music_goes_on_when_its_engine_dies_while_the_card_hangs() {
+    plays_on_after_its_engine_died_too(State::Hang);
+}
+
 #[test]
 fn music_that_is_ordered_while_the_card_is_away_plays_when_it_is_back() {
     on_card(State::Ok, DEVICE, async |rig| {
