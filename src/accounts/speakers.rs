@@ -172,7 +172,9 @@ impl Store {
         for folder in files::listed(&self.dir().join("speakers")) {
             for file in files::listed(&folder) {
                 let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-                let theirs = gone.map_or(stem.starts_with("level-"), |user| stem == level_of(user));
+                let level = gone.map_or(stem.starts_with("level-"), |user| stem == level_of(user));
+                // What an engine left behind may be about anybody.
+                let theirs = level || stem == "left";
                 if theirs {
                     files::remove(&file)?;
                 }
@@ -188,6 +190,11 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Where an engine whose daemon dies leaves word for the next one.
+    pub fn note_file(&self, speaker: &str) -> PathBuf {
+        self.speaker_file(speaker, "left")
     }
 
     fn speaker_file(&self, speaker: &str, name: &str) -> PathBuf {

@@ -1,4 +1,4 @@
-//! The state directory: `lock`, `accounts/<id>.json`, `speakers/<id>/{device,seat,volume,choice,level-…}.json`.
+//! The state directory: `lock`, `accounts/<id>.json`, `speakers/<id>/{device,seat,volume,choice,left,level-…}.json`.
 
 use std::{
     fs::{File, OpenOptions},

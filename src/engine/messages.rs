@@ -3,6 +3,8 @@
 //! Commands go to the child's standard input, events come from its standard output. Credentials
 //! travel only here: never in arguments, never in the environment.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -106,6 +108,9 @@ pub struct Start {
     /// Where audio files are kept, its path given; `None`: nowhere.
     #[serde(default)]
     pub cache: Option<config::Cache>,
+    /// Where to leave a note, should the daemon die: see [`super::note`]. `None`: nowhere.
+    #[serde(default)]
+    pub note: Option<PathBuf>,
     /// Process id of the daemon: whose standard output a `pipe` output without a path writes to.
     pub daemon_pid: u32,
 }
@@ -184,13 +189,18 @@ pub enum Event {
     Refused {
         refusal: Refusal,
     },
-    /// Spotify could not be reached for the first sign-in, or the engine cannot go on. It ends after
-    /// this.
+    /// Spotify could not be reached for the first sign-in. The engine ends after this.
     Lost {
         why: String,
     },
+    /// Something in the engine is broken, and Spotify has nothing to do with it. It ends after this.
+    Broken {
+        why: String,
+    },
     /// The session is lost, and another is being made, for as long as it takes; said again when
-    /// there is another reason. The music goes on meanwhile, as far as it can.
+    /// there is another reason. The music goes on meanwhile, as far as it can. Before `Ready`:
+    /// nothing gets as far as Spotify, and the engine waits until something does; said again at
+    /// least every 20 s.
     Interrupted {
         why: String,
         /// What the session was lost by; `None` when this is about an attempt to have another.

@@ -6,6 +6,7 @@
 
 mod child;
 pub mod messages;
+pub mod note;
 mod pace;
 
 pub use child::{Engine, Heard, own_program};

@@ -17,13 +17,16 @@ pub fn back_off(attempt: u32, dice: f64) -> Duration {
         .max(Duration::from_secs(1))
 }
 
-/// How long to wait when an attempt did not get as far as Spotify: nobody there has heard of it, and
-/// a listener notices each second after the line is back. `away`: for how long it has been so.
+/// From one look whether there is a way to Spotify to the next, while there is none: nobody there
+/// hears of that, and a listener notices each second after the line is back. What is down for
+/// minutes is most often a router that starts anew; what is down for an hour may well be down for the
+/// night. `away`: for how long it has been so.
 pub fn unheard(away: Duration, dice: f64) -> Duration {
     let full = match away.as_secs() {
-        0..60 => Duration::from_secs(1),
-        60..600 => Duration::from_secs(2),
-        _ => Duration::from_secs(20),
+        0..180 => Duration::from_millis(500),
+        180..600 => Duration::from_secs(1),
+        600..3_600 => Duration::from_secs(3),
+        _ => Duration::from_secs(10),
     };
     full + full.mul_f64(0.25 * dice.clamp(0.0, 1.0))
 }
@@ -33,10 +36,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_is_down_is_tried_every_second_or_two_and_later_less_often() {
-        let after = |seconds| unheard(Duration::from_secs(seconds), 0.0).as_secs();
-        assert_eq!([0, 59, 60, 599, 600].map(after), [1, 1, 2, 2, 20]);
-        assert!(unheard(Duration::ZERO, 1.0) < Duration::from_millis(1_300));
+    fn a_line_that_is_down_is_looked_at_every_half_second_and_later_less_often() {
+        let after = |seconds| unheard(Duration::from_secs(seconds), 0.0).as_millis();
+        let looks = [0, 179, 180, 599, 600, 3_599, 3_600].map(after);
+        assert_eq!(looks, [500, 500, 1_000, 1_000, 3_000, 3_000, 10_000]);
+        assert!(unheard(Duration::ZERO, 1.0) < Duration::from_millis(650));
     }
 
     #[test]

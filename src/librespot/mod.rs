@@ -7,6 +7,7 @@
 pub mod connect;
 mod current;
 mod fields;
+mod line;
 mod loader;
 mod opening;
 mod pair;
@@ -27,7 +28,7 @@ use std::{io, process::ExitCode};
 
 use librespot_core::Session;
 use tokio::sync::mpsc;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::{
     config::LogLevel,
@@ -151,6 +152,10 @@ async fn play(
             // The daemon tells it, once, as a condition.
             debug!("the session is over: {why}");
             Event::Lost { why }
+        }
+        session::Failure::Broken(why) => {
+            warn!("this engine cannot go on: {why}");
+            Event::Broken { why }
         }
     };
     reporter.report(&event);

@@ -3,41 +3,28 @@
 //! Owns one task that signs in again, for as long as it takes. What the new session means for the
 //! rest of the engine is the stage's business.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use librespot_core::{Session, SessionConfig};
-use tokio::{
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
+use tokio::{sync::Notify, task::JoinHandle, time::timeout};
 use tracing::{debug, info};
 
 use super::{
     connect::streams::Streams,
+    line::{Pace, learn},
     session::{self, Failure},
+    telltale,
     wire::Reporter,
 };
-use crate::{
-    engine::{back_off, messages::Event, unheard},
-    model::Login,
-};
+use crate::{engine::messages::Event, model::Login};
 
 /// All steps of one attempt together.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(40);
 
 /// How long a lost session may take to close its dealer. Where that hangs (librespot waits for a
-/// dealer it was just opening, without a limit), it is cut off: until then nobody knows which dealer
-/// the log speaks of.
+/// dealer it was just opening, without a limit), it is cut off.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
-
-/// The log may speak of a dealer for so long after it was closed.
-const ECHO: Duration = Duration::from_secs(1);
-
-/// How many sessions are being let go, and when the last of them had been. One process, one log.
-static DISMISSED: Mutex<(usize, Option<Instant>)> = Mutex::new((0, None));
 
 /// A session that lasted less is not worth a race: the first attempt after it waits, too.
 const SETTLED: Duration = Duration::from_secs(5);
@@ -50,6 +37,8 @@ pub struct Fresh {
     pub session: Session,
     pub streams: Streams,
     pub login: Login,
+    /// Tasks of its dealer have this number or a higher one; those of the dealers before it do not.
+    pub dealer: u64,
 }
 
 /// What a session is made from.
@@ -77,12 +66,23 @@ impl Flaps {
 }
 
 /// A sign-in under way. Dropping it ends it.
-pub struct Renewal(JoinHandle<Result<Fresh, Failure>>);
+pub struct Renewal {
+    task: JoinHandle<Result<Fresh, Failure>>,
+    hurry: Arc<Notify>,
+}
 
 impl Renewal {
     /// Begins with the attempt of this number, see [`Flaps`].
     pub fn start(recipe: Recipe, first: u32, reporter: Reporter) -> Self {
-        Self(tokio::spawn(renew(recipe, first, reporter)))
+        let hurry = Arc::new(Notify::new());
+        let pace = Pace::new(recipe.config.clone(), first, hurry.clone());
+        let task = tokio::spawn(renew(recipe, pace, reporter));
+        Self { task, hurry }
+    }
+
+    /// The way to Spotify may be another one now: whoever waits to try does so.
+    pub fn hurry(&self) {
+        self.hurry.notify_one();
     }
 
     /// The new session. May be dropped and asked again.
@@ -90,63 +90,48 @@ impl Renewal {
     /// # Errors
     /// [`Failure::Refused`] when Spotify does not let the account in any more.
     pub async fn done(&mut self) -> Result<Fresh, Failure> {
-        match (&mut self.0).await {
+        match (&mut self.task).await {
             Ok(done) => done,
-            Err(error) => Err(Failure::Lost(format!("the sign-in broke: {error}"))),
+            Err(error) => Err(Failure::Broken(format!("the sign-in broke: {error}"))),
         }
     }
 }
 
 impl Drop for Renewal {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
-async fn renew(recipe: Recipe, first: u32, reporter: Reporter) -> Result<Fresh, Failure> {
-    let mut attempt = first;
-    let mut pause = back_off(first, rand::random());
-    // Since when nothing gets as far as Spotify.
-    let mut away: Option<Instant> = None;
+async fn renew(recipe: Recipe, mut pace: Pace, reporter: Reporter) -> Result<Fresh, Failure> {
     // One that never got as far as the access point is used again: it holds a client token.
     let mut kept: Option<Session> = None;
     loop {
-        sleep(pause).await;
-        // While the line is away, an attempt would be many seconds of waiting for nobody.
-        if let Some(since) = away
-            && !session::is_within_reach(&recipe.config).await
-        {
-            pause = unheard(since.elapsed(), rand::random());
-            continue;
-        }
+        pace.turn().await;
         let session = kept
             .take()
             .unwrap_or_else(|| Session::new(recipe.config.clone(), None));
-        let tried = timeout(ATTEMPT_LIMIT, stand_up(&recipe.login, &session)).await;
-        let why = match tried {
-            Ok(Ok((login, streams))) => {
+        let tried = timeout(ATTEMPT_LIMIT, unharmed(stand_up(&recipe.login, &session))).await;
+        let (why, usable) = match tried {
+            Ok(Ok((login, streams, dealer))) => {
                 info!("signed in again");
+                learn(&recipe.config);
                 return Ok(Fresh {
                     session,
                     streams,
                     login,
+                    dealer,
                 });
             }
             Ok(Err(Failure::Refused(refusal))) => return Err(Failure::Refused(refusal)),
-            Ok(Err(Failure::Lost(why))) => why,
-            Err(_) => "the sign-in took too long".to_owned(),
+            Ok(Err(Failure::Lost(why))) => (why, true),
+            Ok(Err(Failure::Broken(why))) => (why, false),
+            Err(_) => ("the sign-in took too long".to_owned(), true),
         };
-        debug!("not signed in (attempt {attempt}): {why}");
-        if session::never_arrived(&recipe.config, &why).await {
-            let since = away.get_or_insert_with(Instant::now);
-            pause = unheard(since.elapsed(), rand::random());
-        } else {
-            away = None;
-            attempt = attempt.saturating_add(1);
-            pause = back_off(attempt, rand::random());
-        }
+        debug!("not signed in (attempt {}): {why}", pace.attempt());
+        pace.failed(&why).await;
         reporter.report(&Event::Interrupted { why, cut: None });
-        if session.username().is_empty() {
+        if usable && session.username().is_empty() {
             kept = Some(session);
         } else {
             dismiss(session);
@@ -154,35 +139,33 @@ async fn renew(recipe: Recipe, first: u32, reporter: Reporter) -> Result<Fresh, 
     }
 }
 
-async fn stand_up(login: &Login, session: &Session) -> Result<(Login, Streams), Failure> {
+/// librespot panics over some things that Spotify might say. In the middle of a sign-in that is an
+/// attempt that failed, and no more.
+pub async fn unharmed<T>(attempt: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let attempt = AssertUnwindSafe(attempt).catch_unwind().await;
+    attempt.unwrap_or_else(|_| {
+        Err(Failure::Broken(
+            "an answer of Spotify's could not be understood".to_owned(),
+        ))
+    })
+}
+
+async fn stand_up(login: &Login, session: &Session) -> Result<(Login, Streams, u64), Failure> {
     let login = session::sign_in(login, session).await?;
     let mut streams =
         Streams::listen(session.clone()).map_err(|error| Failure::Lost(error.to_string()))?;
+    let dealer = telltale::next_task();
     streams.start().await.map_err(Failure::Lost)?;
-    Ok((login, streams))
+    Ok((login, streams, dealer))
 }
 
 /// Lets go of a session that is not needed any more: its links are closed beside everything else.
 /// (Its dealer holds the session, so that dropping it would not be enough.)
 pub fn dismiss(session: Session) {
-    dismissed().0 += 1;
     tokio::spawn(async move {
         let _ = timeout(CLOSE_LIMIT, session.dealer().close()).await;
         session.shutdown();
-        let mut dismissed = dismissed();
-        dismissed.0 = dismissed.0.saturating_sub(1);
-        dismissed.1 = Some(Instant::now());
     });
-}
-
-/// Whether what the log says of a dealer may be about one that is let go.
-pub fn is_dismissing() -> bool {
-    let (under_way, last) = *dismissed();
-    under_way > 0 || last.is_some_and(|at| at.elapsed() < ECHO)
-}
-
-fn dismissed() -> MutexGuard<'static, (usize, Option<Instant>)> {
-    DISMISSED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::{
     loader::Loader,
     opening::Outcome,
     query::Queries,
-    renewal::{self, Flaps, Fresh, Recipe, Renewal},
+    renewal::{Flaps, Fresh, Recipe, Renewal},
     resume::{Bookmarks, Teller},
     session::{self, Failure},
     sound::{Led, Sound},
@@ -42,12 +42,11 @@ const CHECK: Duration = Duration::from_secs(5);
 const CHECK_MUSIC: Duration = Duration::from_secs(2);
 /// Looks without music after which the session is asked whether it lives.
 const MUTE: u32 = 2;
-/// The dealer of a session that was replaced is closed within this at the latest, and what the log says
-/// of that means nothing.
-const DEALER_SETTLES: Duration = Duration::from_secs(6);
 /// A dealer that fell is opened again by librespot at once. When that takes longer, it waits for an
 /// answer that never comes: it knows no limit there.
 const DEALER_LIMIT: Duration = Duration::from_secs(3);
+/// The player's thread ends when it is told to, or when it panics.
+const PLAYER_ENDED: &str = "the thread that plays has ended by an error of its own";
 /// Questions to the session that may be open at once; the daemon asks two at most.
 const PROBES: usize = 8;
 
@@ -70,6 +69,15 @@ pub(super) struct Probed {
     replace: bool,
     /// Which session it was.
     turn: u64,
+}
+
+/// Why a stage ends in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was told to.
+    Told,
+    /// Its daemon is gone, and had no time to say so.
+    Orphaned,
 }
 
 /// A signed-in account at work.
@@ -96,8 +104,10 @@ pub(super) struct Stage<'a> {
     pub mute: u32,
     /// When everything is looked at next.
     pub look_at: Instant,
-    /// When a session was replaced last.
-    pub replaced: Option<Instant>,
+    /// From this number on, a task of a dealer is one of the session that we use.
+    pub dealer: u64,
+    /// The highest number of a task whose dealer fell.
+    pub fallen: u64,
     /// The session was lost, and connect-state does not know of a new one yet.
     pub interrupted: bool,
     pub desk: Desk<Loader>,
@@ -139,17 +149,18 @@ impl Stage<'_> {
     }
 
     /// Serves until told to stop, or until Spotify does not let the account in any more.
-    pub(super) async fn serve(&mut self, inputs: &mut Inputs) -> Result<(), Failure> {
+    pub(super) async fn serve(&mut self, inputs: &mut Inputs) -> Result<End, Failure> {
         loop {
             let news = tokio::select! {
                 command = inputs.commands.recv() => match command {
-                    None | Some(Command::Stop) => return Ok(()),
+                    Some(Command::Stop) => return Ok(End::Told),
+                    None => return Ok(End::Orphaned),
                     Some(command) => self.command(command),
                 },
                 news = self.desk.next() => news,
                 event = inputs.events.recv() => match event {
                     Some(event) => self.player(event),
-                    None => return Err(Failure::Lost("the player ended".into())),
+                    None => return Err(Failure::Broken(PLAYER_ENDED.into())),
                 },
                 Some(outcome) = inputs.opened.recv() => {
                     let heard = self.desk.deck().opened(outcome);
@@ -189,6 +200,14 @@ impl Stage<'_> {
         if let Some(devices) = self.unsaid.take() {
             self.reporter.report(&Event::Devices { devices });
         }
+    }
+
+    /// What plays, as it is heard at this moment.
+    pub(super) fn playback(&mut self) -> Playback {
+        if let Some((id, position_ms)) = self.desk.deck().place() {
+            self.desk.input(Input::Clock { id, position_ms });
+        }
+        self.desk.machine().playback()
     }
 
     /// Carries out what was said before serving began.
@@ -295,21 +314,25 @@ impl Stage<'_> {
         }
     }
 
-    /// Whether a dealer that fell may be the one of the session before.
-    fn was_just_replaced(&self) -> bool {
-        let lately = |at: Instant| at.elapsed() < DEALER_SETTLES;
-        let closing = self.desk.has_session_before() || renewal::is_dismissing();
-        closing && self.replaced.is_some_and(lately)
-    }
-
     fn renewed(&mut self, fresh: Fresh) -> Vec<News> {
         self.renewal = None;
         self.lost = None;
-        self.replaced = Some(Instant::now());
         self.since = Instant::now();
         self.recipe.login = fresh.login;
+        self.dealer = fresh.dealer;
         self.sessions.stands(fresh.session.clone());
-        self.desk.renew(fresh.session, fresh.streams)
+        let news = self.desk.renew(fresh.session, fresh.streams);
+        if self.fallen >= self.dealer {
+            // Before anybody used it.
+            self.dealer_fell();
+        }
+        news
+    }
+
+    /// librespot opens it again at once, and says so; what if not is seen at the next look.
+    fn dealer_fell(&mut self) {
+        self.desk.dealer_fell();
+        self.look_at = self.look_at.min(Instant::now() + DEALER_LIMIT);
     }
 
     /// Asks the session whether it lives; its answer comes to [`Self::probed`]. Nothing waits for it.
@@ -370,6 +393,9 @@ impl Stage<'_> {
                 vec![]
             }
             Command::NetworkChanged { id } => {
+                if let Some(renewal) = &self.renewal {
+                    renewal.hurry();
+                }
                 self.probe(Some(id), true, Duration::ZERO);
                 vec![]
             }
@@ -516,14 +542,17 @@ impl Stage<'_> {
             // ends like that, too, and costs a question.)
             Tell::Unread => self.probe(None, true, Duration::ZERO),
             Tell::KeyRefused => self.keys_are(true),
-            Tell::DealerFell | Tell::DealerRefused if self.was_just_replaced() => {}
-            Tell::DealerFell => {
-                self.desk.dealer_fell();
-                self.look_at = self.look_at.min(Instant::now() + DEALER_LIMIT);
+            // The one before says that it ends.
+            Tell::DealerFell { task } | Tell::DealerRefused { task } if *task < self.dealer => {}
+            Tell::DealerFell { task } => {
+                self.fallen = self.fallen.max(*task);
+                self.dealer_fell();
             }
             // librespot would come again in ten seconds, with the same token: a new session has new
             // ones, and its own pace.
-            Tell::DealerRefused => self.interrupt(Cut::Dealer, "the dealer cannot be opened"),
+            Tell::DealerRefused { .. } => {
+                self.interrupt(Cut::Dealer, "the dealer cannot be opened")
+            }
             Tell::NotPremium { .. } => {}
         }
         vec![]

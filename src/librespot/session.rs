@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::{
     connect::put::Facts,
+    line::LATE,
     service::{self, JSON, Patience, Question},
 };
 use crate::{
@@ -38,11 +39,15 @@ const TOKEN_PAUSE: Duration = Duration::from_millis(300);
 /// for what its working session says it is.
 const PRODUCT_LIMIT: Duration = Duration::from_secs(3);
 
-/// Why there is no session.
+/// Why there is no session, or no going on with it.
 #[derive(Debug)]
 pub enum Failure {
     Refused(Refusal),
+    /// Spotify cannot be asked.
     Lost(String),
+    /// Something in this process is broken for good: only another engine helps. Spotify has nothing
+    /// to do with it.
+    Broken(String),
 }
 
 /// What librespot is told about itself.
@@ -128,7 +133,7 @@ async fn resolve(session: &Session) -> Result<(), Failure> {
             Err(_) => {}
         }
     }
-    Err(late(FIRST_QUESTION))
+    Err(late("the list of access points"))
 }
 
 async fn link(credentials: Credentials, session: &Session) -> Result<(), Failure> {
@@ -180,7 +185,7 @@ async fn token(session: &Session) -> Result<(), Failure> {
 }
 
 fn late(who: &str) -> Failure {
-    Failure::Lost(format!("{who} did not answer in time"))
+    Failure::Lost(format!("{who} {LATE}"))
 }
 
 /// Waits until Spotify has said what kind of account this is.
@@ -254,48 +259,6 @@ const REFUSED: &str = "Login failed with reason: ";
 
 /// What login5 says (`LoginError`, in the words of its `Debug`) comes after this.
 const DENIED: &str = "Login request was denied: ";
-
-/// What the first question of every sign-in is about. It has no answer on a line that swallows
-/// everything.
-const FIRST_QUESTION: &str = "the list of access points";
-/// Where it goes.
-const RESOLVER: (&str, u16) = ("apresolve.spotify.com", 443);
-/// What librespot says when that question failed, for whatever reason.
-const UNRESOLVED: &str = "No access point available";
-/// A line that is up connects within this.
-const KNOCK_LIMIT: Duration = Duration::from_secs(1);
-
-/// Whether an attempt that failed with these words got no further than this machine or its router:
-/// nobody at Spotify has heard of it.
-pub(super) async fn never_arrived(config: &SessionConfig, why: &str) -> bool {
-    if !why.contains(UNRESOLVED) && !why.starts_with(FIRST_QUESTION) {
-        return is_of_the_line(why);
-    }
-    !is_within_reach(config).await
-}
-
-/// Whether somebody takes a connection where the first question goes.
-pub(super) async fn is_within_reach(config: &SessionConfig) -> bool {
-    let proxy = config.proxy.as_ref();
-    let through = proxy.and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
-    let (host, port) = through.unwrap_or(RESOLVER);
-    let knock = tokio::net::TcpStream::connect((host.trim_matches(['[', ']']), port));
-    matches!(timeout(KNOCK_LIMIT, knock).await, Ok(Ok(_)))
-}
-
-/// Whether these are the words of a connection that was never made. (The kinds of librespot's errors
-/// do not tell.)
-fn is_of_the_line(why: &str) -> bool {
-    const WORDS: [&str; 6] = [
-        "client error (Connect)",
-        "dns error",
-        "failed to lookup",
-        "Connection refused",
-        "No route to host",
-        "Network is unreachable",
-    ];
-    WORDS.iter().any(|words| why.contains(words))
-}
 
 /// What time it is at Spotify, as last heard from there.
 #[derive(Debug, Clone, Copy)]
@@ -404,28 +367,10 @@ mod tests {
     }
 
     #[test]
-    fn what_never_got_to_spotify_is_told_from_what_it_said() {
-        for line in [
-            "Service unavailable { client error (Connect) }",
-            "Connection refused (os error 111)",
-            "failed to lookup address information: Temporary failure in name resolution",
-        ] {
-            assert!(is_of_the_line(line), "{line}");
-        }
-        for word in [
-            "no access point took the sign-in",
-            "status 503",
-            "end of file",
-        ] {
-            assert!(!is_of_the_line(word), "{word}");
-        }
-    }
-
-    #[test]
     fn a_refusal_is_told_from_trouble_on_the_way() {
         let said = |words: &str| match classify(&Error::permission_denied(words.to_owned())) {
             Failure::Refused(refusal) => Some(refusal),
-            Failure::Lost(_) => None,
+            Failure::Lost(_) | Failure::Broken(_) => None,
         };
         let at_access_point = |words: &str| said(&format!("{REFUSED}{words}"));
         let at_login5 = |words: &str| said(&format!("{DENIED}{words}"));

@@ -106,8 +106,8 @@ impl Sound {
                 }
                 Ok(self.finished(Ok(())))
             }
-            Ok((_, false)) => Err(Failure::Lost("the sound device does not let go".into())),
-            Err(panic) => Err(Failure::Lost(format!("the output failed: {panic}"))),
+            Ok((_, false)) => Err(Failure::Broken("the sound device does not let go".into())),
+            Err(panic) => Err(Failure::Broken(format!("the output failed: {panic}"))),
         }
     }
 

@@ -1,10 +1,16 @@
 //! The engine's stage: session, player and output are brought together, served, and taken down.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use librespot_core::Session;
 use tokio::{
-    sync::mpsc::{Receiver, UnboundedReceiver},
+    sync::{
+        Notify,
+        mpsc::{Receiver, UnboundedReceiver},
+    },
     task::JoinSet,
     time::timeout,
 };
@@ -13,11 +19,12 @@ use tracing::{debug, warn};
 use super::{
     connect::{Deck, Desk},
     current::Holder,
+    line::{self, Pace},
     loader::{Loader, Tools},
     query::Queries,
-    renewal::{Flaps, Recipe},
+    renewal::{Flaps, Recipe, unharmed},
     resume::{Bookmarks, Teller},
-    serve::{Inputs, Stage},
+    serve::{End, Inputs, Stage},
     session::{self, Failure},
     sound::Sound,
     telltale::Tell,
@@ -25,7 +32,10 @@ use super::{
 };
 use crate::{
     connect::{Device, Settings},
-    engine::messages::{Command, Event, Start},
+    engine::{
+        messages::{Command, Event, Start},
+        note,
+    },
     fetch::cache::Cache,
     model::{Condition, ConditionCode, Login, Volume, unix_ms},
     output::{Output, VolumeControl},
@@ -37,6 +47,9 @@ const LIST_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long leaving the phone's picker may take.
 const LEAVE_LIMIT: Duration = Duration::from_millis(1_800);
+
+/// An engine that waits for a line says so this often.
+const SAID_AGAIN: Duration = Duration::from_secs(15);
 
 /// Plays for one account until told to stop (`Ok`), or until it is not let in (any more). A session
 /// that was made ready for these settings saves time.
@@ -64,7 +77,7 @@ pub async fn play(
     let session = made_ready.unwrap_or_else(|| Session::new(config.clone(), None));
     let sessions = Holder::new(session.clone());
     let (player, events) = Player::start(output.inlet(), PlayerSettings::of(&start.speaker.audio))
-        .map_err(|error| Failure::Lost(format!("no thread for the player: {error}")))?;
+        .map_err(|error| Failure::Broken(format!("no thread for the player: {error}")))?;
     let (loader, opened) = Loader::new(Tools {
         current: sessions.current(),
         player,
@@ -97,7 +110,8 @@ pub async fn play(
         hangs: false,
         mute: 0,
         look_at: Instant::now(),
-        replaced: None,
+        dealer: 0,
+        fallen: 0,
         interrupted: false,
         desk,
         unsaid: Some(Vec::new()),
@@ -109,8 +123,9 @@ pub async fn play(
         held_until: None,
         queries: Queries::default(),
     };
+    let hurry = Arc::new(Notify::new());
     let coming = async {
-        let login = session::sign_in(&start.login, &session).await?;
+        let login = first_sign_in(&start, &session, &hurry, reporter).await?;
         timeout(LIST_LIMIT, stage.listed())
             .await
             .map_err(|_| Failure::Lost("connect-state did not list the speaker".into()))??;
@@ -120,8 +135,9 @@ pub async fn play(
     let mut early = [None, None];
     let login = tokio::select! {
         login = coming => login?,
-        () = told_to_stop(&mut commands, &mut early) => return Ok(()),
+        () = told_to_stop(&mut commands, &mut early, &hurry) => return Ok(()),
     };
+    line::learn(&stage.recipe.config);
     stage.recipe.login = login.clone();
     stage.since = Instant::now();
     stage.sessions.stands(session.clone());
@@ -151,12 +167,48 @@ pub async fn play(
         end = stage.serve(&mut inputs) => end,
         never = naming => match never {},
     };
+    if let (Ok(End::Orphaned), Some(path)) = (&end, &start.note) {
+        let (user, playback) = (stage.recipe.login.user.clone(), stage.playback());
+        if let Err(why) = note::leave(path, &user, playback) {
+            debug!("nothing is left for the next daemon: {why}");
+        }
+    }
     if let Some(bookmark) = stage.bookmarks.close(unix_ms()) {
         stage.teller.tell(bookmark);
     }
     let told = stage.teller.finish(LEAVE_LIMIT);
     tokio::join!(leave(stage.desk, stage.sound, end.is_ok()), told);
-    end
+    end.map(drop)
+}
+
+/// Signs in, as soon as there is a way to Spotify. While there is none, the daemon is told: whoever
+/// waits at the door is not to wait for that.
+async fn first_sign_in(
+    start: &Start,
+    session: &Session,
+    hurry: &Arc<Notify>,
+    reporter: &Reporter,
+) -> Result<Login, Failure> {
+    let mut pace = Pace::new(session::session_config(start), 1, hurry.clone());
+    pace.turn().await;
+    loop {
+        let tried = unharmed(session::sign_in(&start.login, session)).await;
+        let Err(Failure::Lost(why)) = tried else {
+            return tried;
+        };
+        // What Spotify has heard is tried again in another engine, at the daemon's pace. So is what
+        // this session could not be used for twice.
+        if !pace.failed(&why).await || !session.username().is_empty() {
+            return Err(Failure::Lost(why));
+        }
+        debug!("there is no way to Spotify: {why}");
+        let mut turn = Err(());
+        while turn.is_err() {
+            let why = why.clone();
+            reporter.report(&Event::Interrupted { why, cut: None });
+            turn = timeout(SAID_AGAIN, pace.turn()).await.map_err(drop);
+        }
+    }
 }
 
 /// Where audio files are kept, if that is wanted. Without it music comes from the network alone.
@@ -237,12 +289,17 @@ pub(super) fn certificates(reporter: &Reporter) -> Result<(), Failure> {
 }
 
 /// Keeps the newest word about the output and about the name in `early`.
-async fn told_to_stop(commands: &mut Receiver<Command>, early: &mut [Option<Command>; 2]) {
+async fn told_to_stop(
+    commands: &mut Receiver<Command>,
+    early: &mut [Option<Command>; 2],
+    hurry: &Notify,
+) {
     loop {
         match commands.recv().await {
             None | Some(Command::Stop) => return,
             Some(command @ Command::Output { .. }) => early[0] = Some(command),
             Some(command @ Command::Rename { .. }) => early[1] = Some(command),
+            Some(Command::NetworkChanged { .. }) => hurry.notify_one(),
             Some(other) => debug!("not signed in yet; {other:?} is not for now"),
         }
     }

@@ -24,10 +24,30 @@ pub enum Tell {
     /// session believes that it lives, the task that read it has panicked.
     Unread,
     KeyRefused,
-    /// A dealer's connection is gone.
-    DealerFell,
+    /// A dealer's connection is gone. `task`: which task says so, see [`next_task`].
+    DealerFell {
+        task: u64,
+    },
     /// It could not be made again.
-    DealerRefused,
+    DealerRefused {
+        task: u64,
+    },
+}
+
+/// Tasks that are made from now on have this number or a higher one. The log does not say which
+/// dealer it speaks of, but the dealer of a session that was replaced has older tasks than the next.
+pub fn next_task() -> u64 {
+    number(tokio::spawn(async {}).id())
+}
+
+/// Of the task that runs now; higher than any where none does.
+fn this_task() -> u64 {
+    tokio::task::try_id().map_or(u64::MAX, number)
+}
+
+/// tokio counts its tasks, and shows the number only.
+fn number(id: tokio::task::Id) -> u64 {
+    id.to_string().parse().unwrap_or(u64::MAX)
 }
 
 /// The process-wide logger of an engine: reads, then passes on to tracing.
@@ -139,11 +159,13 @@ fn read(target: &str, line: &str) -> Option<Tell> {
                 product: product.to_owned(),
             })
         }
-        "librespot_core::dealer" if line.starts_with(DEALER_REFUSED) => Some(Tell::DealerRefused),
+        "librespot_core::dealer" if line.starts_with(DEALER_REFUSED) => {
+            Some(Tell::DealerRefused { task: this_task() })
+        }
         "librespot_core::dealer" => DEALER_FELL
             .iter()
             .any(|begin| line.starts_with(begin))
-            .then_some(Tell::DealerFell),
+            .then(|| Tell::DealerFell { task: this_task() }),
         // A time-out is nobody's refusal; only this is about the account.
         "librespot_core::audio_key" => line.starts_with(KEY_REFUSED).then_some(Tell::KeyRefused),
         _ => None,
@@ -153,6 +175,16 @@ fn read(target: &str, line: &str) -> Option<Tell> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_tasks_of_a_later_dealer_have_higher_numbers() {
+        let says = || async { this_task() };
+        let before = tokio::spawn(says()).await.expect("a number");
+        let mark = next_task();
+        let after = tokio::spawn(says()).await.expect("a number");
+        assert!(before < mark && mark < after, "{before}, {mark}, {after}");
+        assert!(after < u64::MAX);
+    }
 
     #[test]
     fn the_lines_that_matter_are_read_and_no_others() {
@@ -176,7 +208,8 @@ mod tests {
             Some(Tell::Unread)
         );
         let fell = "Websocket connection failed: IO error: peer closed";
-        assert_eq!(read("librespot_core::dealer", fell), Some(Tell::DealerFell));
+        let by_nobody = Some(Tell::DealerFell { task: u64::MAX });
+        assert_eq!(read("librespot_core::dealer", fell), by_nobody);
         for (target, line) in [
             (
                 "apresolve",

@@ -1,19 +1,20 @@
 //! What a speaker reads from disk and writes there: who sits on it, how loud it was for whom, what
 //! Spotify said of an account. A disk that takes nothing is a condition, never the end of the music.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use tracing::info;
 
 use super::{
     News, Speaker,
-    phase::{Input, Ticket},
+    phase::{Input, Seat, Ticket},
     policy::{self, Circumstances, Who},
     trouble,
 };
 use crate::{
     accounts::{Damage, SignedIn, Store},
     config::{self, ForAccount},
+    engine::note,
     model::{
         Account, CameBy, Condition, ConditionCode, Login, Volume, local_minute, masked, unix_ms,
     },
@@ -45,6 +46,25 @@ impl Speaker {
         Input::Start {
             login: seat.login,
             owner: seat.owner,
+        }
+    }
+
+    pub(super) fn note_file(&self) -> Option<PathBuf> {
+        let store = self.store.as_ref()?;
+        Some(store.note_file(&self.settings.speaker.id))
+    }
+
+    /// The first who signs in may have heard music when the daemon before this one died: it goes on.
+    /// Looked for no sooner, so that the engine that was left behind has had time to say so.
+    pub(super) async fn look_for_note(&mut self, seat: Seat, user: String) {
+        let (Some(began), Some(path)) = (self.began.take(), self.note_file()) else {
+            return;
+        };
+        let taking = move || note::take(&path, &user, began);
+        let found = tokio::task::spawn_blocking(taking).await;
+        if let Ok(Some(playback)) = found {
+            info!("what played when siskin was ended by force goes on");
+            self.step(Input::LeftBehind { seat, playback }).await;
         }
     }
 

@@ -69,6 +69,7 @@ impl Speaker {
             Input::Engine { seat, event } => match event {
                 Event::Interrupted { cut: Some(cut), .. } => (seat, *cut),
                 Event::Lost { .. } => (seat, Cut::SignIn),
+                Event::Broken { .. } => (seat, Cut::Engine),
                 _ => return None,
             },
             Input::Ended { seat, .. } => (seat, Cut::Engine),

@@ -25,7 +25,12 @@ mod tests;
 mod trouble;
 mod visitor;
 
-use std::{collections::HashMap, process, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    process,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::{
     sync::{Notify, mpsc, oneshot},
@@ -199,6 +204,8 @@ pub struct Speaker {
     visitor_idle_since: Option<Instant>,
     look_at_visitor: Option<Instant>,
     pulse: Pulse,
+    /// When this daemon began, until it has looked for what the one before left.
+    began: Option<SystemTime>,
 }
 
 impl Speaker {
@@ -235,6 +242,7 @@ impl Speaker {
             visitor_idle_since: None,
             look_at_visitor: None,
             pulse: Pulse::default(),
+            began: Some(SystemTime::now()),
         }
     }
 
@@ -322,7 +330,12 @@ impl Speaker {
                 seat,
                 event: Event::Playback(steadied(told, unix_ms(), self.clock.now_ms())),
             },
-            Heard::Event(event) => Input::Engine { seat, event },
+            Heard::Event(event) => {
+                if let Event::Ready { login, .. } = &event {
+                    self.look_for_note(seat, login.user.clone()).await;
+                }
+                Input::Engine { seat, event }
+            }
             Heard::Ended { how } => {
                 self.engines.remove(&seat);
                 self.nothing_done(seat).await;
@@ -526,6 +539,7 @@ impl Speaker {
             keys_from_ms: briefing.keys_from_ms,
             hold_ms: self.settings.hold_ms,
             cache: self.settings.cache.clone(),
+            note: self.note_file(),
             daemon_pid: process::id(),
         };
         if self.seat_spare(seat, &start) {

@@ -12,18 +12,18 @@ use tracing::warn;
 
 use super::{
     News, Speaker,
-    phase::{Input, Seat, Timer},
+    phase::{Input, Resident, Seat, Timer},
 };
 use crate::engine::messages::Command;
 
-/// From one answer to the next question.
-const EVERY: Duration = Duration::from_secs(20);
+/// From one answer to the next question. (Its session is asked every other time: see [`TRUST`].)
+const EVERY: Duration = Duration::from_secs(10);
 /// An engine that has not answered by then hangs. Its session has 1.2 s of this.
 const HANGS: Duration = Duration::from_secs(10);
 /// The same while music plays, so that silence is over within ten seconds or so.
 const EVERY_MUSIC: Duration = Duration::from_secs(3);
 const HANGS_MUSIC: Duration = Duration::from_secs(7);
-/// While music plays only the engine is asked that often; its session need not be asked each time.
+/// The engine is asked more often than its session need be.
 const TRUST: Duration = Duration::from_secs(15);
 /// A session that did not answer is asked again after this.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -31,6 +31,10 @@ const AGAIN: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(8);
 /// The same when the addresses of the machine have changed, and it is most likely dead.
 const IMPATIENCE: Duration = Duration::from_secs(3);
+
+/// Whoever looks so much later than he meant to has stood still himself: a container was paused, or the
+/// machine had too much to do. The engine gets its time anew.
+const STOOD_STILL: Duration = Duration::from_secs(2);
 
 /// Beats are counted from here, tickets of people from 1.
 const FIRST: u64 = 1 << 62;
@@ -97,8 +101,10 @@ impl Pulse {
 
     /// How old an answer of the session may be (ms).
     fn trust_ms(&self) -> u32 {
-        let trusts = self.plays && self.silent.is_none();
-        let trust = if trusts { TRUST } else { Duration::ZERO };
+        let trust = match self.silent {
+            None => TRUST,
+            Some(_) => Duration::ZERO,
+        };
         u32::try_from(trust.as_millis()).unwrap_or(0)
     }
 
@@ -109,6 +115,13 @@ impl Pulse {
     /// It is time: for a question, or because one was not answered.
     pub(super) fn on_time(&mut self, now: Instant) -> Option<Do> {
         let seat = self.seat?;
+        let late = self
+            .due
+            .map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
+        if self.asked && late > STOOD_STILL {
+            self.due = Some(now + self.hangs());
+            return None;
+        }
         if self.asked {
             // Nobody is asked again before somebody else sits here.
             self.due = None;
@@ -215,6 +228,19 @@ impl Speaker {
 
     pub(super) async fn surroundings_changed(&mut self) {
         self.pulse.hurry(Instant::now());
+        // Whoever waits for a way to Spotify looks now. (Nobody waits for the answer.)
+        let waits = match self.seats.resident() {
+            Resident::SigningIn { seat, .. } => Some(*seat),
+            Resident::Seated {
+                seat,
+                interrupted: true,
+                ..
+            } => Some(*seat),
+            _ => None,
+        };
+        if let Some(seat) = waits {
+            self.tell(seat, Command::NetworkChanged { id: 0 });
+        }
         // Means something only while an attempt is waited for; the pace between attempts holds.
         self.step(Input::Timer(Timer::Retry)).await;
     }
@@ -252,6 +278,20 @@ mod tests {
             !pulse.answered(3, id, false, now),
             "an answer of the old one"
         );
+    }
+
+    #[test]
+    fn a_daemon_that_stood_still_itself_gives_the_engine_its_time_anew() {
+        let (mut pulse, now) = beating();
+        let id = asked(&mut pulse, now);
+        let resumed = now + HANGS + Duration::from_secs(60);
+        assert_eq!(pulse.on_time(resumed), None);
+        assert_eq!(pulse.due(), Some(resumed + HANGS));
+        assert!(!pulse.answered(3, id, true, resumed));
+        let id = asked(&mut pulse, resumed + EVERY);
+        assert!(is_beat(id));
+        let late = resumed + EVERY + HANGS;
+        assert_eq!(pulse.on_time(late), Some(Do::Replace { seat: 3 }));
     }
 
     #[test]

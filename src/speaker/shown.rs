@@ -32,6 +32,11 @@ impl Speaker {
 fn seat(resident: &Resident) -> (Phase, Option<String>) {
     let (phase, login) = match resident {
         Resident::Nobody => (Phase::Nobody, None),
+        Resident::SigningIn {
+            login,
+            unheard: true,
+            ..
+        } => (Phase::Retrying, Some(login)),
         Resident::SigningIn { login, .. } => (Phase::SigningIn, Some(login)),
         Resident::Seated {
             login,

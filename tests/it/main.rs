@@ -52,6 +52,7 @@ mod storms;
 mod tape;
 mod tour;
 mod trouble;
+mod twice;
 mod web;
 mod world;
 mod zeroconf;

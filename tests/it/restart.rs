@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use spotify_sim::PlayOptions;
 
-use crate::world::{PATIENCE, scenario, shows};
+use crate::world::{Daemon, PATIENCE, World, scenario, shows};
 
 const NULL: &str = "[output]\nkind = \"null\"\n";
 
@@ -42,6 +42,54 @@ fn after_a_restart_the_account_is_signed_in_without_a_phone() {
         );
         assert_eq!(world.find().await.instance, found.instance);
         drop(again);
+    });
+}
+
+/// A daemon that is killed, and started again as a supervisor would.
+async fn killed(world: &World, daemon: Daemon, settings: &str) -> Daemon {
+    daemon.signal(nix::sys::signal::Signal::SIGKILL);
+    let mut daemon = daemon;
+    daemon.ended(PATIENCE).await;
+    world.start(settings)
+}
+
+#[test]
+fn music_goes_on_when_the_daemon_was_killed_and_not_when_it_was_stopped() {
+    scenario(async |world| {
+        let fifo = crate::lan::fifo();
+        let settings = world.settings(&crate::world::pipe_to(fifo.path()));
+        let daemon = world.start(&settings);
+        let app = crate::lan::plays(&world, "kim", "Staircase").await;
+        assert!(app.seek(20_000).await.expect("an answer").success);
+        let played = shows(&app, "that place", |state| state.position_ms >= 20_000).await;
+        // More than a second of it.
+        crate::world::hears(&fifo, fifo.capture().len() + 44_100).await;
+        let daemon = killed(&world, daemon, &settings).await;
+        daemon.says("what played when siskin was ended").await;
+        let again = shows(&app, "music", |state| state.playing).await;
+        assert_eq!(again.track_uri, played.track_uri);
+        let gone = again.position_ms - played.position_ms;
+        assert!((700..3_500).contains(&gone), "{gone} ms further on");
+
+        // What was paused is there, and waits.
+        assert!(app.pause().await.expect("an answer").success);
+        let played = shows(&app, "a pause", |state| state.paused).await;
+        let daemon = killed(&world, daemon, &settings).await;
+        daemon.says("what played when siskin was ended").await;
+        let again = shows(&app, "a pause", |state| {
+            state.paused && state.track_uri == played.track_uri
+        })
+        .await;
+        assert!(again.position_ms.abs_diff(played.position_ms) < 500);
+        assert!(app.resume().await.expect("an answer").success);
+        shows(&app, "music", |state| state.playing).await;
+
+        // Somebody wanted an end.
+        daemon.stop().await;
+        let daemon = world.start(&settings);
+        world.listed("kim").await;
+        assert!(!daemon.log().join("\n").contains("ended by force"));
+        assert!(!app.state().playing);
     });
 }
 

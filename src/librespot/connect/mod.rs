@@ -236,11 +236,6 @@ impl<D: Deck> Desk<D> {
         taken || self.taken.is_some() && at.elapsed() < TAKEN_WITHIN
     }
 
-    /// Whether the session that was replaced is still there.
-    pub fn has_session_before(&self) -> bool {
-        self.before.is_some()
-    }
-
     fn forget_session_before(&mut self) -> bool {
         let Some((session, _)) = self.before.take() else {
             return false;

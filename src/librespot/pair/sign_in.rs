@@ -51,7 +51,7 @@ pub async fn lasting(
         let why = match attempt {
             Ok(Ok(signed_in)) => return Ok(signed_in),
             Ok(Err(Failure::Refused(refusal))) => return Err(refused(&refusal)),
-            Ok(Err(Failure::Lost(why))) => why,
+            Ok(Err(Failure::Lost(why) | Failure::Broken(why))) => why,
             Err(_) => format!("no sign-in within {} s", ATTEMPT_LIMIT.as_secs()),
         };
         failures += 1;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     engine::messages::{Command, Event},
-    model::{CameBy, ConditionCode, Login, Playback, Refusal},
+    model::{CameBy, Condition, ConditionCode, Login, Playback, Refusal},
     speaker::trouble,
 };
 
@@ -130,7 +130,11 @@ impl Seats {
                 }
                 self.turn_away(&format!("{refusal}; {}", refusal.cure()), out);
             }
-            Event::Lost { why } => self.guest_lost(&why, out),
+            // Whoever waits at the door is answered, where an engine would wait for the line.
+            Event::Lost { why } | Event::Interrupted { why, .. } => {
+                self.guest_lost(trouble::unreachable(&why), out);
+            }
+            Event::Broken { why } => self.guest_lost(trouble::engine_lost(&why), out),
             Event::Raised { condition } if condition.code == ConditionCode::NoCertificates => {
                 out.push(Action::Raise(condition));
             }
@@ -138,12 +142,12 @@ impl Seats {
         }
     }
 
-    pub(super) fn guest_lost(&mut self, why: &str, out: &mut Vec<Action>) {
-        self.turn_away(why, out);
+    pub(super) fn guest_lost(&mut self, why: Condition, out: &mut Vec<Action>) {
+        self.turn_away(&format!("{} ({})", why.what, why.why), out);
         if matches!(self.resident, Resident::Seated { .. }) {
             return;
         }
-        out.push(Action::Raise(trouble::unreachable(why)));
+        out.push(Action::Raise(why));
         // Where nobody tries again, nobody would find out that it is over.
         let seat = self.last_seat;
         out.push(Action::After {

@@ -37,9 +37,22 @@ pub type Answer = Result<(), String>;
 /// A guest's sign-in must be decided before the phone's own limit of 10 s.
 const GUEST_LIMIT: Duration = Duration::from_secs(9);
 /// A session that lasted this long (ms) was a good one: the next attempt comes at once.
-const SETTLED_MS: i64 = 5_000;
-/// However often one breaks sooner, the attempt after it is not later than the one of this number.
-const FLAPS: u32 = 5;
+const SETTLED_MS: i64 = 2_000;
+/// However often one breaks sooner, the attempt after it is not later than the one of this number...
+const SOON: u32 = 4;
+/// ...unless that is so for minutes: then nobody listens any more, and Spotify is not to suffer.
+const FLAPS: u32 = 30;
+const LATER: u32 = 8;
+
+/// The number of the attempt to begin with, after so many that broke as soon as they stood.
+fn after_flaps(flaps: u32) -> u32 {
+    if flaps < FLAPS {
+        (1 + flaps).min(SOON)
+    } else {
+        LATER
+    }
+}
+
 /// What a guest's failed sign-in says about the way to Spotify is believed for so long, where nobody
 /// else tries it.
 const BELIEVED: Duration = Duration::from_secs(60);
@@ -82,6 +95,11 @@ pub enum Input {
         how: String,
     },
     Timer(Timer),
+    /// What played on this seat's account when the daemon before this one died.
+    LeftBehind {
+        seat: Seat,
+        playback: Box<Playback>,
+    },
     /// The settings changed: the same account goes on in a fresh engine.
     Renew,
 }
@@ -184,6 +202,8 @@ pub enum Resident {
         login: Login,
         attempt: u32,
         resume: Option<Box<Playback>>,
+        /// Nothing gets as far as Spotify, says the engine, which waits until something does.
+        unheard: bool,
     },
     Seated {
         seat: Seat,
@@ -337,6 +357,7 @@ impl Seats {
             Input::Engine { seat, event } => self.event(seat, event, now, &mut out),
             Input::Ended { seat, how } => self.ended(seat, how, now, &mut out),
             Input::Timer(timer) => self.timer(timer, now, &mut out),
+            Input::LeftBehind { seat, playback } => self.left_behind(seat, *playback, now),
             Input::Renew => self.renew(now, &mut out),
         }
         out
@@ -379,7 +400,7 @@ impl Seats {
 
     fn ended(&mut self, seat: Seat, how: String, now: Now, out: &mut Vec<Action>) {
         if self.at_door(seat) {
-            self.guest_lost(&format!("the engine ended ({how})"), out);
+            self.guest_lost(trouble::engine_lost(&how), out);
         } else if self.seat() == Some(seat) {
             self.lost(trouble::engine_lost(&how), now, out);
         }
@@ -423,7 +444,10 @@ impl Seats {
             Timer::SignIn { seat } => {
                 let late = "the sign-in took too long";
                 if self.at_door(seat) {
-                    self.guest_lost(late, out);
+                    self.guest_lost(trouble::unreachable(late), out);
+                } else if self.waits_for_line(seat) {
+                    let delay = RESIDENT_LIMIT;
+                    out.push(Action::After { delay, timer });
                 } else if matches!(&self.resident, Resident::SigningIn { seat: mine, .. } if *mine == seat)
                 {
                     out.push(Action::Kill { seat });
@@ -435,8 +459,29 @@ impl Seats {
                 let nobody = matches!(self.resident, Resident::Nobody | Resident::Refused);
                 if nobody && self.last_seat == seat {
                     out.push(Action::Clear(ConditionCode::SpotifyUnreachable));
+                    out.push(Action::Clear(ConditionCode::EngineLost));
                 }
             }
+        }
+    }
+
+    /// Whether the engine on this seat has said since it was asked last that it waits for a way to
+    /// Spotify: it is better at that than one that is started anew.
+    fn waits_for_line(&mut self, of: Seat) -> bool {
+        match &mut self.resident {
+            Resident::SigningIn { seat, unheard, .. } if *seat == of => std::mem::take(unheard),
+            _ => false,
+        }
+    }
+
+    fn left_behind(&mut self, by: Seat, mut playback: Playback, now: Now) {
+        if let Resident::SigningIn { seat, resume, .. } = &mut self.resident
+            && *seat == by
+            && resume.is_none()
+        {
+            // It was silent since.
+            playback.at_ms = now.ms;
+            *resume = broken_off(playback, now.ms);
         }
     }
 

@@ -1,7 +1,8 @@
 //! The one who sits here: his sign-in, his session, and its loss.
 
 use super::{
-    Action, FLAPS, Now, RESIDENT_LIMIT, Resident, SETTLED_MS, Seat, Seats, Timer, broken_off,
+    Action, FLAPS, Now, RESIDENT_LIMIT, Resident, SETTLED_MS, Seat, Seats, Timer, after_flaps,
+    broken_off,
 };
 use crate::{
     engine::{back_off, messages::Event},
@@ -24,6 +25,7 @@ impl Seats {
             login,
             attempt,
             resume,
+            unheard: false,
         };
     }
 
@@ -45,6 +47,10 @@ impl Seats {
             Event::Lost { why } => {
                 out.push(Action::Retire { seat });
                 self.lost(trouble::unreachable(&why), now, out);
+            }
+            Event::Broken { why } => {
+                out.push(Action::Retire { seat });
+                self.lost(trouble::engine_lost(&why), now, out);
             }
             Event::Interrupted { why, .. } => self.interrupted(&why, now, out),
             Event::Resumed => self.resumed(out),
@@ -79,8 +85,13 @@ impl Seats {
 
     /// The session is lost; the engine plays on and signs in by itself. Whoever sits here stays.
     fn interrupted(&mut self, why: &str, now: Now, out: &mut Vec<Action>) {
-        if let Resident::Seated { interrupted, .. } = &mut self.resident {
-            *interrupted = true;
+        let waits = match &mut self.resident {
+            Resident::Seated { interrupted, .. } => Some(interrupted),
+            Resident::SigningIn { unheard, .. } => Some(unheard),
+            _ => None,
+        };
+        if let Some(waits) = waits {
+            *waits = true;
             // The engine tries about now: whoever comes to the door waits for his turn.
             self.last_sign_in_ms = Some(now.ms);
             out.push(Action::Raise(trouble::unreachable(why)));
@@ -168,7 +179,7 @@ impl Seats {
                 };
                 (
                     login,
-                    1 + self.flaps,
+                    after_flaps(self.flaps),
                     playback.and_then(|playback| broken_off(*playback, now.ms)),
                 )
             }

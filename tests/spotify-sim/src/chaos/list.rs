@@ -402,10 +402,7 @@ pub static FAULTS: &[Fault] = &[
         bound: Duration::from_secs(40),
         ..ours("engine SIGSTOP", Strike::Engine(SIGSTOP))
     },
-    Fault {
-        moods: &[Idle],
-        ..ours("daemon SIGKILL, started again", Strike::Daemon)
-    },
+    ours("daemon SIGKILL, started again", Strike::Daemon),
     ours("settings read again", Strike::Reload),
     fault("a guest with a Free account", Strike::Guest("fred", true)),
     fault(

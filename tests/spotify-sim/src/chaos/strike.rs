@@ -26,6 +26,9 @@ use crate::{
 /// How long a scripted fault may take until it has happened as often as it was to.
 const USED_UP: Duration = Duration::from_secs(60);
 
+/// How long a condition may take to be in the log.
+const TOLD: Duration = Duration::from_secs(5);
+
 impl Scene<'_> {
     /// Returns when the cause was gone, if that was not when it returns.
     pub async fn strike(&mut self, strike: &Strike) -> Result<Option<Instant>> {
@@ -82,6 +85,7 @@ impl Scene<'_> {
                 if !self.guest.receiver.log().contains("panicked") {
                     return Err("it did not panic".into());
                 }
+                self.told_as("engine_lost", "spotify_unreachable").await?;
             }
             Strike::CutPacket => {
                 self.sign_ins_due = sim.record().count(Place::ApLogin) + 1;
@@ -178,6 +182,24 @@ impl Scene<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Waits until the log names this, and not that.
+    async fn told_as(&self, this: &str, not_that: &str) -> Result<()> {
+        let until = Instant::now() + TOLD;
+        loop {
+            let log = self.guest.receiver.log();
+            if log.contains(not_that) {
+                return Err(format!("it was told as {not_that}").into());
+            }
+            if log.contains(this) {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(format!("nobody was told of {this}").into());
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 
     fn engine(&self) -> Result<u32> {
