@@ -1,7 +1,7 @@
 //! Going on: the next track, what is to be known before it is needed, and the end.
 
 use super::{
-    Action, Connect, Listing, Page, Phase, Prepared, Then, Ticket, Uri, Waiting,
+    Action, Beginning, Connect, Listing, Page, Phase, Prepared, Then, Ticket, Uri, Waiting,
     context::Context,
     lineup::{Moved, Provider},
     replies::{Answer, Wants},
@@ -21,6 +21,7 @@ impl Connect {
         };
         // Whoever waited for the one before got what was asked for, until this was asked for.
         self.settle(|wants| wants != Wants::Begun, Ok(()));
+        self.beginning = None;
         let prepared = self
             .prepared
             .take()
@@ -107,8 +108,15 @@ impl Connect {
         if self.paging.is_some() || self.resolving.is_some() {
             return;
         }
-        let cursor = self.lineup.cursor();
-        let Some(url) = self.lineup.context.wanted_page(cursor).map(str::to_owned) else {
+        let context = &self.lineup.context;
+        // However much of it is known: none of it is of use yet.
+        let needs_more =
+            self.beginning.is_some() || self.lineup.is_lost() || !self.lineup.has_next();
+        let url = match needs_more {
+            true => context.next_page(),
+            false => context.wanted_page(self.lineup.cursor()),
+        };
+        let Some(url) = url.map(str::to_owned) else {
             return;
         };
         let ticket = self.ticket();
@@ -198,7 +206,9 @@ impl Connect {
                 let listing = self.named_as_asked(listing);
                 self.lineup.context = Context::new(listing);
                 self.paging = None;
-                if self.lineup.start(&skip_to) {
+                if !self.lineup.reaches(&skip_to) {
+                    self.begin_later(skip_to, position_ms);
+                } else if self.lineup.start(&skip_to) {
                     self.load(position_ms);
                 } else if self.lineup.context.is_complete() {
                     self.begin_failed("there is nothing in it that can be played here");
@@ -272,7 +282,27 @@ impl Connect {
             Err(why) => self.note(format!("a part of the list is left out: {why}")),
         }
         self.touched = true;
+        self.begin_there();
         self.try_next();
+    }
+
+    /// Begins where it was to begin, once that is known.
+    fn begin_there(&mut self) {
+        let reached = |it: &mut Beginning| self.lineup.reaches(&it.skip_to);
+        let Some(Beginning {
+            skip_to,
+            position_ms,
+        }) = self.beginning.take_if(reached)
+        else {
+            return;
+        };
+        if self.lineup.start(&skip_to) {
+            self.load(position_ms);
+        } else if self.lineup.context.is_complete() {
+            self.begin_failed("there is nothing in it that can be played here");
+        } else {
+            self.waiting = Waiting::Next;
+        }
     }
 
     pub(super) fn autoplay(&mut self, ticket: Ticket, listing: Result<Listing, String>) {

@@ -13,6 +13,12 @@ const NOTHING: &str = "there is nothing to play";
 
 impl Connect {
     pub(super) fn command(&mut self, ticket: Ticket, from: Sender, command: Command) {
+        if let Some(answer) = self.answered_before(ticket, &from, &command) {
+            let now = self.now.tick_ms;
+            return self
+                .replies
+                .take((By::App, ticket), answer, now, &mut self.out);
+        }
         self.last_command = from;
         self.failures.asked();
         let answer = match command {
@@ -94,6 +100,10 @@ impl Connect {
         self.touched |= !was_wanted;
         self.settle(|wants| wants == Wants::Paused, Ok(()));
         match self.phase {
+            // Nothing plays, but somebody has queued something.
+            Phase::Idle if self.lineup.current().is_none() && self.lineup.has_next() => {
+                self.move_on(false)
+            }
             Phase::Idle if self.lineup.current().is_none() => {
                 self.want_play = false;
                 Answer::No(NOTHING.to_owned())
@@ -133,7 +143,7 @@ impl Connect {
         let loaded = !matches!(self.phase, Phase::Idle | Phase::Waiting);
         if loaded && duration > 0 && position_ms >= duration {
             // Past the end is the end.
-            return self.move_on(true);
+            return self.ended();
         }
         self.touched = true;
         match self.phase {
@@ -148,6 +158,9 @@ impl Connect {
                 }) = &mut self.resolving
                 {
                     *at = position_ms;
+                }
+                if let Some(beginning) = &mut self.beginning {
+                    beginning.position_ms = position_ms;
                 }
                 Answer::Yes
             }
@@ -168,9 +181,9 @@ impl Connect {
         if self.lineup.current().is_none() {
             return Answer::No(NOTHING.to_owned());
         }
-        // Who skips does not want this one again.
-        self.lineup.set_repeat(None, Some(false));
         let Some(wanted) = track else {
+            // Who skips does not want this one again.
+            self.lineup.set_repeat(None, Some(false));
             return self.move_on(false);
         };
         let is_current = self
@@ -180,6 +193,7 @@ impl Connect {
         if !is_current && !self.lineup.jump(&wanted) {
             return Answer::No(format!("{} does not come", wanted.uri));
         }
+        self.lineup.set_repeat(None, Some(false));
         self.load(0)
     }
 

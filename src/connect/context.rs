@@ -1,7 +1,7 @@
 //! What is played from: a list in its own order, the order it is played in, and the pages that are
 //! not here yet.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::model::Restriction;
 
@@ -51,6 +51,8 @@ pub struct Context {
     /// Indices in the order of playing; `None` while that is the list's own.
     order: Option<Vec<u32>>,
     key: Option<ShuffleKey>,
+    /// `key` makes the order no more: the list has changed since.
+    moved: bool,
     /// The index each page begins at.
     pages: Vec<u32>,
     ahead: VecDeque<String>,
@@ -76,7 +78,7 @@ impl Context {
             restrictions: listing.restrictions,
             ..Self::default()
         };
-        context.append(listing.pages);
+        context.append(listing.pages, None);
         context
     }
 
@@ -97,8 +99,13 @@ impl Context {
         &self.entries
     }
 
+    /// What makes the order again; `None` while it is the list's own, and for one that grew.
     pub fn key(&self) -> Option<ShuffleKey> {
-        self.key
+        self.key.filter(|_| !self.moved)
+    }
+
+    pub fn is_shuffled(&self) -> bool {
+        self.key.is_some()
     }
 
     /// The index of what is played at this position.
@@ -136,8 +143,9 @@ impl Context {
             .or_else(|| self.entries.iter().position(|entry| entry.uri == *uri))
     }
 
-    /// Takes what a page holds; what it only promises is asked for later.
-    pub fn append(&mut self, pages: Vec<Page>) {
+    /// Takes what a page holds, while the position `at` plays; what it only promises is asked for
+    /// later.
+    pub fn append(&mut self, pages: Vec<Page>, at: Option<usize>) {
         let known = self.len();
         for page in pages {
             let room = MAX_TRACKS - self.len();
@@ -162,7 +170,7 @@ impl Context {
             (Some(order), None) => order.extend(new),
             (Some(order), Some(key)) => {
                 // What the phone shows already stays as it is shown; the rest is mixed anew.
-                let from = (TRACKS_AHEAD + 1).min(order.len());
+                let from = (at.unwrap_or(0) + TRACKS_AHEAD + 1).min(order.len());
                 order.extend(new);
                 Chance::new(key.seed ^ known as u64).shuffle(&mut order[from..]);
             }
@@ -177,6 +185,11 @@ impl Context {
         let later = self.pages.iter().filter(|start| **start > index).count();
         let enough = later >= PAGES_AHEAD && rest >= TRACKS_AHEAD && self.key.is_none();
         (!enough).then_some(next)
+    }
+
+    /// The next page there is.
+    pub fn next_page(&self) -> Option<&str> {
+        self.ahead.front().map(String::as_str)
     }
 
     /// The page that is being asked for has come, or never will.
@@ -195,12 +208,65 @@ impl Context {
         Chance::new(key.seed).shuffle(&mut order[from..]);
         self.order = Some(order);
         self.key = Some(key);
+        self.moved = false;
+    }
+
+    /// Goes on in the shuffled order of `old`, a list that has changed into this one: what both
+    /// hold keeps its turn, what is new is mixed into what comes after the position `at`. Returns
+    /// the position in the new order.
+    pub fn shuffle_as(&mut self, old: &Self, at: usize, chance: &mut Chance) -> Option<usize> {
+        let mut by_uid = HashMap::new();
+        let mut by_uri: HashMap<&Uri, VecDeque<u32>> = HashMap::new();
+        for (index, entry) in (0u32..).zip(&self.entries) {
+            if !entry.uid.is_empty() {
+                by_uid.entry(&entry.uid).or_insert(index);
+            }
+            by_uri.entry(&entry.uri).or_default().push_back(index);
+        }
+        let mut is_new = vec![true; self.len()];
+        let mut find = |entry: &Entry| {
+            let same = by_uid.get(&entry.uid).copied();
+            let free = |index: &u32| is_new[*index as usize];
+            let index = same.filter(free).or_else(|| {
+                let equal = by_uri.get_mut(&entry.uri)?;
+                std::iter::from_fn(|| equal.pop_front()).find(free)
+            })?;
+            is_new[index as usize] = false;
+            Some(index)
+        };
+        let mut was: Vec<u32> = Vec::with_capacity(self.entries.len());
+        let mut here = 0;
+        for position in 0..old.len() {
+            if let Some(entry) = old.at(position) {
+                was.extend(find(entry));
+            }
+            if position == at {
+                here = was.len();
+            }
+        }
+        let new = (0..self.len() as u32).filter(|index| is_new[*index as usize]);
+        let (mut new, comes) = (new.collect::<Vec<_>>(), was.split_off(here));
+        chance.shuffle(&mut new);
+        let mut turns = vec![false; comes.len()];
+        turns.resize(comes.len() + new.len(), true);
+        chance.shuffle(&mut turns);
+        let (mut comes, mut new) = (comes.into_iter(), new.into_iter());
+        let next = turns.iter().filter_map(|is_new| match is_new {
+            true => new.next(),
+            false => comes.next(),
+        });
+        was.extend(next);
+        self.order = Some(was);
+        self.key = old.key;
+        self.moved = true;
+        here.checked_sub(1)
     }
 
     /// Back to the list's own order.
     pub fn unshuffle(&mut self) {
         self.order = None;
         self.key = None;
+        self.moved = false;
     }
 
     /// An app put what comes in another order: after `position` come exactly `chosen` (indices),
@@ -297,7 +363,7 @@ mod tests {
             assert_eq!(url, format!("hm://p/{number}"));
             context.page_done();
             let next = (number < 99).then(|| format!("hm://p/{}", number + 1));
-            context.append(vec![page(number * 100, 100, next.as_deref())]);
+            context.append(vec![page(number * 100, 100, next.as_deref())], None);
         }
         assert_eq!((asked, context.len()), (99, 10_000));
         assert!(context.is_complete());
@@ -312,7 +378,7 @@ mod tests {
             assert!(context.wanted_page(Some(10)).is_some());
             context.page_done();
             let from = context.len();
-            context.append(vec![page(from, 100, Some(next))]);
+            context.append(vec![page(from, 100, Some(next))], None);
         }
         assert_eq!(context.wanted_page(Some(10)), None);
         assert_eq!(context.wanted_page(Some(110)), Some("3"));
@@ -328,7 +394,7 @@ mod tests {
         let shown = played(&context)[..=TRACKS_AHEAD].to_vec();
         assert!(context.wanted_page(Some(0)).is_some(), "all of it is mixed");
         context.page_done();
-        context.append(vec![page(200, 200, None)]);
+        context.append(vec![page(200, 200, None)], None);
         let mut order = played(&context);
         assert_eq!(order[..=TRACKS_AHEAD], shown);
         assert!(order[TRACKS_AHEAD..200].iter().any(|index| *index >= 200));

@@ -56,10 +56,10 @@ impl Failures {
         }
         self.missing = 0;
         Verdict::Stop {
-            condition: if self.keys {
-                keys_refused()
-            } else {
-                tracks_fail()
+            condition: match (self.keys, enough) {
+                (true, _) => keys_refused(),
+                (false, true) => tracks_fail(),
+                (false, false) => nothing_plays(),
             },
             back: self.from.take().map(Box::new),
         }
@@ -93,6 +93,15 @@ fn tracks_fail() -> Condition {
         "the music does not load",
         "three tracks in a row could not be fetched",
         "playback is paused; check the internet connection, then press play",
+    )
+}
+
+fn nothing_plays() -> Condition {
+    Condition::new(
+        ConditionCode::TracksFail,
+        "this list holds too much that cannot be played here",
+        "25 tracks in a row are not offered to this account, or are filtered as explicit",
+        "playback is paused; choose another track or list",
     )
 }
 

@@ -139,6 +139,9 @@ impl Lineup {
     pub fn upcoming(&self, limit: usize) -> Vec<Slot> {
         let queue = (0..self.queue.len()).filter(|at| self.plays(&self.queue[*at].uri));
         let mut slots: Vec<_> = queue.map(Slot::Queue).take(limit).collect();
+        if self.is_lost() {
+            return slots;
+        }
         if self.auto_at.is_some() && !self.modes.repeat_context {
             self.autoplay_from(self.auto_at.map_or(0, |at| at + 1), limit, &mut slots);
             return slots;
@@ -187,6 +190,15 @@ impl Lineup {
     fn following(&self) -> Option<Slot> {
         let is_track = |slot: &Slot| !matches!(slot, Slot::Delimiter(_));
         self.upcoming(3).into_iter().find(is_track)
+    }
+
+    /// What plays is of the context, but not of the part that is known: what follows it is not
+    /// known either.
+    pub fn is_lost(&self) -> bool {
+        self.cursor.is_none()
+            && self.is_on(Provider::Context)
+            && !self.context.is_empty()
+            && !self.context.is_complete()
     }
 
     /// Whether anything is known to follow.
@@ -319,7 +331,10 @@ impl Lineup {
     pub fn jump(&mut self, wanted: &Entry) -> bool {
         let shown = self.upcoming(TRACKS_AHEAD);
         let uid = wanted.uid.to_string();
-        let by_place = |slot: &&Slot| !uid.is_empty() && self.uid(**slot) == uid;
+        let by_place = |slot: &&Slot| {
+            let is_track = !matches!(slot, Slot::Delimiter(_));
+            is_track && !uid.is_empty() && self.uid(**slot) == uid
+        };
         let by_uri = |slot: &&Slot| self.entry(**slot).is_some_and(|e| e.uri == wanted.uri);
         let found = shown
             .iter()
@@ -438,8 +453,25 @@ impl Lineup {
         };
         let place = place(&context).map(|index| index.min(context.len().saturating_sub(1)));
         let place = place.filter(|_| !context.is_empty());
-        self.context = context;
-        self.settle_at(place, key);
+        match self.cursor {
+            // Nobody wants to hear again what he has heard because the list has grown by one.
+            Some(at) if self.modes.shuffle && self.context.is_shuffled() && anchor.is_none() => {
+                let old = std::mem::replace(&mut self.context, context);
+                self.cursor = self.context.shuffle_as(&old, at, &mut self.chance);
+            }
+            _ => {
+                self.context = context;
+                self.settle_at(place, key);
+            }
+        }
+        self.name_place();
+    }
+
+    /// What plays is called as its place in the context is.
+    fn name_place(&mut self) {
+        if self.is_lost() {
+            return;
+        }
         if let Some(item) = &mut self.current
             && item.provider == Provider::Context
         {
@@ -450,6 +482,16 @@ impl Lineup {
             {
                 item.entry.uid = entry.uid.clone();
             }
+        }
+    }
+
+    /// Looks for the place of what plays in what has come of the context by now.
+    fn find_place(&mut self) {
+        let item = self.current.as_ref().map(|item| (&item.entry, item.index));
+        let found = item.and_then(|(entry, index)| self.context.find(&entry.uid, &entry.uri, index));
+        if let Some(index) = found {
+            self.settle_at(Some(index), self.context.key());
+            self.name_place();
         }
     }
 
@@ -464,6 +506,20 @@ impl Lineup {
             self.context.unshuffle();
             self.cursor = index;
         }
+    }
+
+    /// Whether the place that `skip_to` names is known, or is not going to be.
+    pub fn reaches(&self, skip_to: &SkipTo) -> bool {
+        let SkipTo { uid, uri, index } = skip_to;
+        let names_none = uid.is_none() && uri.is_none() && index.is_none();
+        let within = index.is_some_and(|index| (index as usize) < self.context.len());
+        let find = || {
+            let none = (Uid::default(), Uri::new(""));
+            let (uid, uri) = (uid.as_ref(), uri.as_ref());
+            let (uid, uri) = (uid.unwrap_or(&none.0), uri.unwrap_or(&none.1));
+            self.context.find(uid, uri, None).is_some()
+        };
+        names_none || self.context.is_complete() || within || find()
     }
 
     /// Begins the context that is known where `skip_to` says: at its beginning if that says

@@ -29,6 +29,7 @@ mod shown;
 mod sleep;
 mod sound;
 mod standing;
+mod twice;
 mod uri;
 
 #[cfg(test)]
@@ -50,6 +51,7 @@ use lineup::Lineup;
 use replies::{By, Replies, Wants};
 use sleep::Rest;
 use standing::Standing;
+use twice::Told;
 
 /// Names of unknown commands that were logged already.
 const MAX_LOGGED: usize = 32;
@@ -140,6 +142,13 @@ enum Waiting {
     Next,
 }
 
+/// A place of the context that is to be begun at, and is not known yet.
+#[derive(Debug)]
+struct Beginning {
+    skip_to: SkipTo,
+    position_ms: u32,
+}
+
 /// The state machine. See the module.
 #[derive(Debug)]
 pub struct Connect {
@@ -171,7 +180,9 @@ pub struct Connect {
     session_id: String,
     playback_id: String,
     last_command: Sender,
+    told: Option<Told>,
     resolving: Option<Resolving>,
+    beginning: Option<Beginning>,
     paging: Option<Ticket>,
     following: Option<Ticket>,
     /// Nothing follows this context, as the service said.
@@ -225,7 +236,9 @@ impl Connect {
             session_id: device.session_id,
             playback_id: String::new(),
             last_command: Sender::default(),
+            told: None,
             resolving: None,
+            beginning: None,
             paging: None,
             following: None,
             no_following: None,
@@ -291,6 +304,7 @@ impl Connect {
         self.dim();
         self.tell();
         self.set_timer();
+        self.remember_answer();
         std::mem::take(&mut self.out)
     }
 
@@ -397,6 +411,7 @@ impl Connect {
         self.lineup = Lineup::new(Chance::new(self.chance.next()));
         self.failures = Failures::default();
         self.resolving = None;
+        self.beginning = None;
         self.paging = None;
         self.following = None;
         self.no_following = None;

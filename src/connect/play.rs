@@ -1,7 +1,7 @@
 //! Beginning to play: by an app's choice, by transfer from another device, and again after a loss.
 
 use super::{
-    Action, Connect, Entry, Listing, Phase, Play, Resolving, SkipTo, Then, Transfer, Uid, Uri,
+    Action, Beginning, Connect, Entry, Listing, Phase, Play, Resolving, SkipTo, Then, Transfer, Uid, Uri,
     Waiting,
     context::{BARE_LIST, Context, ShuffleKey},
     input::{Options, Page},
@@ -36,6 +36,7 @@ impl Connect {
         self.origin = play.origin;
         self.want_play = !play.paused;
         self.resolving = None;
+        self.beginning = None;
         let position_ms = play.seek_to.unwrap_or(0);
         let uri = play.context.uri.clone();
         let known = !uri.is_empty() && uri == self.lineup.context.uri;
@@ -121,6 +122,9 @@ impl Connect {
 
     /// Begins the context that is known.
     fn start(&mut self, skip_to: &SkipTo, position_ms: u32) -> Answer {
+        if !self.lineup.reaches(skip_to) {
+            return self.begin_later(skip_to.clone(), position_ms);
+        }
         if self.lineup.start(skip_to) {
             self.load(position_ms)
         } else if self.lineup.context.is_complete() {
@@ -129,6 +133,17 @@ impl Connect {
             self.wait_for(Waiting::Next);
             Answer::Later(Wants::Begun)
         }
+    }
+
+    /// The place to begin at lies in a part of the context that is to come.
+    pub(super) fn begin_later(&mut self, skip_to: SkipTo, position_ms: u32) -> Answer {
+        self.wait_for(Waiting::Begin);
+        self.set_position(position_ms);
+        self.beginning = Some(Beginning {
+            skip_to,
+            position_ms,
+        });
+        Answer::Later(Wants::Begun)
     }
 
     /// A beginning that led to nothing: as if it had not been.
@@ -165,6 +180,7 @@ impl Connect {
         self.origin = transfer.origin;
         self.want_play = !transfer.paused;
         self.resolving = None;
+        self.beginning = None;
         let all = Options {
             shuffle: Some(transfer.options.shuffle.unwrap_or(false)),
             repeat_context: Some(transfer.options.repeat_context.unwrap_or(false)),

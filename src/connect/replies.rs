@@ -108,6 +108,13 @@ impl Replies {
         });
     }
 
+    /// What the command of this ticket waits for, if it does.
+    pub fn wants(&self, ticket: Ticket) -> Option<Wants> {
+        let by_app = self.0.iter().filter(|pending| pending.by == By::App);
+        let mut waiting = by_app.filter(|pending| pending.ticket == ticket);
+        waiting.next().map(|pending| pending.wants)
+    }
+
     /// Another track is loaded for the same wish.
     pub fn follow(&mut self, from: Wants, to: Wants) {
         for pending in &mut self.0 {

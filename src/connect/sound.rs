@@ -1,7 +1,8 @@
 //! What the player says.
 
 use super::{
-    Action, Connect, Heard, LoadId, Phase, Why, failures::Verdict, lineup::Moved, replies::Wants,
+    Action, Connect, Heard, LoadId, Phase, Why, failures::Verdict, lineup::Moved,
+    replies::{Answer, Wants},
 };
 use crate::model::{ConditionCode, Track};
 
@@ -50,7 +51,9 @@ impl Connect {
                 self.phase = Phase::Loading;
                 self.touched = true;
             }
-            Heard::Ended { id } if self.is_current(id) => self.ended(),
+            Heard::Ended { id } if self.is_current(id) => {
+                self.ended();
+            }
             _ => {}
         }
     }
@@ -98,11 +101,12 @@ impl Connect {
         );
     }
 
-    fn ended(&mut self) {
+    /// The track is over: by itself, or because somebody went past its end.
+    pub(super) fn ended(&mut self) -> Answer {
         if self.rest.is_due_at_the_end() {
             self.want_play = false;
         }
-        self.move_on(true);
+        self.move_on(true)
     }
 
     /// The track that was prepared sounds.

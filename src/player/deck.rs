@@ -237,13 +237,21 @@ impl Deck {
     /// Within the track that is heard, which need not be the one that is being decoded.
     fn seek(&mut self, ms: u32) {
         let heard = self.inlet.look().heard;
-        if let Some(tail) = self.tail.take_if(|tail| heard < tail.index && !tail.told) {
-            self.next = self.current.replace(tail.track);
-            if let Some(next) = &mut self.next {
-                next.seek(0);
+        match self.tail.take() {
+            Some(tail) if heard < tail.index && !tail.told => {
+                self.next = self.current.replace(tail.track);
+                if let Some(next) = &mut self.next {
+                    next.seek(next.begin);
+                }
             }
+            // It was heard a moment ago, and nobody knows yet.
+            Some(tail) if !tail.told => {
+                let from = tail.track.id;
+                let to = self.current.as_ref().map(|track| track.id);
+                self.news.extend(to.map(|to| Event::Joined { from, to }));
+            }
+            _ => {}
         }
-        self.tail = None;
         let Some(current) = &mut self.current else {
             return;
         };
@@ -299,11 +307,11 @@ impl Deck {
         if current.ready().is_empty() && !current.decode(&self.settings, wait) {
             return Pump::Hungry;
         }
-        if current.is_done() {
-            return self.finish(look);
-        }
         if self.tail.as_ref().is_some_and(|tail| tail.mix.is_some()) {
             return self.mix(look, wait);
+        }
+        if current.is_done() {
+            return self.finish(look);
         }
         match self.fade_begins_in() {
             Some(0) => self.begin_fade(look),
@@ -419,8 +427,8 @@ impl Deck {
             return Pump::Full;
         };
         let there = next.frames() > 0 || next.decode(&self.settings, Duration::ZERO);
-        if !there || matches!(next.over, Some(Over::Failed(_))) {
-            // It is late. The current track goes on, and fades for less long.
+        if !there || next.is_done() || matches!(next.over, Some(Over::Failed(_))) {
+            // It is late, or there is nothing of it. The current track goes on, and fades for less long.
             return self.push(look, MIXED);
         }
         let left = current.total().unwrap_or(0) - current.position;
@@ -439,14 +447,23 @@ impl Deck {
             return Pump::Full;
         };
         let left = usize::try_from(mix.len - mix.done).unwrap_or(usize::MAX);
-        let frames = current.frames().min(look.room).min(left).min(MIXED);
+        let most = left.min(look.room).min(MIXED);
+        let rising = current.frames().min(most);
+        // When what rises is shorter than it claimed, the rest of what falls is heard alone.
+        let frames = if current.is_done() { most } else { rising };
         while tail.track.frames() < frames && tail.track.over.is_none() {
             if !tail.track.decode(&self.settings, wait) {
                 return Pump::Hungry;
             }
         }
         let falling = tail.track.frames().min(frames);
-        let mut mixed = current.ready()[..frames * CHANNELS].to_vec();
+        let frames = rising.max(falling);
+        if frames == 0 {
+            tail.mix = None;
+            return Pump::Worked;
+        }
+        let mut mixed = current.ready()[..rising * CHANNELS].to_vec();
+        mixed.resize(frames * CHANNELS, 0.0);
         let old = &tail.track.ready()[..falling * CHANNELS];
         for (index, frame) in mixed.chunks_exact_mut(CHANNELS).enumerate() {
             let way = (mix.done + index as u64) as f32 / mix.len as f32;
@@ -456,11 +473,11 @@ impl Deck {
                 *sample = *sample * rise + old * fall;
             }
         }
-        if current.jumped && frames > 0 {
+        if current.jumped && rising > 0 {
             self.inlet.begin(current.id, ms_of(current.position));
         }
         self.inlet.push(&mixed);
-        current.used(frames);
+        current.used(rising);
         tail.track.used(falling);
         mix.done += frames as u64;
         if mix.done >= mix.len {

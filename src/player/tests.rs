@@ -370,6 +370,125 @@ fn a_next_that_changes_during_a_crossfade_leaves_no_trace() {
     assert!(heard == all);
 }
 
+const FADING: PlayerSettings = PlayerSettings {
+    crossfade_ms: 2000,
+    ..PLAIN
+};
+
+/// The next track, of which only so many bytes are there.
+fn follow_cut(rig: &Rig, title: &str, len: usize) {
+    rig.player.order(Order::Next {
+        id: 2,
+        open: from(Memory::new(Arc::new(bytes(title)[..len].to_vec())), title),
+        position_ms: 0,
+        consecutive: false,
+    });
+}
+
+#[test]
+fn a_next_that_is_shorter_than_the_crossfade_leaves_the_rest_of_the_one_before() {
+    // Some of it; the headers and nothing else; not even those.
+    for len in [15_000, 4_400, 300] {
+        let mut rig = rig(FADING);
+        rig.load(1, "First Half", 0, true);
+        follow_cut(&rig, "Second Half", len);
+        let one = straight("First Half");
+        let over = |event: &Event| match event {
+            Event::Ended { id } => *id == 2 || len < 10_000,
+            _ => false,
+        };
+        let heard = rig.hear_until_such(over);
+        assert_eq!(heard.len(), one.len(), "{len}");
+        let begin = one.len() - 88_200 * 2;
+        assert!(heard[..begin] == one[..begin], "{len}");
+        let peak = heard[one.len() - 200..].iter().fold(0f32, |m, x| m.max(x.abs()));
+        assert!(len < 10_000 || peak < 0.05, "it has faded: {peak}");
+        assert!(len > 10_000 || heard == one, "{len}: nothing to fade into");
+    }
+}
+
+#[test]
+fn a_pause_in_a_crossfade_loses_nothing_and_a_skip_in_one_begins_the_next_anew() {
+    let (one, two) = (straight("First Half"), straight("Second Half"));
+    let middle = one.len() / 2 - 44_100;
+    let fading = || {
+        let rig = rig(FADING);
+        rig.load(1, "First Half", 0, true);
+        rig.follow(2, "Second Half", false);
+        rig
+    };
+    let mut plain = fading();
+    let wanted = plain.hear_until(&Event::Ended { id: 2 });
+
+    let mut rig = fading();
+    let mut heard = rig.hear(middle);
+    rig.player.order(Order::Pause);
+    heard.extend(rig.hear_until_such(|event| matches!(event, Event::Paused { id: 2, .. })));
+    rig.player.order(Order::Play);
+    heard.extend(rig.hear_until(&Event::Ended { id: 2 }));
+    assert_eq!(heard.len(), wanted.len(), "no sample more or less");
+
+    let mut rig = fading();
+    rig.hear(middle);
+    rig.settle();
+    rig.player.order(Order::Skip {
+        id: 2,
+        position_ms: 0,
+        play: true,
+    });
+    let mut heard = rig.hear_until(&Event::Started { id: 2 });
+    heard.extend(rig.hear_until(&Event::Ended { id: 2 }));
+    assert!(heard.ends_with(&two[two.len() / 2..]));
+    assert!(heard.len().abs_diff(two.len()) <= 2 * 44_100, "{}", heard.len());
+
+    // Back into what fades, while it fades: both begin where they should.
+    let mut rig = fading();
+    rig.hear(one.len() / 2 - 88_200 - 4_000);
+    rig.settle();
+    rig.player.order(Order::Seek { ms: 500 });
+    rig.told(|event| matches!(event, Event::Sought { id: 1, .. }));
+    let mut heard = rig.hear_until(&Event::Joined { from: 1, to: 2 });
+    heard.extend(rig.hear_until(&Event::Ended { id: 2 }));
+    assert!(heard.ends_with(&wanted[wanted.len() - two.len()..]));
+}
+
+#[test]
+fn a_seek_in_the_moment_of_a_joint_tells_of_the_joint_first() {
+    let (inlet, taker, _) = output();
+    let mut deck = Deck::new(inlet, PLAIN);
+    let open = || opened("First Half");
+    deck.order(Order::Load {
+        id: 1,
+        open: open(),
+        position_ms: 0,
+        play: true,
+    });
+    deck.order(Order::Next {
+        id: 2,
+        open: open(),
+        position_ms: 0,
+        consecutive: true,
+    });
+    let deadline = Instant::now() + LIMIT;
+    // The listener has passed the joint, and nobody has looked yet.
+    while deck.tail.as_ref().is_none_or(|tail| deck.inlet.look().heard <= tail.index) {
+        deck.pump();
+        taker.take(1024);
+        assert!(Instant::now() < deadline, "no joint");
+    }
+    deck.order(Order::Seek { ms: 1000 });
+    while !deck.news.iter().any(|news| matches!(news, Event::Sought { .. })) {
+        deck.pump();
+        assert!(Instant::now() < deadline, "no place");
+    }
+    let told: Vec<_> = deck.news.drain(..).collect();
+    let sought = Event::Sought {
+        id: 2,
+        position_ms: 1000,
+    };
+    assert_eq!(told, [Event::Joined { from: 1, to: 2 }, sought]);
+}
+
 #[test]
 fn a_slow_source_is_told_of_and_no_sample_is_lost() {
     let mut rig = rig(PLAIN);

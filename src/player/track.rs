@@ -28,6 +28,8 @@ pub(super) struct Track {
     pub spaced: bool,
     pub duration_ms: u32,
     pub over: Option<Over>,
+    /// Where it was to begin, in frames.
+    pub begin: u64,
     /// Frame of the track with which `ready` begins.
     pub position: u64,
     /// What is ready does not follow on what was taken out before: a place has to be named.
@@ -57,6 +59,7 @@ impl Track {
             spaced: false,
             duration_ms,
             over: None,
+            begin: decoder.position(),
             position: decoder.position(),
             jumped: true,
             decoder,

@@ -143,7 +143,11 @@ impl Lineup {
 
     /// More of the context.
     pub fn append(&mut self, pages: Vec<Page>) {
-        self.context.append(pages);
+        let lost = self.is_lost();
+        self.context.append(pages, self.cursor);
+        if lost {
+            self.find_place();
+        }
     }
 
     /// What goes on after the end.

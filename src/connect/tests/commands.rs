@@ -4,9 +4,9 @@ use super::rig::{ALBUM, Rig, entry, listing, play, uri};
 use crate::{
     connect::{
         Action, Command, Entry, Heard, Input, Options, Order, Provided, PutReason, Settings,
-        SkipTo, Transfer, Uri,
+        Shown, SkipTo, Transfer, Uri,
     },
-    model::{PlayState, Volume},
+    model::{PlayState, SleepTimer, Volume},
 };
 
 /// The five states a command can meet.
@@ -58,6 +58,7 @@ fn all_commands() -> Vec<Command> {
         Command::AddToQueue(entry(50)),
         Command::SetQueue { next: Vec::new() },
         Command::UpdateContext(listing(ALBUM, 0..9)),
+        Command::Sleep(SleepTimer::EndOfTrack),
         Command::Unknown("dance".into()),
         Command::Malformed("no".into()),
     ]
@@ -73,12 +74,42 @@ fn transfer(from: usize) -> Transfer {
     }
 }
 
+/// Whether the state shows what the answer says.
+fn is_so(command: &Command, before: &Shown, after: &Shown) -> bool {
+    let is_on = |number: usize| {
+        let track = after.track.as_ref();
+        track.is_some_and(|track| track.uri == uri(number))
+    };
+    match command {
+        Command::Play(_) => is_on(4) && after.active && !after.paused,
+        Command::Transfer(Some(_)) => is_on(4) && after.active && after.position_ms >= 30_000,
+        Command::Transfer(None) => after.active && after.track == before.track,
+        Command::Pause => after.paused && after.track == before.track,
+        Command::Resume => !after.paused && after.track == before.track,
+        Command::SeekTo { position_ms } => after.position_ms == *position_ms,
+        Command::SkipNext { track: None } => after.track.as_ref() == before.next.first(),
+        Command::SkipNext { .. } => is_on(7),
+        Command::SkipPrev => after.track.as_ref() == before.previous.last(),
+        Command::Shuffle(on) => after.modes.shuffle == *on && after.track == before.track,
+        Command::RepeatContext(on) => after.modes.repeat_context == *on,
+        Command::RepeatTrack(on) => after.modes.repeat_track == *on,
+        Command::Options(_) => after.modes.repeat_context,
+        Command::AddToQueue(_) => after.next.first().is_some_and(|it| it.uri == uri(50)),
+        Command::SetQueue { .. } => after.next.is_empty() && after.track == before.track,
+        Command::UpdateContext(_) => after.next.len() == 6,
+        Command::Sleep(timer) => after.sleep == *timer,
+        Command::Unknown(_) | Command::Malformed(_) => false,
+    }
+}
+
 #[test]
 fn every_command_in_every_state_is_answered_once_and_in_time() {
     for command in all_commands() {
         for (state, mut rig) in states() {
+            let before = rig.connect.shown();
             let ticket = rig.command(command.clone());
             rig.sound();
+            let after = rig.connect.shown();
             rig.wait(1_800);
             let reply = rig.reply(ticket);
             let reply = reply.unwrap_or_else(|| panic!("{command:?} while {state}: no answer"));
@@ -90,6 +121,18 @@ fn every_command_in_every_state_is_answered_once_and_in_time() {
                 expected,
                 "{command:?} while {state}: {reply:?}"
             );
+            if expected {
+                assert!(
+                    is_so(&command, &before, &after),
+                    "{command:?} while {state}: {after:?}"
+                );
+                continue;
+            }
+            let same = Shown {
+                last_command: after.last_command.clone(),
+                ..before.clone()
+            };
+            assert_eq!(after, same, "{command:?} while {state} changes nothing");
         }
     }
 }

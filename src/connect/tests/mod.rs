@@ -4,6 +4,8 @@ mod clusters;
 mod commands;
 mod contexts;
 mod failures;
+mod odd;
+mod places;
 mod random;
 mod reference;
 mod restore;

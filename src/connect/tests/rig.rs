@@ -163,7 +163,7 @@ impl Rig {
         let ticket = self.ticket;
         let from = Sender {
             device: "phone".into(),
-            message: 1,
+            message: ticket as u32,
         };
         self.step(Input::Command {
             ticket,

@@ -68,6 +68,13 @@ impl Bookmarks {
             open.told_ms = now.position_ms;
             open.begun = playing;
         }
+        let (before, ended) = open.until(now.at_ms);
+        if ended && now.position_ms < before.min(open.duration_ms) / 2 {
+            // Played out; what stands there now is its beginning.
+            told.extend(open.left(before));
+            open.told_ms = now.position_ms;
+            open.begun = playing;
+        }
         let rests = open.playing && !playing && now.state != PlayState::Loading;
         (open.position_ms, open.at_ms) = (now.position_ms, now.at_ms);
         (open.playing, open.duration_ms) = (playing, duration_ms);
@@ -81,19 +88,30 @@ impl Bookmarks {
     /// The speaker stops.
     pub fn close(&mut self, at_ms: i64) -> Option<Bookmark> {
         let mut open = self.0.take()?;
-        let gone = if open.playing { at_ms - open.at_ms } else { 0 };
-        let gone = u32::try_from(gone).unwrap_or(0);
-        let ms = open.position_ms.saturating_add(gone);
+        let (ms, _) = open.until(at_ms);
         (ms != open.told_ms).then(|| open.left(ms)).flatten()
     }
 }
 
 impl Open {
+    /// Where it is by this time if nothing has happened to it since, and whether that is the end of
+    /// what was heard.
+    fn until(&self, at_ms: i64) -> (u32, bool) {
+        let gone = if self.playing { at_ms - self.at_ms } else { 0 };
+        let ms = self
+            .position_ms
+            .saturating_add(u32::try_from(gone).unwrap_or(0));
+        (ms, self.playing && self.is_over(ms))
+    }
+
+    fn is_over(&self, ms: u32) -> bool {
+        let credits = CREDITS_MS.min(self.duration_ms / CREDITS_PART);
+        self.duration_ms > 0 && ms.saturating_add(credits) >= self.duration_ms
+    }
+
     fn left(&mut self, ms: u32) -> Option<Bookmark> {
         self.told_ms = ms;
-        let credits = CREDITS_MS.min(self.duration_ms / CREDITS_PART);
-        let over = self.duration_ms > 0 && ms.saturating_add(credits) >= self.duration_ms;
-        let left = if over {
+        let left = if self.is_over(ms) {
             Left::Finished
         } else {
             Left::At { ms }
@@ -163,6 +181,23 @@ mod tests {
         let skipped = marks.playback(&at("spotify:track:t", PlayState::Playing, 0, 18_000));
         assert_eq!(skipped, mark(B, Left::At { ms: 6_000 }));
         assert_eq!(marks.close(99_000), None);
+    }
+
+    #[test]
+    fn an_episode_that_ends_alone_or_begins_again_was_played_out() {
+        // What connect shows at the end of a list: its first track waits.
+        for state in [PlayState::Stopped, PlayState::Playing] {
+            let mut marks = Bookmarks::default();
+            marks.playback(&at(A, PlayState::Playing, HOUR - 60_000, 0));
+            marks.playback(&at(A, PlayState::Playing, HOUR - 25_000, 35_000));
+            let ended = marks.playback(&at(A, state, 0, 60_000));
+            assert_eq!(ended, mark(A, Left::Finished), "{state:?}");
+            assert_eq!(marks.close(60_000), None);
+        }
+        // Somebody goes back to the beginning.
+        let mut marks = Bookmarks::default();
+        marks.playback(&at(A, PlayState::Playing, HOUR - 60_000, 0));
+        assert_eq!(marks.playback(&at(A, PlayState::Playing, 0, 9_000)), []);
     }
 
     #[test]
