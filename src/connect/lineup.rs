@@ -488,7 +488,8 @@ impl Lineup {
     /// Looks for the place of what plays in what has come of the context by now.
     fn find_place(&mut self) {
         let item = self.current.as_ref().map(|item| (&item.entry, item.index));
-        let found = item.and_then(|(entry, index)| self.context.find(&entry.uid, &entry.uri, index));
+        let found =
+            item.and_then(|(entry, index)| self.context.find(&entry.uid, &entry.uri, index));
         if let Some(index) = found {
             self.settle_at(Some(index), self.context.key());
             self.name_place();

@@ -1,8 +1,8 @@
 //! Beginning to play: by an app's choice, by transfer from another device, and again after a loss.
 
 use super::{
-    Action, Beginning, Connect, Entry, Listing, Phase, Play, Resolving, SkipTo, Then, Transfer, Uid, Uri,
-    Waiting,
+    Action, Beginning, Connect, Entry, Listing, Phase, Play, Resolving, SkipTo, Then, Transfer,
+    Uid, Uri, Waiting,
     context::{BARE_LIST, Context, ShuffleKey},
     input::{Options, Page},
     lineup::Provider,

@@ -1,7 +1,9 @@
 //! What the player says.
 
 use super::{
-    Action, Connect, Heard, LoadId, Phase, Why, failures::Verdict, lineup::Moved,
+    Action, Connect, Heard, LoadId, Phase, Why,
+    failures::Verdict,
+    lineup::Moved,
     replies::{Answer, Wants},
 };
 use crate::model::{ConditionCode, Track};

@@ -3,10 +3,7 @@
 
 use std::mem::{Discriminant, discriminant};
 
-use super::{
-    Action, Command, Connect, Sender, Ticket,
-    replies::Answer,
-};
+use super::{Action, Command, Connect, Sender, Ticket, replies::Answer};
 
 /// A message that comes again does so within this time. Later it is another one, of an app that
 /// does not count its messages.

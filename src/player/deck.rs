@@ -504,12 +504,14 @@ impl Deck {
         let Some(next) = self.next.as_mut().filter(|_| soon) else {
             return false;
         };
-        if let Some(Over::Failed(why)) = &next.over {
-            let news = Event::Failed {
-                id: next.id,
-                why: why.clone(),
-            };
-            self.news.push(news);
+        let why = match &next.over {
+            Some(Over::Failed(why)) => Some(why.clone()),
+            Some(_) if next.is_done() => Some(Why::NotAudio("there is no sound in it".to_owned())),
+            _ => None,
+        };
+        if let Some(why) = why {
+            let id = next.id;
+            self.news.push(Event::Failed { id, why });
             self.next = None;
             return false;
         }

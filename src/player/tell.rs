@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    deck::{Deck, Pausing, Start},
+    deck::{Deck, Pausing, Start, Tail},
     order::Event,
-    track::Over,
+    track::{Over, Track},
 };
 use crate::{
     model::{RATE, duration_of, ms_of},
@@ -16,6 +16,11 @@ use crate::{
 const LOW: u64 = 256;
 /// How often bytes are looked for that are not urgent.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// Whether a track has followed of which there is nothing to be heard.
+fn is_empty(current: &Track, tail: &Tail, look: &Look) -> bool {
+    current.is_done() && look.written == tail.index
+}
 
 impl Deck {
     /// Collects the news. True when the way is free for another track to follow.
@@ -61,7 +66,8 @@ impl Deck {
         let (Some(tail), Some(current)) = (&mut self.tail, &self.current) else {
             return false;
         };
-        if !tail.told && look.heard >= tail.index && look.taken > tail.index {
+        let begun = look.taken > tail.index || is_empty(current, tail, look);
+        if !tail.told && look.heard >= tail.index && begun {
             tail.told = true;
             self.news.push(Event::Joined {
                 from: tail.track.id,
@@ -174,7 +180,11 @@ impl Deck {
             wants(taken + 1, false);
         }
         if let Some(tail) = self.tail.as_ref().filter(|tail| !tail.told) {
-            wants(tail.index + 1, true);
+            let empty = self
+                .current
+                .as_ref()
+                .is_some_and(|it| is_empty(it, tail, &look));
+            wants(tail.index + u64::from(!empty), true);
         }
         if let Some(taken) = self.starving {
             wants(taken + LOW + 1, false);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::{Lineup, MAX_AUTOPLAY, MAX_BAD, MAX_QUEUE, Slot};
+use super::{Lineup, MAX_AUTOPLAY, MAX_BAD, MAX_QUEUE, Provider, Slot};
 use crate::connect::{
     context::{ShuffleKey, TRACKS_AHEAD},
     input::{Options, Page, Provided},
@@ -143,9 +143,9 @@ impl Lineup {
 
     /// More of the context.
     pub fn append(&mut self, pages: Vec<Page>) {
-        let lost = self.is_lost();
+        let had_none = self.cursor.is_none() && !self.context.is_empty();
         self.context.append(pages, self.cursor);
-        if lost {
+        if had_none && self.is_on(Provider::Context) {
             self.find_place();
         }
     }

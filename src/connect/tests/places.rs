@@ -89,7 +89,11 @@ fn one_that_ends_before_its_place_is_known_waits_for_it() {
 
 #[test]
 fn a_beginning_by_any_name_is_found_in_a_later_page() {
-    for (uri, uid, index) in [(false, true, false), (false, false, true), (false, true, true)] {
+    for (uri, uid, index) in [
+        (false, true, false),
+        (false, false, true),
+        (false, true, true),
+    ] {
         let mut rig = Rig::new(Settings::default());
         let command = Play {
             skip_to: skip_to(uri, uid, index, 250),
@@ -215,7 +219,9 @@ fn a_shuffled_list_that_changes_repeats_nothing_and_keeps_its_order() {
         let current = rig.current();
         // Two go, one of them was heard already; three are new.
         let (gone_heard, gone) = (heard[3], comes[2]);
-        let new: Vec<_> = (0..33).filter(|n| ![gone_heard, gone].contains(n)).collect();
+        let new: Vec<_> = (0..33)
+            .filter(|n| ![gone_heard, gone].contains(n))
+            .collect();
         if by_command {
             rig.command(Command::UpdateContext(listing(ALBUM, new)));
         } else {
@@ -233,7 +239,9 @@ fn a_shuffled_list_that_changes_repeats_nothing_and_keeps_its_order() {
         let shown = rig.connect.shown();
         assert_eq!(shown.previous.len(), 7, "what was heard stays behind");
         rig.command(Command::Shuffle(false));
-        let next = current.map(|n| n + 1).filter(|n| *n != gone && *n != gone_heard);
+        let next = current
+            .map(|n| n + 1)
+            .filter(|n| *n != gone && *n != gone_heard);
         if next.is_some() {
             assert_eq!(rig.upcoming().first().copied(), next);
         }
@@ -248,7 +256,10 @@ fn a_track_that_is_taken_out_of_a_shuffled_list_plays_on_and_the_rest_comes() {
         ALBUM,
         (0..20).filter(|n| *n != current),
     )));
-    assert_eq!((rig.current(), rig.upcoming()), (Some(current), comes.clone()));
+    assert_eq!(
+        (rig.current(), rig.upcoming()),
+        (Some(current), comes.clone())
+    );
     rig.end();
     assert_eq!(rig.current(), Some(comes[0]));
 }
