@@ -63,6 +63,17 @@ fn an_episode_goes_on_where_its_listener_left_it_and_spotify_is_told_where_that_
         booth.sounds(&show.uri(), options).await;
         let begun = shows(&booth.app, "the first episode", |state| state.playing).await;
         assert!((1_000..2_500).contains(&begun.position_ms), "{begun:?}");
+        // One that plays alone is over at its end, too; what is shown then is its beginning.
+        let last = show.episodes[2].uri();
+        let alone = [last.clone()];
+        let reply = booth.app.play_tracks(&alone, PlayOptions::default()).await;
+        assert_yes(&reply.expect("an answer"), "play");
+        shows(&booth.app, "the last episode", |state| {
+            state.playing && state.track_uri == last
+        })
+        .await;
+        let over = || world.sim.left_at("kim", &last) == Some(LeftAt::Finished);
+        until("the last episode is over", PATIENCE, over).await;
     });
 }
 

@@ -25,6 +25,8 @@ fn bad_answers() -> Vec<Then> {
         Then::Truncate(9_000),
         body(Spoilt::WrongRange),
         body(Spoilt::Whole),
+        body(Spoilt::Moved),
+        body(Spoilt::Packed),
         body(Spoilt::HangAfter(9_000)),
         Then::Stall,
     ]

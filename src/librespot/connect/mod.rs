@@ -54,7 +54,7 @@ use super::{
     session::spotify_ms,
 };
 use crate::{
-    connect::{Action, Connect, Device, Input, LoadId, Now, Ticket, Uri},
+    connect::{Action, Connect, Device, Input, LoadId, Now, PutReason, Ticket, Uri},
     model::{
         Condition, ConditionCode, Dim, Obstacle, Peer, PlayState, Playback, Transport, Unmet,
         Volume,
@@ -395,7 +395,11 @@ impl<D: Deck> Desk<D> {
                 self.put = (number, if waits { self.put.1 } else { Instant::now() });
                 self.pump.put(reason, number, request);
             }
-            Action::PutInactive => self.pump.put_inactive(),
+            Action::PutInactive => {
+                let reason = PutReason::StateChanged;
+                let request = put::request(&self.machine.shown(), &self.facts, reason);
+                self.pump.put_inactive(request);
+            }
             Action::Delete => self.pump.delete(),
             Action::Reply { ticket, result } => self.reply(ticket, &result),
             Action::Done { ticket, result } => {

@@ -121,9 +121,12 @@ impl Pump {
         });
     }
 
-    pub fn put_inactive(&self) {
-        self.shared
-            .change(|waiting| waiting.schedule.put_inactive());
+    /// It does not play any more; `request` is the state from now on, for whatever is put next.
+    pub fn put_inactive(&self, request: PutStateRequest) {
+        self.shared.change(|waiting| {
+            waiting.schedule.put_inactive();
+            waiting.newest = Some(request);
+        });
     }
 
     pub fn delete(&self) {
@@ -267,11 +270,30 @@ mod tests {
         assert_eq!((parcel, stamp), (newest, 9));
         let answer = inputs.recv().await.expect("an answer");
         assert!(matches!(answer, Input::PutAnswered { number: 9, .. }));
-        pump.put_inactive();
+        pump.put_inactive(stamped(10));
         pump.delete();
         assert!(pump.gone(Duration::from_secs(5)).await);
         let last = [arrivals.recv().await, arrivals.recv().await];
         let last = last.map(|it| it.expect("a parcel").0);
         assert_eq!(last, [Parcel::Inactive, Parcel::Delete]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_lost_the_music_while_nobody_heard_does_not_claim_it_when_he_is_heard_again() {
+        let (arrived, mut arrivals) = mpsc::unbounded_channel();
+        let (answers, _inputs) = mpsc::channel(8);
+        let way = Shaky {
+            fails: Mutex::new(3),
+            arrived,
+        };
+        let pump = Pump::start(way, answers);
+        // A new connection, told of with the music that plays; it does not get through.
+        pump.put(PutReason::NewDevice, 1, stamped(1));
+        sleep(Duration::from_millis(10)).await;
+        pump.put_inactive(stamped(2));
+        let first = arrivals.recv().await.expect("a parcel");
+        assert!(matches!(first, (Parcel::State { .. }, 2)), "{first:?}");
+        let (second, _) = arrivals.recv().await.expect("a parcel");
+        assert_eq!(second, Parcel::Inactive);
     }
 }

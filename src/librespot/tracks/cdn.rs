@@ -4,9 +4,12 @@ use std::ops::Range;
 
 use http_body_util::BodyExt;
 use hyper::{
-    Method, Request,
+    Method, Request, Response, StatusCode, Uri,
     body::{Bytes, Incoming},
-    header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE},
+    header::{
+        CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, LOCATION, RANGE,
+    },
+    http::uri::Scheme,
 };
 use librespot_core::{FileId, cdn_url::MaybeExpiringUrls, date::Date};
 use librespot_protocol::storage_resolve::{
@@ -19,6 +22,9 @@ use crate::{
     fetch::{Body, Line, LineError, Reply, UrlsError},
     librespot::service::{self, Trouble, retry_after},
 };
+
+/// So often a request may be sent on to another place.
+const REDIRECTS: usize = 3;
 
 /// Where one file lies, asked of storage-resolve, and its parts.
 pub struct Cdn {
@@ -60,17 +66,19 @@ impl Line for Cdn {
     }
 
     async fn get(&self, url: &str, range: Range<u64>) -> Result<Reply<CdnBody>, LineError> {
-        let last = range.end.saturating_sub(1);
-        let request = Request::builder()
-            .method(Method::GET)
-            .uri(url)
-            .header(RANGE, format!("bytes={}-{last}", range.start))
-            .body(Bytes::new())
-            .map_err(|_| LineError("the address of an audio server makes no sense".to_owned()))?;
-        let session = self.current.last();
-        let answering = session.http_client().request_fut(request);
-        let answering = answering.map_err(|error| LineError(error.to_string()))?;
-        let answer = answering.await.map_err(|error| LineError(chain(&error)))?;
+        let mut answer = self.ask(url, &range).await?;
+        let mut url = url.to_owned();
+        for _ in 0..REDIRECTS {
+            let Some(elsewhere) = elsewhere(answer.status(), answer.headers(), &url) else {
+                break;
+            };
+            answer = self.ask(&elsewhere, &range).await?;
+            url = elsewhere;
+        }
+        if answer.headers().contains_key(CONTENT_ENCODING) {
+            // Nobody asked for it, and what is packed cannot be cut into parts.
+            return Err(LineError("an audio server packs what it sends".to_owned()));
+        }
         let header = |name| Some(answer.headers().get(name)?.to_str().ok()?.to_owned());
         Ok(Reply {
             status: answer.status().as_u16(),
@@ -81,6 +89,37 @@ impl Line for Cdn {
             body: CdnBody(answer.into_body()),
         })
     }
+}
+
+impl Cdn {
+    async fn ask(&self, url: &str, range: &Range<u64>) -> Result<Response<Incoming>, LineError> {
+        let last = range.end.saturating_sub(1);
+        let request = Request::builder()
+            .method(Method::GET)
+            .uri(url)
+            .header(RANGE, format!("bytes={}-{last}", range.start))
+            .body(Bytes::new())
+            .map_err(|_| LineError("the address of an audio server makes no sense".to_owned()))?;
+        let session = self.current.last();
+        let answering = session.http_client().request_fut(request);
+        let answering = answering.map_err(|error| LineError(error.to_string()))?;
+        answering.await.map_err(|error| LineError(chain(&error)))
+    }
+}
+
+/// Where an answer leads that says "elsewhere"; never out of the encryption.
+fn elsewhere(status: StatusCode, headers: &HeaderMap, from: &str) -> Option<String> {
+    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let place = headers.get(LOCATION)?.to_str().ok()?;
+    let from: Uri = from.parse().ok()?;
+    if place.starts_with('/') && !place.starts_with("//") {
+        return Some(format!("{}://{}{place}", from.scheme()?, from.authority()?));
+    }
+    let to: Uri = place.parse().ok()?;
+    let safe = to.scheme() == Some(&Scheme::HTTPS) || to.scheme() == from.scheme();
+    (safe && to.authority().is_some()).then(|| place.to_owned())
 }
 
 fn trouble(why: String) -> UrlsError {
@@ -133,5 +172,35 @@ impl Body for CdnBody {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn an_address_leads_on_and_never_out_of_the_encryption() {
+        let from = "https://a.example/audio/1?token=2";
+        let leads = |status: u16, place: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(LOCATION, HeaderValue::from_static(place));
+            elsewhere(StatusCode::from_u16(status).unwrap(), &headers, from)
+        };
+        for (status, place, to) in [
+            (302, "https://b.example/x?y", Some("https://b.example/x?y")),
+            (308, "/x?y", Some("https://a.example/x?y")),
+            (302, "http://b.example/x", None),
+            (302, "//b.example/x", None),
+            (302, "x y", None),
+            (302, "", None),
+            (200, "https://b.example/x", None),
+            (304, "https://b.example/x", None),
+        ] {
+            assert_eq!(leads(status, place).as_deref(), to, "{status} {place}");
+        }
+        assert_eq!(elsewhere(StatusCode::FOUND, &HeaderMap::new(), from), None);
     }
 }

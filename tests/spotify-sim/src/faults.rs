@@ -87,6 +87,10 @@ pub enum Spoilt {
     Whole,
     /// The part that was asked for, said to be another one.
     WrongRange,
+    /// "It lies elsewhere" (302): at the same server, under another name.
+    Moved,
+    /// Said to be packed, and it looks so.
+    Packed,
 }
 
 /// Codes for [`Then::LoginError`] at the access point.

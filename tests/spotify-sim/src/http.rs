@@ -10,7 +10,8 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::{Frame, Incoming},
     header::{
-        AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, HeaderValue, RANGE, RETRY_AFTER, UPGRADE,
+        AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, HeaderValue, LOCATION,
+        RANGE, RETRY_AFTER, UPGRADE,
     },
     server::conn::http1,
     service::service_fn,
@@ -216,6 +217,22 @@ async fn spoil(shared: &Arc<Shared>, place: Place, mut ask: Ask, spoilt: Spoilt)
             *answer.status_mut() = StatusCode::OK;
             answer.headers_mut().remove(CONTENT_RANGE);
             answer
+        }
+        Spoilt::Moved => {
+            let named = ask.path.splitn(3, '/').nth(2).unwrap_or_default();
+            let place = format!("/moved/{named}");
+            let mut answer = status(StatusCode::FOUND);
+            if let Ok(place) = HeaderValue::from_str(&place) {
+                answer.headers_mut().insert(LOCATION, place);
+            }
+            answer
+        }
+        Spoilt::Packed => {
+            let mut answer = proceed(shared, place, ask).await;
+            let gzip = HeaderValue::from_static("gzip");
+            answer.headers_mut().insert(CONTENT_ENCODING, gzip);
+            let packed = |data: Bytes| data.iter().map(|byte| !byte).collect::<Bytes>();
+            answer.map(|body| body.map_frame(move |frame| frame.map_data(packed)).boxed())
         }
         Spoilt::WrongRange => {
             let mut answer = proceed(shared, place, ask).await;
