@@ -332,8 +332,11 @@ impl Connect {
 
     pub(super) fn context_changed(&mut self, uri: &str) {
         let is_ours = !uri.is_empty() && self.lineup.context.uri == uri;
-        if self.is_active() && is_ours && self.resolving.is_none() {
-            self.resolve(uri.to_owned(), Then::Adopt { anchor: None });
+        if self.is_active() && is_ours {
+            // An answer that is on its way may know nothing of it.
+            let then = self.resolving.take().map(|it| it.then);
+            let then = then.unwrap_or(Then::Adopt { anchor: None });
+            self.resolve(uri.to_owned(), then);
         }
     }
 

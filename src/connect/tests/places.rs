@@ -265,6 +265,28 @@ fn a_track_that_is_taken_out_of_a_shuffled_list_plays_on_and_the_rest_comes() {
 }
 
 #[test]
+fn a_list_that_changes_while_it_is_asked_for_is_asked_for_again() {
+    let mut rig = Rig::playing(0..6, 2);
+    let asked = |rig: &Rig| {
+        let tickets = rig.out.iter().filter_map(|action| match action {
+            Action::ResolveContext { ticket, .. } => Some(*ticket),
+            _ => None,
+        });
+        tickets.collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        rig.step(Input::ContextChanged { uri: ALBUM.into() });
+    }
+    let tickets = asked(&rig);
+    assert_eq!(tickets.len(), 2);
+    for (ticket, last) in tickets.into_iter().zip([6, 7]) {
+        let listing = Ok(listing(ALBUM, 0..last));
+        rig.step(Input::Resolved { ticket, listing });
+    }
+    assert_eq!(rig.upcoming(), [3, 4, 5, 6]);
+}
+
+#[test]
 fn a_list_of_ten_thousand_that_grows_while_shuffled_is_mixed_at_once() {
     let (mut rig, _, _) = shuffled(10_000, 2);
     let began = std::time::Instant::now();
