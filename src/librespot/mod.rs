@@ -9,6 +9,7 @@ mod current;
 mod fields;
 mod line;
 mod loader;
+mod mending;
 mod opening;
 mod pair;
 mod query;

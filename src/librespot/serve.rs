@@ -17,6 +17,7 @@ use super::{
     connect::{Desk, News},
     current::Holder,
     loader::Loader,
+    mending::DEALER_LIMIT,
     opening::Outcome,
     query::Queries,
     renewal::{Flaps, Fresh, Recipe, Renewal},
@@ -42,9 +43,6 @@ const CHECK: Duration = Duration::from_secs(5);
 const CHECK_MUSIC: Duration = Duration::from_secs(2);
 /// Looks without music after which the session is asked whether it lives.
 const MUTE: u32 = 2;
-/// A dealer that fell is opened again by librespot at once. When that takes longer, it waits for an
-/// answer that never comes: it knows no limit there.
-const DEALER_LIMIT: Duration = Duration::from_secs(3);
 /// The player's thread ends when it is told to, or when it panics.
 const PLAYER_ENDED: &str = "the thread that plays has ended by an error of its own";
 /// Questions to the session that may be open at once; the daemon asks two at most.
@@ -264,75 +262,6 @@ impl Stage<'_> {
             .into_iter()
             .flat_map(|heard| self.hear(heard))
             .collect()
-    }
-
-    /// Has a lost session replaced. (The log of a session that was let go says "lost", too.)
-    fn look_at_link(&mut self) {
-        if self.sessions.session().is_invalid() {
-            self.interrupt(Cut::AccessPoint, "the link to the access point is gone");
-        }
-    }
-
-    /// The session is lost: another one is made while the music goes on.
-    fn interrupt(&mut self, cut: Cut, why: &str) {
-        if self.renewal.is_some() {
-            return;
-        }
-        warn!("the session is lost ({why}); signing in again");
-        self.sessions.fell();
-        self.interrupted = true;
-        self.lost = Some(cut);
-        if cut == Cut::Dealer {
-            // Until it says that it is connected: an end in good order is not in the log.
-            self.desk.dealer_fell();
-        }
-        let why = why.to_owned();
-        let cut = Some(cut);
-        self.reporter.report(&Event::Interrupted { why, cut });
-        let reporter = self.reporter.clone();
-        let first = self.flaps.lost(self.since.elapsed());
-        self.renewal = Some(Renewal::start(self.recipe.clone(), first, reporter));
-    }
-
-    /// librespot opens the dealer of a session that lost it again every ten seconds. Where that comes
-    /// before a new session does, nobody waits for one any longer: nothing else was lost.
-    fn is_whole_again(&mut self) {
-        let session = self.sessions.session();
-        let only_dealer = self.renewal.is_some() && self.lost == Some(Cut::Dealer);
-        if only_dealer && self.desk.dealer_is_open() && !session.is_invalid() {
-            info!("the dealer of the session is back");
-            self.renewal = None;
-            self.lost = None;
-            self.sessions.stands(session);
-            self.resumed();
-        }
-    }
-
-    fn resumed(&mut self) {
-        if std::mem::take(&mut self.interrupted) {
-            self.reporter.report(&Event::Resumed);
-        }
-    }
-
-    fn renewed(&mut self, fresh: Fresh) -> Vec<News> {
-        self.renewal = None;
-        self.lost = None;
-        self.since = Instant::now();
-        self.recipe.login = fresh.login;
-        self.dealer = fresh.dealer;
-        self.sessions.stands(fresh.session.clone());
-        let news = self.desk.renew(fresh.session, fresh.streams);
-        if self.fallen >= self.dealer {
-            // Before anybody used it.
-            self.dealer_fell();
-        }
-        news
-    }
-
-    /// librespot opens it again at once, and says so; what if not is seen at the next look.
-    fn dealer_fell(&mut self) {
-        self.desk.dealer_fell();
-        self.look_at = self.look_at.min(Instant::now() + DEALER_LIMIT);
     }
 
     /// Asks the session whether it lives; its answer comes to [`Self::probed`]. Nothing waits for it.
