@@ -28,6 +28,10 @@ use crate::engine::{back_off, unheard};
 const BETWEEN: Duration = Duration::from_secs(1);
 /// From one knock to the next when somebody is in a hurry.
 const KNOCKS: Duration = Duration::from_millis(200);
+/// Where somebody takes connections and nothing gets through (a page that wants a password first, a
+/// proxy without a line of its own, a clock that stands in the past), attempts come no later than the
+/// one of this number.
+const AT_THE_DOOR: u32 = 4;
 /// So long without a way, and it is tried as if there was one: should knocking be wrong about that,
 /// nobody has to come and restart the engine.
 const ANYWAY: Duration = Duration::from_secs(300);
@@ -96,18 +100,20 @@ impl Pace {
 
     /// The attempt has failed, with these words. True when nobody at Spotify has heard of it.
     pub async fn failed(&mut self, why: &str) -> bool {
-        let arrived = match is_in_doubt(why) {
-            true => self.knock().await,
-            false => !is_of_the_line(why),
-        };
-        if arrived {
-            self.away = None;
-            self.attempt = self.attempt.saturating_add(1);
-            self.pause = back_off(self.attempt, rand::random());
-        } else {
+        let of_the_line = is_of_the_line(why);
+        let in_doubt = of_the_line || is_in_doubt(why);
+        if in_doubt && !self.knock().await {
             self.away.get_or_insert_with(Instant::now);
+            return true;
         }
-        !arrived
+        self.away = None;
+        self.attempt = self.attempt.saturating_add(1);
+        let attempt = match of_the_line {
+            true => self.attempt.min(AT_THE_DOOR),
+            false => self.attempt,
+        };
+        self.pause = back_off(attempt, rand::random());
+        of_the_line
     }
 
     /// The number of the last attempt.
@@ -304,6 +310,25 @@ mod tests {
         assert!(pace.failed(OF_THE_LINE).await);
         let again = taken(&mut pace).await;
         assert!(again >= BETWEEN && again < BETWEEN * 2, "{again:?}");
+    }
+
+    #[tokio::test]
+    async fn where_a_page_wants_a_password_first_it_is_tried_every_few_seconds_and_no_faster() {
+        let door = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let (mut pace, _hurry) = through(door.local_addr().expect("its address").port(), 1);
+        for attempt in 2..10 {
+            assert!(
+                pace.failed("client error (Connect)").await,
+                "Spotify heard nothing"
+            );
+            assert!(pace.away.is_none(), "somebody is there");
+            let longest = back_off(attempt.min(AT_THE_DOOR), 1.0);
+            assert!(
+                pace.pause >= BETWEEN && pace.pause <= longest,
+                "{:?}",
+                pace.pause
+            );
+        }
     }
 
     #[tokio::test]
