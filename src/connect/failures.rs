@@ -26,13 +26,15 @@ pub struct Failures {
     /// Where the row of failures began.
     from: Option<Mark>,
     keys: bool,
+    /// A condition tells of it.
+    told: bool,
 }
 
 /// What a failure came to.
 #[derive(Debug)]
 pub enum Verdict {
     GoOn,
-    /// Stop here; `back` is where it began.
+    /// Stop; `back` is where it began, when that is to be tried again.
     Stop {
         condition: Condition,
         back: Option<Box<Mark>>,
@@ -55,13 +57,16 @@ impl Failures {
             return Verdict::GoOn;
         }
         self.missing = 0;
+        self.told = true;
+        // What is missing stays so: "play" goes on from here, and not through all of it again.
+        let from = self.from.take().filter(|_| enough);
         Verdict::Stop {
             condition: match (self.keys, enough) {
                 (true, _) => keys_refused(),
                 (false, true) => tracks_fail(),
                 (false, false) => nothing_plays(),
             },
-            back: self.from.take().map(Box::new),
+            back: from.map(Box::new),
         }
     }
 
@@ -72,7 +77,7 @@ impl Failures {
 
     /// A track plays. True when there had been failures: their conditions are over.
     pub fn playing(&mut self) -> bool {
-        let news = !self.common.is_empty() || self.from.is_some() || self.missing > 0;
+        let news = self.told || !self.common.is_empty() || self.from.is_some() || self.missing > 0;
         *self = Self::default();
         news
     }
@@ -156,5 +161,6 @@ mod tests {
             );
         }
         assert!(fail(&mut failures, "one", Why::Unavailable).is_some());
+        assert!(failures.playing(), "what was said is taken back");
     }
 }

@@ -59,6 +59,35 @@ fn three_tracks_that_fail_for_one_cause_pause_where_that_began() {
 }
 
 #[test]
+fn a_long_row_of_missing_tracks_pauses_and_play_goes_on_behind_it() {
+    let mut rig = Rig::new(Settings::default());
+    let ticket = rig.command(Command::Play(Box::new(play(ALBUM, 0))));
+    rig.resolve(listing(ALBUM, 0..60));
+    let fail_until_it_stops = |rig: &mut Rig| {
+        let mut count = 0;
+        while rig.loaded.is_some() && rig.current() < Some(40) {
+            rig.fail(Why::Unavailable);
+            count += 1;
+        }
+        count
+    };
+    assert_eq!(fail_until_it_stops(&mut rig), 25);
+    assert!(rig.reply(ticket).expect("an answer").is_err());
+    let raised = rig.out.iter().find_map(|action| match action {
+        Action::Raise(condition) => Some(condition.clone()),
+        _ => None,
+    });
+    let condition = raised.expect("a condition");
+    assert_eq!(condition.code, ConditionCode::TracksFail);
+    assert!(condition.why.contains("25 tracks"), "{condition:?}");
+    rig.command(Command::Resume);
+    fail_until_it_stops(&mut rig);
+    rig.sound();
+    assert_eq!((rig.current(), rig.sounding), (Some(40), true));
+    assert!(rig.did(|a| *a == Action::Clear(ConditionCode::TracksFail)));
+}
+
+#[test]
 fn a_single_track_that_the_network_does_not_bring_waits_for_another_try() {
     let mut rig = Rig::new(Settings::default());
     let ticket = rig.command(Command::Play(Box::new(play(ALBUM, 1))));
