@@ -23,7 +23,7 @@ fn rig(path: PathBuf, level: Volume) -> (Output, Player, mpsc::Receiver<Event>) 
 }
 
 fn wait(news: &mut mpsc::Receiver<Event>, wanted: impl Fn(&Event) -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         match news.try_recv() {
             Ok(event) if wanted(&event) => return,
