@@ -270,7 +270,7 @@ pub struct Network {
     pub deny: Vec<String>,
     /// Also announce and listen on IPv6 addresses.
     pub ipv6: bool,
-    /// Addresses to advertise instead of the interfaces' own (port forwarding, containers).
+    /// Addresses to advertise instead of all of the interfaces' own.
     pub advertise: Vec<IpAddr>,
     /// Whether `getInfo` names the account that is signed in.
     pub hide_active_user: bool,
