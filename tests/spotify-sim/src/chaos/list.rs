@@ -60,6 +60,8 @@ pub enum Strike {
     Firewall(&'static str, u64),
     /// Nothing gets through between the receiver and Spotify for so long (s), and nobody says so.
     Blackhole(u64),
+    /// There is no default route for so long (s), and the kernel says so.
+    NoRoute(u64),
     /// Another responder for mDNS is started, or ended, so often.
     Avahi(u32),
     /// The folder of what is kept takes nothing any more, for a while.
@@ -112,6 +114,7 @@ impl Strike {
             | Self::Frozen(seconds)
             | Self::Firewall(_, seconds)
             | Self::Blackhole(seconds)
+            | Self::NoRoute(seconds)
             | Self::Deaf(_, seconds)
             | Self::Card(_, seconds) => *seconds,
             Self::Network(words, pause) => pause * words.len() as u64,
@@ -496,6 +499,11 @@ pub static FAULTS: &[Fault] = &[
         "nothing gets through for 2 minutes",
         120,
         Strike::Blackhole(120),
+    ),
+    slow(
+        "default route gone for 2 minutes",
+        120,
+        Strike::NoRoute(120),
     ),
     fault("avahi started beside us", Strike::Avahi(1)),
     fault("avahi started and stopped", Strike::Avahi(2)),

@@ -132,6 +132,7 @@ impl Scene<'_> {
                 let rule = format!("tcp dport {port} drop");
                 self.block(&rule, *seconds).await?;
             }
+            Strike::NoRoute(seconds) => self.no_route(sim.port(), *seconds).await?,
             Strike::Avahi(times) => self.avahi(*times).await?,
             Strike::Folder(how) => self.spoil_folder(*how).await?,
             Strike::Damaged => self.damage().await?,

@@ -18,6 +18,8 @@ use crate::bench::Result;
 const SPOILT: Duration = Duration::from_secs(4);
 /// How long another responder takes to come up or go.
 const RESPONDER: Duration = Duration::from_secs(2);
+/// How long a route has stood before it goes.
+const SETTLED: Duration = Duration::from_secs(1);
 /// Where avahi keeps its socket and the number of its process.
 const RUN: &str = "/run/avahi-daemon";
 /// Where Debian has the library that sets clocks.
@@ -32,6 +34,22 @@ impl Scene<'_> {
         run(&format!("nft add rule inet chaos in {rule}")).await?;
         sleep(Duration::from_secs(seconds)).await;
         run("nft delete table inet chaos").await
+    }
+
+    /// There is a default route, and then none for a while. The way to this Spotify needs none, for it is
+    /// on the same machine; so a rule about its port says what the kernel would say of a Spotify far away.
+    pub(super) async fn no_route(&self, spotify: u16, seconds: u64) -> Result<()> {
+        // Machines look at their own addresses before any rule of ours, unless that is put behind.
+        let _ = run("ip rule add pref 10 lookup local").await;
+        let _ = run("ip rule del pref 0").await;
+        run("ip route replace default via 10.77.0.254 dev lo").await?;
+        sleep(SETTLED).await;
+        run("ip route del default").await?;
+        let rule = format!("pref 1 ipproto tcp dport {spotify} unreachable");
+        run(&format!("ip rule add {rule}")).await?;
+        sleep(Duration::from_secs(seconds)).await;
+        run(&format!("ip rule del {rule}")).await?;
+        run("ip route add default via 10.77.0.254 dev lo").await
     }
 
     /// Starts avahi (1), and stops it (2), and starts it again (3). It ends with the scene.
