@@ -44,6 +44,22 @@ fn said_no(out: &[Action], to: u64) -> bool {
         .any(|action| matches!(action, Action::Answer { ticket, answer: Err(_) } if *ticket == to))
 }
 
+/// The engine in this seat says something.
+fn heard(seats: &mut Seats, seat: u64, event: Event) -> Vec<Action> {
+    seats.step(Input::Engine { seat, event }, NOW)
+}
+
+/// Somebody hands an account over.
+fn knocks(seats: &mut Seats, ticket: u64, user: &str, arrival: Arrival) -> Vec<Action> {
+    let login = login(user);
+    let input = Input::AddUser {
+        ticket,
+        login,
+        arrival,
+    };
+    seats.step(input, NOW)
+}
+
 fn ready(user: &str) -> Event {
     Event::Ready {
         login: login(user),
@@ -93,23 +109,10 @@ fn is_seated(seats: &Seats, user: &str, at: u64) -> bool {
 #[test]
 fn a_guest_becomes_the_resident_only_when_ready_and_then_the_old_one_leaves() {
     let mut seats = seated("kim");
-    let knock = seats.step(
-        Input::AddUser {
-            ticket: 7,
-            login: login("alex"),
-            arrival: MEMBER,
-        },
-        NOW,
-    );
+    let knock = knocks(&mut seats, 7, "alex", MEMBER);
     assert!(matches!(&knock[0], Action::Spawn { seat: 2, login } if login.user == "alex"));
     assert!(is_seated(&seats, "kim", 1));
-    let out = seats.step(
-        Input::Engine {
-            seat: 2,
-            event: ready("alex"),
-        },
-        NOW,
-    );
+    let out = heard(&mut seats, 2, ready("alex"));
     assert_eq!(out[0], Action::Retire { seat: 1 });
     assert!(said_yes(&out, 7));
     assert!(out.contains(&Action::ActiveUser(Some("alex".into()))));
@@ -121,24 +124,11 @@ fn a_guest_becomes_the_resident_only_when_ready_and_then_the_old_one_leaves() {
 #[test]
 fn a_refused_guest_changes_nothing_for_the_resident() {
     let mut seats = seated("kim");
-    seats.step(
-        Input::AddUser {
-            ticket: 7,
-            login: login("fred"),
-            arrival: MEMBER,
-        },
-        NOW,
-    );
+    knocks(&mut seats, 7, "fred", MEMBER);
     let refusal = Refusal::NotPremium {
         product: "free".into(),
     };
-    let out = seats.step(
-        Input::Engine {
-            seat: 2,
-            event: Event::Refused { refusal },
-        },
-        NOW,
-    );
+    let out = heard(&mut seats, 2, Event::Refused { refusal });
     assert!(
         matches!(&out[0], Action::Raise(condition) if condition.code == ConditionCode::GuestRefused)
     );
@@ -163,22 +153,8 @@ fn a_refused_guest_changes_nothing_for_the_resident() {
 #[test]
 fn the_newest_guest_takes_the_place_of_the_one_still_at_the_door() {
     let mut seats = seated("kim");
-    seats.step(
-        Input::AddUser {
-            ticket: 7,
-            login: login("alex"),
-            arrival: MEMBER,
-        },
-        NOW,
-    );
-    let out = seats.step(
-        Input::AddUser {
-            ticket: 8,
-            login: login("sam"),
-            arrival: MEMBER,
-        },
-        NOW,
-    );
+    knocks(&mut seats, 7, "alex", MEMBER);
+    let out = knocks(&mut seats, 8, "sam", MEMBER);
     assert!(said_no(&out[..1], 7));
     assert_eq!(out[1], Action::Kill { seat: 2 });
     assert_eq!(
@@ -196,14 +172,7 @@ fn the_newest_guest_takes_the_place_of_the_one_still_at_the_door() {
 #[test]
 fn the_same_account_again_is_answered_from_the_living_session() {
     let mut seats = seated("kim");
-    let out = seats.step(
-        Input::AddUser {
-            ticket: 7,
-            login: login("kim"),
-            arrival: MEMBER,
-        },
-        NOW,
-    );
+    let out = knocks(&mut seats, 7, "kim", MEMBER);
     assert_eq!(
         out[0],
         Action::Tell {
@@ -217,13 +186,7 @@ fn the_same_account_again_is_answered_from_the_living_session() {
         dealer: None,
         listed: None,
     };
-    let out = seats.step(
-        Input::Engine {
-            seat: 1,
-            event: alive,
-        },
-        NOW,
-    );
+    let out = heard(&mut seats, 1, alive);
     assert!(out.len() == 1 && said_yes(&out, 7));
     assert_eq!(
         seats.step(Input::Timer(Timer::Check { ticket: 7 }), NOW),
@@ -234,30 +197,11 @@ fn the_same_account_again_is_answered_from_the_living_session() {
 #[test]
 fn a_session_that_does_not_answer_is_replaced_and_the_music_goes_on() {
     let mut seats = seated("kim");
-    seats.step(
-        Input::Engine {
-            seat: 1,
-            event: Event::Playback(playing()),
-        },
-        NOW,
-    );
-    seats.step(
-        Input::AddUser {
-            ticket: 7,
-            login: login("kim"),
-            arrival: MEMBER,
-        },
-        NOW,
-    );
+    heard(&mut seats, 1, Event::Playback(playing()));
+    knocks(&mut seats, 7, "kim", MEMBER);
     let out = seats.step(Input::Timer(Timer::Check { ticket: 7 }), NOW);
     assert!(matches!(out[0], Action::Spawn { seat: 2, .. }));
-    let out = seats.step(
-        Input::Engine {
-            seat: 2,
-            event: ready("kim"),
-        },
-        NOW,
-    );
+    let out = heard(&mut seats, 2, ready("kim"));
     assert!(out.iter().any(|action| matches!(action,
         Action::Tell { seat: 2, command: Command::Restore(then) } if then.position_ms == 7_000)));
 }
@@ -265,13 +209,7 @@ fn a_session_that_does_not_answer_is_replaced_and_the_music_goes_on() {
 #[test]
 fn a_killed_engine_is_followed_by_one_that_takes_playback_up() {
     let mut seats = seated("kim");
-    seats.step(
-        Input::Engine {
-            seat: 1,
-            event: Event::Playback(playing()),
-        },
-        NOW,
-    );
+    heard(&mut seats, 1, Event::Playback(playing()));
     let out = seats.step(
         Input::Ended {
             seat: 1,
@@ -286,13 +224,7 @@ fn a_killed_engine_is_followed_by_one_that_takes_playback_up() {
     assert!(out.contains(&at_once), "{out:?}");
     let out = seats.step(Input::Timer(Timer::Retry), NOW);
     assert!(matches!(out[0], Action::Spawn { seat: 2, .. }));
-    let out = seats.step(
-        Input::Engine {
-            seat: 2,
-            event: ready("kim"),
-        },
-        NOW,
-    );
+    let out = heard(&mut seats, 2, ready("kim"));
     assert!(out.iter().any(|action| matches!(action,
         Action::Tell { command: Command::Restore(then), .. } if then.position_ms == 7_000)));
 }
@@ -300,10 +232,9 @@ fn a_killed_engine_is_followed_by_one_that_takes_playback_up() {
 #[test]
 fn an_engine_that_breaks_is_told_as_that_and_its_music_goes_on() {
     let mut seats = seated("kim");
-    let engine = |seat, event| Input::Engine { seat, event };
-    seats.step(engine(1, Event::Playback(playing())), NOW);
+    heard(&mut seats, 1, Event::Playback(playing()));
     let why = "the thread that plays has ended".to_owned();
-    let out = seats.step(engine(1, Event::Broken { why }), NOW);
+    let out = heard(&mut seats, 1, Event::Broken { why });
     let raised: Vec<_> = out
         .iter()
         .filter_map(|action| match action {
@@ -318,7 +249,7 @@ fn an_engine_that_breaks_is_told_as_that_and_its_music_goes_on() {
     );
     assert!(out.contains(&Action::Retire { seat: 1 }));
     seats.step(Input::Timer(Timer::Retry), NOW);
-    let out = seats.step(engine(2, ready("kim")), NOW);
+    let out = heard(&mut seats, 2, ready("kim"));
     assert!(out.contains(&Action::Clear(ConditionCode::EngineLost)));
     assert!(out.iter().any(|action| matches!(action,
         Action::Tell { command: Command::Restore(then), .. } if then.state == PlayState::Playing)));
@@ -365,37 +296,15 @@ fn an_engine_that_finds_no_way_to_spotify_is_left_to_wait_as_long_as_it_says_so(
         why: "no route".into(),
         cut: None,
     };
-    assert!(said_no(
-        &seats.step(Input::Engine { seat: 2, event }, NOW),
-        7
-    ));
+    assert!(said_no(&heard(&mut seats, 2, event), 7));
 }
 
 #[test]
 fn what_played_for_one_person_is_never_taken_up_for_another() {
     let mut seats = seated("kim");
-    seats.step(
-        Input::Engine {
-            seat: 1,
-            event: Event::Playback(playing()),
-        },
-        NOW,
-    );
-    seats.step(
-        Input::AddUser {
-            ticket: 7,
-            login: login("alex"),
-            arrival: MEMBER,
-        },
-        NOW,
-    );
-    let out = seats.step(
-        Input::Engine {
-            seat: 2,
-            event: ready("alex"),
-        },
-        NOW,
-    );
+    heard(&mut seats, 1, Event::Playback(playing()));
+    knocks(&mut seats, 7, "alex", MEMBER);
+    let out = heard(&mut seats, 2, ready("alex"));
     assert!(
         !out.iter()
             .any(|action| matches!(action, Action::Tell { .. })),
@@ -410,13 +319,7 @@ fn a_refused_stored_login_waits_for_a_new_one_instead_of_retrying() {
     let refused = Event::Refused {
         refusal: Refusal::BadCredentials,
     };
-    let out = seats.step(
-        Input::Engine {
-            seat: 1,
-            event: refused,
-        },
-        NOW,
-    );
+    let out = heard(&mut seats, 1, refused);
     assert!(
         !out.iter()
             .any(|action| matches!(action, Action::After { .. } | Action::Spawn { .. }))
@@ -463,14 +366,7 @@ fn forgetting_everybody_ends_the_music_and_leaves_nobody() {
 #[test]
 fn a_guest_whose_sign_in_hangs_is_answered_before_the_phone_gives_up() {
     let mut seats = seated("kim");
-    seats.step(
-        Input::AddUser {
-            ticket: 7,
-            login: login("alex"),
-            arrival: MEMBER,
-        },
-        NOW,
-    );
+    knocks(&mut seats, 7, "alex", MEMBER);
     let out = seats.step(Input::Timer(Timer::SignIn { seat: 2 }), NOW);
     assert!(said_no(&out, 7));
     assert!(out.contains(&Action::Kill { seat: 2 }));
@@ -480,14 +376,7 @@ fn a_guest_whose_sign_in_hangs_is_answered_before_the_phone_gives_up() {
 #[test]
 fn new_settings_hold_for_a_guest_who_is_still_at_the_door() {
     let mut seats = seated("kim");
-    seats.step(
-        Input::AddUser {
-            ticket: 7,
-            login: login("alex"),
-            arrival: MEMBER,
-        },
-        NOW,
-    );
+    knocks(&mut seats, 7, "alex", MEMBER);
     let later = Now {
         ms: NOW.ms + 3_000,
         ..NOW
@@ -496,13 +385,7 @@ fn new_settings_hold_for_a_guest_who_is_still_at_the_door() {
     assert_eq!(out[0], Action::Kill { seat: 2 });
     assert!(matches!(&out[1], Action::Spawn { seat: 3, login } if login.user == "alex"));
     assert!(out.contains(&Action::Retire { seat: 1 }));
-    let out = seats.step(
-        Input::Engine {
-            seat: 3,
-            event: ready("alex"),
-        },
-        NOW,
-    );
+    let out = heard(&mut seats, 3, ready("alex"));
     assert!(said_yes(&out, 7));
     assert!(is_seated(&seats, "alex", 3));
 }
@@ -510,14 +393,7 @@ fn new_settings_hold_for_a_guest_who_is_still_at_the_door() {
 #[test]
 fn what_a_guest_found_of_the_way_to_spotify_is_forgotten_where_nobody_tries_it_again() {
     let mut seats = Seats::default();
-    let out = seats.step(
-        Input::AddUser {
-            ticket: 5,
-            login: login("kim"),
-            arrival: MEMBER,
-        },
-        NOW,
-    );
+    let out = knocks(&mut seats, 5, "kim", MEMBER);
     assert!(matches!(out[..], [Action::Spawn { seat: 1, .. }, ..]));
     let seat = 1;
     let out = seats.step(
