@@ -22,7 +22,7 @@ use crate::{
     dbus::{BusDaemon, OPEN, PLAYER, ROOT, Remote, SISKIN, bus_at, text},
     lan::{NULL, plays},
     tape::{assert_timing, timed},
-    world::{Daemon, PATIENCE, World, scenario},
+    world::{Daemon, PATIENCE, World, scenario, shows},
 };
 
 /// What one face does shows up in all others within this.
@@ -249,7 +249,7 @@ fn orders(world: &World) -> Vec<Order> {
 struct Stage {
     world: World,
     _daemon: Daemon,
-    _app: Controller,
+    app: Controller,
     port: u16,
     token: String,
     readers: Vec<(Face, Reader)>,
@@ -337,7 +337,7 @@ impl Stage {
         Self {
             world,
             _daemon: daemon,
-            _app: app,
+            app,
             port,
             token,
             readers,
@@ -346,6 +346,16 @@ impl Stage {
             _bus: bus,
             remote,
         }
+    }
+
+    /// Playback is sent away as the service knows it, which is told five times a second at most.
+    async fn is_known_to_the_service(&self) {
+        let (_, reader) = &self.readers[0];
+        let context = &reader.speaker["playback"]["context"];
+        shows(&self.app, "what plays", |state| {
+            context == &state.context_uri && state.playing
+        })
+        .await;
     }
 
     /// Gives an order and waits until it is answered with "done", where the face answers.
@@ -415,9 +425,10 @@ impl Stage {
             let read = timeout(PATIENCE, reader.until(order.shown, &order.is)).await;
             assert!(
                 read.is_ok(),
-                "{face:?} never showed {} as {}",
+                "by {given:?}: {face:?} never showed {} as {}, but {}",
                 order.shown,
-                order.is
+                order.is,
+                reader.speaker["playback"]
             );
             if (given, *face) == (Face::Mqtt, Face::Socket) {
                 since = Instant::now();
@@ -497,6 +508,9 @@ fn every_order_through_every_face_has_the_same_effect_and_shows_up_in_every_othe
             let mut slowest = (Duration::ZERO, "");
             let (mut sum, mut count) = (Duration::ZERO, 0);
             for order in orders(&stage.world) {
+                if order.route == "send" {
+                    stage.is_known_to_the_service().await;
+                }
                 if !order.can_come_by(face) {
                     stage.give(Face::Socket, &order).await;
                     stage.shows(Face::Socket, &order).await;
