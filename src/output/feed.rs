@@ -86,6 +86,7 @@ pub(crate) struct Status {
     /// Since when nothing is to be played, `None` while something is.
     pub idle_since: Option<Instant>,
     pub gaps: u64,
+    pub cuts: u64,
     /// Something could be taken by a patient taker.
     pub ready: bool,
 }
@@ -413,6 +414,7 @@ impl Inner {
             last_pull: self.last_pull,
             idle_since: (!self.running).then_some(self.idle_since),
             gaps: self.reel.gaps,
+            cuts: self.reel.cuts,
             ready: self.reel.is_ready(Pace::Patient),
         }
     }

@@ -1,6 +1,6 @@
 //! Samples as bytes: little-endian, rounded to the nearest step, never wrapping.
 
-use crate::config::SampleFormat;
+use crate::{config::SampleFormat, model::CHANNELS};
 
 /// Bytes of one sample.
 pub(super) fn width(format: SampleFormat) -> usize {
@@ -34,6 +34,33 @@ pub(super) fn encode(samples: &[f32], format: SampleFormat, out: &mut Vec<u8>) {
         SampleFormat::S32 => append(samples, out, |s| step::<31>(s).to_le_bytes()),
         SampleFormat::F32 => append(samples, out, |s| s.clamp(-1.0, 1.0).to_le_bytes()),
     }
+}
+
+/// Whole frames of bytes fall to silence.
+pub(super) fn fade(bytes: &mut [u8], format: SampleFormat) {
+    let frame = CHANNELS * width(format);
+    let count = bytes.len() / frame;
+    for (at, frame) in bytes.chunks_exact_mut(frame).enumerate() {
+        let gain = (count - at) as f32 / (count + 1) as f32;
+        let quieter: Vec<f32> = decode(frame, format).map(|sample| sample * gain).collect();
+        let mut out = Vec::with_capacity(frame.len());
+        encode(&quieter, format, &mut out);
+        frame.copy_from_slice(&out);
+    }
+}
+
+fn decode(bytes: &[u8], format: SampleFormat) -> impl Iterator<Item = f32> {
+    bytes.chunks_exact(width(format)).map(move |sample| {
+        // What is narrower lies in the upper bytes.
+        let mut wide = [0; 4];
+        wide[4 - sample.len()..].copy_from_slice(sample);
+        let whole = i32::from_le_bytes(wide);
+        match format {
+            SampleFormat::F32 => f32::from_le_bytes(wide),
+            SampleFormat::S24 => whole as f32 / (1 << 23) as f32,
+            _ => whole as f32 / (1_u32 << 31) as f32,
+        }
+    })
 }
 
 fn append<const N: usize>(samples: &[f32], out: &mut Vec<u8>, bytes: impl Fn(f32) -> [u8; N]) {
@@ -80,6 +107,25 @@ mod tests {
             assert_eq!(bytes(&[sample], SampleFormat::F32), sample.to_le_bytes());
             let packed = &(wide << 8).to_le_bytes()[..3];
             assert_eq!(bytes(&[sample], SampleFormat::S24In3), packed);
+        }
+    }
+
+    #[test]
+    fn bytes_fade_as_their_samples_would_in_every_format() {
+        for format in [
+            SampleFormat::S16,
+            SampleFormat::S24,
+            SampleFormat::S24In3,
+            SampleFormat::S32,
+            SampleFormat::F32,
+        ] {
+            let mut faded = bytes(&[0.5; 3 * CHANNELS], format);
+            fade(&mut faded, format);
+            let expected: Vec<f32> = [0.375, 0.25, 0.125]
+                .into_iter()
+                .flat_map(|sample| [sample; CHANNELS])
+                .collect();
+            assert_eq!(faded, bytes(&expected, format), "{}", name(format));
         }
     }
 

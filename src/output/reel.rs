@@ -62,6 +62,8 @@ pub(super) struct Reel {
     shade: Shade,
     /// Times the music broke off because nothing was waiting.
     pub(super) gaps: u64,
+    /// Times music was cut off while it was heard.
+    pub(super) cuts: u64,
 }
 
 impl Reel {
@@ -82,6 +84,7 @@ impl Reel {
             draining: false,
             shade: Shade::default(),
             gaps: 0,
+            cuts: 0,
         }
     }
 
@@ -345,9 +348,18 @@ impl Reel {
         if keep > 0 && self.fade_out.end != end {
             self.fade_out = self.taken..end;
         }
+        self.cuts += u64::from(self.gate == Gate::Open);
         self.samples.truncate(keep * CHANNELS);
         self.segments.retain(|segment| segment.start < end);
         self.ended_at = self.ended_at.filter(|&at| at < end);
+    }
+
+    /// What was taken before has faded already: the tail that a flush has left is not needed.
+    pub(super) fn skip_fade(&mut self) {
+        let tail = self.fade_out.end.saturating_sub(self.taken) as usize;
+        self.samples.drain(..tail.min(self.len()) * CHANNELS);
+        self.taken += tail as u64;
+        self.gate = Gate::Shut;
     }
 
     /// What is written next is this place of this track.

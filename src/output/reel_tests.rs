@@ -148,6 +148,19 @@ fn a_skip_silences_at_once_even_while_the_next_track_loads() {
 }
 
 #[test]
+fn a_tail_that_is_not_needed_is_left_out_and_what_follows_keeps_its_place() {
+    let mut reel = playing(2000);
+    take(&mut reel, 100);
+    reel.flush();
+    reel.anchor(2, 0);
+    reel.push(&vec![0.5; 4 * FADE * CHANNELS]);
+    reel.skip_fade();
+    assert_eq!(reel.position_of(reel.taken()), Some((2, 0)));
+    assert_eq!(take(&mut reel, 100), vec![0.5; 100]);
+    assert_eq!(reel.cuts, 1);
+}
+
+#[test]
 fn seeking_in_a_pause_needs_no_tail() {
     let mut reel = playing(CAPACITY);
     take(&mut reel, 500);

@@ -51,6 +51,12 @@ pub(super) trait Target: Send {
         0
     }
 
+    /// Takes back what nobody has read, but for a fade. False: it could not, and the fade is still
+    /// to be written.
+    fn retract(&mut self) -> bool {
+        false
+    }
+
     /// Leaves a finished file behind.
     fn finish(&mut self) {}
 }
@@ -146,6 +152,7 @@ impl Writer {
         let mut block = vec![0.0; BLOCK * CHANNELS];
         let mut pacer = Pacer::new(Instant::now());
         let frame = (CHANNELS * width(self.format)) as u64;
+        let mut cuts = self.feed.status().cuts;
         loop {
             if !bytes.is_empty() {
                 let feed = Arc::clone(&self.feed);
@@ -163,7 +170,15 @@ impl Writer {
                 continue;
             }
             // Wait before taking, so that a skip still catches what is in the queue.
-            thread::sleep(pacer.due(Instant::now()));
+            let now = Instant::now();
+            let status = self.feed.wait(Some(now + pacer.due(now)), |status| {
+                status.closing || status.cuts != cuts
+            });
+            if std::mem::replace(&mut cuts, status.cuts) != status.cuts && self.target.retract() {
+                self.feed.lock().reel.skip_fade();
+                pacer = Pacer::new(Instant::now());
+                continue;
+            }
             let unread = self.target.unread() / frame;
             tap.set_delay(unread);
             let count = tap.fill(&mut block);

@@ -5,8 +5,11 @@
 
 use std::{
     fs::{File, Metadata, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{FileTypeExt, OpenOptionsExt},
+    io::{self, Read, Write},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{FileTypeExt, OpenOptionsExt},
+    },
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -22,7 +25,8 @@ use crate::{
     config::SampleFormat,
     model::{CHANNELS, Condition, RATE},
     output::{
-        format::{name, width},
+        format::{fade, name, width},
+        reel::FADE,
         report::{Opened, lost},
     },
 };
@@ -129,6 +133,23 @@ impl Pipe {
         }
     }
 
+    /// The bytes that the reader has not read. Ours alone are in a FIFO of ours.
+    fn read_back(&self) -> io::Result<Vec<u8>> {
+        let Some(file) = &self.file else {
+            return Ok(Vec::new());
+        };
+        let reader = OpenOptions::new()
+            .read(true)
+            .custom_flags(OFlags::NONBLOCK.bits() as i32)
+            .open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        let mut back = Vec::new();
+        match reader.take(self.unread()).read_to_end(&mut back) {
+            // The reader was quicker.
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(back),
+        }
+    }
+
     fn stalled(&self) -> Condition {
         lost(
             format!("the reader of {} has stopped reading", self.shown()),
@@ -202,6 +223,25 @@ impl Target for Pipe {
         self.file = None;
         bytes.drain(..done);
         Err(self.trouble(&error))
+    }
+
+    fn retract(&mut self) -> bool {
+        let frame = self.frame();
+        let tail = FADE * frame;
+        if self.broken > 0 || self.unread() <= tail as u64 {
+            return false;
+        }
+        let Ok(mut back) = self.read_back() else {
+            return false;
+        };
+        // The reader may have got half a frame.
+        let torn = back.len() % frame;
+        back.truncate(torn + tail);
+        fade(&mut back[torn..], self.format);
+        // There is room: all of it was in there before.
+        let file = self.file.as_mut();
+        let written = file.is_some_and(|file| file.write_all(&back).is_ok());
+        written && back.len() > torn
     }
 
     fn unread(&self) -> u64 {

@@ -83,6 +83,33 @@ fn a_reader_that_stops_reading_is_told_of_and_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn what_nobody_has_read_is_taken_back_but_for_a_fade() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("fifo");
+    let mut pipe = pipe(&path);
+    let _ = pipe.open();
+    let mut reader = reader(&path);
+    pipe.open().expect("somebody reads");
+    let loud = 8000_i16.to_le_bytes();
+    pipe.write(&mut loud.repeat(1000 * CHANNELS), &never)
+        .expect("written");
+    // A reader that does not care for frames.
+    reader.read_exact(&mut [0; 401]).expect("some of it");
+    assert!(pipe.retract());
+    let mut rest = Vec::new();
+    let _ = reader.read_to_end(&mut rest);
+    assert_eq!(rest.len(), 3 + FADE * 4, "the broken frame, and a fade");
+    assert_eq!(rest[..3], [loud[1], loud[0], loud[1]]);
+    let faded: Vec<i16> = rest[3..]
+        .chunks_exact(4)
+        .map(|frame| i16::from_le_bytes([frame[0], frame[1]]))
+        .collect();
+    assert!(faded.is_sorted_by(|a, b| a > b), "{faded:?}");
+    assert!(faded[0] > 7900 && faded[FADE - 1] < 50);
+    assert!(!pipe.retract(), "there is nothing to take back");
+}
+
+#[test]
 fn a_plain_file_is_appended_to() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("raw");
