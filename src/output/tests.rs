@@ -186,6 +186,44 @@ fn a_pipe_that_nobody_reads_keeps_what_waits_says_why_and_is_back_with_a_reader(
 }
 
 #[test]
+fn a_skip_takes_back_what_the_reader_of_a_pipe_has_not_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("fifo");
+    let mut rig = Rig::new(&config::Output::Pipe {
+        path: Some(path.clone()),
+        format: SampleFormat::S16,
+    });
+    rig.inlet.begin(1, 0);
+    rig.inlet.run();
+    rig.push(&[0.5; 20_000 * CHANNELS]);
+    assert!(matches!(rig.report(), Some(Report::Lost(_))));
+    // Opens without waiting, and does not read before it is told to.
+    let (reading, told) = std::sync::mpsc::channel::<()>();
+    let reader = thread::spawn(move || {
+        let mut file = std::fs::File::open(path).expect("the FIFO");
+        told.recv().expect("the word");
+        let mut read = Vec::new();
+        std::io::Read::read_to_end(&mut file, &mut read).expect("read");
+        read
+    });
+    rig.until(|rig| rig.inlet.look().taken > 0);
+    rig.inlet.flush();
+    rig.track(2, &[0.25; 10_000 * CHANNELS]);
+    rig.until(|rig| rig.inlet.look().place.is_some_and(|(track, _)| track == 2));
+    reading.send(()).expect("it waits");
+    rig.played_out();
+    rig.output.close();
+    let read = reader.join().expect("no panic");
+    let left: Vec<i16> = read
+        .chunks_exact(4)
+        .map(|frame| i16::from_le_bytes([frame[0], frame[1]]))
+        .collect();
+    let (fade, next) = left.split_at(reel::FADE);
+    assert!(fade.is_sorted_by(|a, b| a > b), "{fade:?}");
+    assert_eq!(next, vec![8192; 10_000]);
+}
+
+#[test]
 fn a_player_that_is_gone_leaves_no_thread_behind() {
     let rig = Rig::new(&config::Output::Null);
     let started = Instant::now();
