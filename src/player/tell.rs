@@ -87,7 +87,12 @@ impl Deck {
         };
         match look.place {
             Some((id, position_ms)) if id == heard.id => (id, position_ms),
-            _ => (heard.id, ms_of(heard.position)),
+            // The device still has the end of what was heard before: this one is where it begins,
+            // however much of it waits already.
+            _ => {
+                let waits = look.written - look.taken;
+                (heard.id, ms_of(heard.position.saturating_sub(waits)))
+            }
         }
     }
 
