@@ -101,13 +101,18 @@ impl Answer {
 
 /// Asks in an orderly manner.
 pub async fn ask(world: &World, method: &str, route: &str, body: Option<Value>) -> Answer {
+    ask_at(&socket(world), method, route, body).await
+}
+
+/// The same of the daemon behind this socket.
+pub async fn ask_at(socket: &Path, method: &str, route: &str, body: Option<Value>) -> Answer {
     let body = body.map(|body| body.to_string()).unwrap_or_default();
     let request = format!(
         "{method} {route} HTTP/1.1\r\nHost: siskin\r\nConnection: close\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    send(&socket(world), request.as_bytes())
+    send(socket, request.as_bytes())
         .await
         .unwrap_or_else(|| panic!("no answer to {request}"))
 }

@@ -13,6 +13,7 @@ mod content;
 mod control;
 mod dbus;
 mod doctor;
+mod every_command;
 mod faces;
 mod faults;
 mod files;

@@ -189,6 +189,12 @@ impl Controller {
         self.tell(command, "").await
     }
 
+    /// The same for a command that makes the device the active one.
+    pub async fn begin(&self, command: Value) -> Result<Reply, ControlError> {
+        let name = command["endpoint"].as_str().unwrap_or("nothing").to_owned();
+        self.start(command, &name).await
+    }
+
     /// Sets the volume, 0 to 65535. A device does not reply to this: the
     /// latency is the time until its state shows the volume, to within one
     /// percent, as a device may round it to its own steps.
