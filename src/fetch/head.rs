@@ -23,6 +23,9 @@ pub(super) enum NoPromise {
     Status(u16, Option<Duration>),
     /// What it said makes no sense.
     Nonsense(String),
+    /// It makes sense, but of a file of this length, and it had another one before. One of the two
+    /// is wrong.
+    Length(u64),
 }
 
 /// Judges the answer to `asked`. `known` is the length of the file, when an earlier answer told it.
@@ -49,7 +52,7 @@ pub(super) fn judge<B>(
                 return nonsense("another part than was asked for");
             }
             if !agreed(len) {
-                return nonsense("a file of another length than before");
+                return Err(NoPromise::Length(len));
             }
             let end = part.end.min(asked.end);
             Ok(Promise::Part { end, len })
@@ -63,9 +66,10 @@ pub(super) fn judge<B>(
             }),
             _ => nonsense("the whole file in place of a part"),
         },
-        (416, Some((None, Some(len)))) if asked.start >= len && agreed(len) => {
-            Ok(Promise::Past { len })
-        }
+        (416, Some((None, Some(len)))) if asked.start >= len => match agreed(len) {
+            true => Ok(Promise::Past { len }),
+            false => Err(NoPromise::Length(len)),
+        },
         (416, _) => nonsense("a part refused that should exist"),
         (status, _) => Err(NoPromise::Status(status, reply.retry_after)),
     }
@@ -177,6 +181,16 @@ mod tests {
     }
 
     #[test]
+    fn another_length_is_told_from_nonsense() {
+        let part = reply(206, Some("bytes 0-99/1000"), None);
+        let told = judge(&part, &(0..100), Some(999));
+        assert_eq!(told, Err(NoPromise::Length(1000)));
+        let refused = reply(416, Some("bytes */1000"), None);
+        let told = judge(&refused, &(1000..1100), Some(5000));
+        assert_eq!(told, Err(NoPromise::Length(1000)));
+    }
+
+    #[test]
     fn nonsense_is_an_error_and_never_a_panic() {
         for header in [
             "",
@@ -200,14 +214,6 @@ mod tests {
                 "{header}: {told:?}"
             );
         }
-        assert!(
-            judge(
-                &reply(206, Some("bytes 0-99/1000"), None),
-                &(0..100),
-                Some(999)
-            )
-            .is_err()
-        );
     }
 
     #[test]

@@ -81,18 +81,28 @@ async fn run<L: Line>(line: &L, shared: &Shared, order: &Order, at: &mut u64) ->
         if !cache::is_here(&order.url) {
             gauge::answered(now - asked);
         }
-        match judge(&reply, &order.range, state.len) {
+        let mut told = judge(&reply, &order.range, state.len);
+        if let Err(NoPromise::Length(len)) = told
+            && state.is_said_again(len)
+        {
+            told = judge(&reply, &order.range, None);
+        }
+        match told {
             Ok(Promise::Part { end, len }) => {
-                state.len = Some(len);
+                state.learn_length(len);
                 end
             }
             Ok(Promise::Past { len }) => {
-                state.len = Some(len);
+                state.learn_length(len);
                 drop(state);
                 shared.tell_reader();
                 return End::Past;
             }
             Err(NoPromise::Status(status, wish)) => return End::Status(status, wish),
+            Err(NoPromise::Length(_)) => {
+                let what = "the audio servers do not agree on how long the file is";
+                return End::Trouble(what.to_owned());
+            }
             Err(NoPromise::Nonsense(what)) => {
                 return End::Trouble(format!("the audio server sent {what}"));
             }

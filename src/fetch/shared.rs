@@ -39,6 +39,8 @@ pub struct Tally {
 pub(super) struct State {
     pub window: Window,
     pub len: Option<u64>,
+    /// Another length, as the answer before said it.
+    doubt: Option<u64>,
     /// Where the reader is, or waits.
     pub reader: u64,
     /// Where the requests of this epoch began.
@@ -68,6 +70,7 @@ impl Shared {
             state: Mutex::new(State {
                 window: Window::new(start),
                 len: None,
+                doubt: None,
                 reader: start,
                 origin: start,
                 epoch: 0,
@@ -154,6 +157,17 @@ impl Shared {
 }
 
 impl State {
+    /// An answer gives the file another length than is known. Who said so first may have been wrong:
+    /// true when the answer before, most likely of another server, says the same as this one.
+    pub fn is_said_again(&mut self, len: u64) -> bool {
+        self.doubt.replace(len) == Some(len)
+    }
+
+    pub fn learn_length(&mut self, len: u64) {
+        self.len = Some(len);
+        self.doubt = None;
+    }
+
     /// Whether the reader has something left, or everything. A few bytes are nothing: a server that
     /// sends one now and then does not keep a track alive.
     pub fn is_fed(&self) -> bool {

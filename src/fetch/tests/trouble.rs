@@ -161,6 +161,29 @@ async fn nonsense_leads_to_the_next_server() {
     }
 }
 
+/// The first answer says that the file is longer than it is, or shorter, and no other does.
+#[tokio::test(start_paused = true)]
+async fn two_servers_that_agree_on_the_length_outvote_one_that_said_otherwise() {
+    for said in ["bytes 0-65471/900000", "bytes 0-65471/120000"] {
+        let fake = Fake::new(SIZE).acts([Act::Says(said)]);
+        assert!(whole(&fake).await < 2.0, "{said}");
+        assert!(fake.servers().starts_with("aab"), "{}", fake.servers());
+        let again = fake
+            .asked()
+            .iter()
+            .filter(|(_, asked)| asked.start == 0)
+            .count();
+        assert_eq!(again, 1, "what came is kept");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_server_that_errs_about_the_length_is_left() {
+    let fake = Fake::new(SIZE).acts([Act::Good, Act::Says("bytes 65472-130943/131000")]);
+    assert!(whole(&fake).await < 2.0);
+    assert!(fake.servers().starts_with("aab"), "{}", fake.servers());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_line_that_is_dead_is_given_up_after_twenty_seconds() {
     for act in [
