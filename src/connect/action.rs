@@ -37,6 +37,10 @@ pub enum Action {
     /// loud as ever again.
     Dim(Option<Dim>),
     SetVolume(Volume),
+    /// Ask how a track is called that waits without being loaded; answered by `Track`, if it is known.
+    Describe {
+        uri: Uri,
+    },
     /// Ask what a context holds; answered by `Resolved` with this ticket.
     ResolveContext {
         ticket: Ticket,

@@ -3,9 +3,10 @@
 use super::{
     Action, Beginning, Connect, Listing, Page, Phase, Prepared, Then, Ticket, Uri, Waiting,
     context::Context,
-    lineup::{Moved, Provider},
+    lineup::{Item, Moved, Provider},
     replies::{Answer, Wants},
 };
+use crate::model::Track;
 
 /// What follows the end is asked for when fewer tracks than this are left.
 const FEW: usize = 5;
@@ -101,7 +102,31 @@ impl Connect {
         }
         self.ask_for_page();
         self.ask_what_follows();
+        self.ask_its_name();
         self.prepare();
+    }
+
+    /// A track that waits without being loaded, as after the end of a context, is shown as well.
+    fn ask_its_name(&mut self) {
+        let waiting = self.lineup.current().filter(|_| self.phase == Phase::Idle);
+        let unknown = waiting.filter(|_| self.described.is_none());
+        let uri = unknown.map(|item| item.entry.uri.clone());
+        if uri == self.asked_about {
+            return;
+        }
+        self.asked_about.clone_from(&uri);
+        if let Some(uri) = uri {
+            self.push(Action::Describe { uri });
+        }
+    }
+
+    pub(super) fn told_of(&mut self, track: Box<Track>) {
+        let waits = self.phase == Phase::Idle && self.described.is_none();
+        let is_it = |item: &Item| item.entry.uri.to_string() == track.uri;
+        if waits && self.lineup.current().is_some_and(is_it) {
+            self.described = Some(track);
+            self.touched = true;
+        }
     }
 
     fn ask_for_page(&mut self) {

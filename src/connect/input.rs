@@ -50,6 +50,8 @@ pub enum Input {
         ticket: Ticket,
         pages: Result<Vec<Page>, String>,
     },
+    /// What [`super::Action::Describe`] asked for.
+    Track(Box<Track>),
     /// What goes on after a context.
     Autoplay {
         ticket: Ticket,
@@ -253,6 +255,8 @@ pub enum Why {
     Explicit,
     /// Nothing that has sound for us, such as a video without an audio file.
     NotPlayable,
+    /// A file of somebody's phone or computer.
+    Local,
     /// It came, but is no music.
     Broken,
     /// Spotify does not release the key.
@@ -272,6 +276,7 @@ impl Why {
             Self::Unavailable => "Spotify does not offer it here",
             Self::Explicit => "the account filters explicit music",
             Self::NotPlayable => "it has no sound that can be played here",
+            Self::Local => "it is a file on another device",
             Self::Broken => "its data is damaged",
             Self::Keys => "Spotify does not release its key",
             Self::Network => "its data does not come",

@@ -52,6 +52,7 @@ use super::{
     renewal::dismiss,
     service::{self, JSON},
     session::spotify_ms,
+    tracks::look,
 };
 use crate::{
     connect::{Action, Connect, Device, Input, LoadId, Now, PutReason, Ticket, Uri},
@@ -77,6 +78,7 @@ const SEND_LIMIT: Duration = Duration::from_secs(2);
 /// only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Question {
+    Track,
     Context,
     Page,
     Following,
@@ -385,6 +387,7 @@ impl<D: Deck> Desk<D> {
             Action::Dim(dim) => self.deck.dim(dim),
             // Where its outcome is heard: `input`.
             Action::SetVolume(_) => {}
+            Action::Describe { uri } => self.describe(uri),
             Action::ResolveContext { .. } => self.look_up(Question::Context, action),
             Action::ResolvePage { .. } => self.look_up(Question::Page, action),
             Action::ResolveAutoplay { .. } => self.look_up(Question::Following, action),
@@ -418,6 +421,14 @@ impl<D: Deck> Desk<D> {
             Action::Clear(code) => return Some(News::Cleared(code)),
         }
         None
+    }
+
+    fn describe(&mut self, uri: Uri) {
+        let session = self.session.clone();
+        self.ask(Question::Track, async move {
+            let track = look(&session, &uri.to_string()).await.ok()?;
+            Some(Input::Track(Box::new(track)))
+        });
     }
 
     fn look_up(&mut self, question: Question, action: Action) {
