@@ -160,7 +160,7 @@ fn a_daemon_that_is_out_of_file_descriptors_for_a_while_is_well_again_by_itself(
         limit(engine, 5);
         world.sim.drop_access_points();
         world.sim.drop_dealers();
-        kill_engine_later(&daemon, engine).await;
+        kill_when_lost(&daemon, engine).await;
         tokio::time::sleep(Duration::from_secs(3)).await;
         limit(daemon.pid(), 1024);
         let found = world.find().await;
@@ -174,8 +174,9 @@ fn a_daemon_that_is_out_of_file_descriptors_for_a_while_is_well_again_by_itself(
     });
 }
 
-async fn kill_engine_later(daemon: &Daemon, engine: u32) {
-    tokio::time::sleep(Duration::from_secs(1)).await;
+/// Kills the engine once it has found out that it has no session any more.
+async fn kill_when_lost(daemon: &Daemon, engine: u32) {
+    daemon.says("the session is lost").await;
     let _ = kill(Pid::from_raw(engine.cast_signed()), Signal::SIGKILL);
     until("its end", PATIENCE, || !daemon.engines().contains(&engine)).await;
 }
@@ -187,11 +188,14 @@ fn settings_that_are_read_again_and_again_during_an_outage_leave_one_engine_that
         let app = plays(&world, "kim", "Staircase").await;
         world.sim.go_dark().await;
         daemon.says("spotify_unreachable").await;
-        for bitrate in [160, 96, 320, 160, 96] {
+        for (times, bitrate) in (1..).zip([160, 96, 320, 160, 96]) {
             let settings = format!("{}\n[audio]\nbitrate = {bitrate}\n", world.settings(NULL));
             std::fs::write(world.dir().join("config.toml"), settings).expect("written");
             daemon.signal(Signal::SIGHUP);
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            until("it is read", PATIENCE, || {
+                count(&daemon, "the configuration is taken over") == times
+            })
+            .await;
         }
         world.sim.come_back().await.expect("the port is free");
         shows(&app, "music", |state| state.playing).await;
