@@ -191,7 +191,10 @@ impl Connect {
             .current()
             .is_some_and(|item| item.entry.uri == wanted.uri && wanted.uid.is_empty());
         if !is_current && !self.lineup.jump(&wanted) {
-            return Answer::No(format!("{} does not come", wanted.uri));
+            return Answer::No(match self.lineup.barred(&wanted.uri) {
+                Some(why) => format!("{} does not play: {}", wanted.uri, why.words()),
+                None => format!("{} does not come", wanted.uri),
+            });
         }
         self.lineup.set_repeat(None, Some(false));
         self.load(0)

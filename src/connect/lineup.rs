@@ -2,12 +2,12 @@
 
 mod changes;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use super::{
     chance::Chance,
     context::{Context, ShuffleKey, TRACKS_AHEAD},
-    input::SkipTo,
+    input::{SkipTo, Why},
     uri::{Entry, Uid, Uri},
 };
 
@@ -85,7 +85,7 @@ pub struct Lineup {
     /// As `cursor`, among the tracks after the end.
     auto_at: Option<usize>,
     modes: Modes,
-    bad: HashSet<Uri>,
+    bad: HashMap<Uri, Why>,
     queued: u64,
     chance: Chance,
 }
@@ -100,7 +100,7 @@ impl Lineup {
             autoplay: Vec::new(),
             auto_at: None,
             modes: Modes::default(),
-            bad: HashSet::new(),
+            bad: HashMap::new(),
             queued: 0,
             chance,
         }
@@ -124,7 +124,19 @@ impl Lineup {
     }
 
     fn plays(&self, uri: &Uri) -> bool {
-        uri.is_playable() && !self.bad.contains(uri)
+        uri.is_playable() && !self.bad.contains_key(uri)
+    }
+
+    /// Why a track that stands in a list is never played, as far as that is known. Others find out
+    /// when their turn comes.
+    pub fn barred(&self, uri: &Uri) -> Option<Why> {
+        let local = uri.is_local().then_some(Why::Local);
+        self.bad.get(uri).copied().or(local)
+    }
+
+    /// Whether people are shown it in a list: grey, if it does not play.
+    fn is_listed(&self, uri: &Uri) -> bool {
+        uri.is_playable() || uri.is_local()
     }
 
     fn plays_at(&self, position: usize) -> bool {
@@ -137,23 +149,37 @@ impl Lineup {
 
     /// What comes next, in order, at most so much of it.
     pub fn upcoming(&self, limit: usize) -> Vec<Slot> {
-        let queue = (0..self.queue.len()).filter(|at| self.plays(&self.queue[*at].uri));
+        self.ahead(limit, |uri| self.plays(uri))
+    }
+
+    /// The same with what is passed over, as people see it.
+    pub fn listed_ahead(&self, limit: usize) -> Vec<Slot> {
+        self.ahead(limit, |uri| self.is_listed(uri))
+    }
+
+    fn ahead(&self, limit: usize, fits: impl Fn(&Uri) -> bool) -> Vec<Slot> {
+        let queue = (0..self.queue.len()).filter(|at| fits(&self.queue[*at].uri));
         let mut slots: Vec<_> = queue.map(Slot::Queue).take(limit).collect();
         if self.is_lost() {
             return slots;
         }
+        let autoplay = |from: usize, slots: &mut Vec<Slot>| {
+            let rest = (from..self.autoplay.len()).filter(|at| fits(&self.autoplay[*at].uri));
+            let room = limit.saturating_sub(slots.len());
+            slots.extend(rest.map(Slot::Autoplay).take(room));
+        };
         if self.auto_at.is_some() && !self.modes.repeat_context {
-            self.autoplay_from(self.auto_at.map_or(0, |at| at + 1), limit, &mut slots);
+            autoplay(self.auto_at.map_or(0, |at| at + 1), &mut slots);
             return slots;
         }
         let mut position = self.cursor.map_or(0, |at| at + 1);
         let (mut round, mut found) = (0, false);
         while slots.len() < limit {
-            if position < self.context.len() {
-                if self.plays_at(position) {
+            if let Some(entry) = self.context.at(position) {
+                if fits(&entry.uri) {
                     slots.push(Slot::Context(position));
-                    found = true;
                 }
+                found |= self.plays(&entry.uri);
                 position += 1;
             } else if !self.context.is_complete() {
                 break;
@@ -167,23 +193,12 @@ impl Lineup {
             } else {
                 if !self.autoplay.is_empty() {
                     slots.push(Slot::Delimiter(round));
-                    self.autoplay_from(0, limit, &mut slots);
+                    autoplay(0, &mut slots);
                 }
                 break;
             }
         }
         slots
-    }
-
-    fn autoplay_from(&self, from: usize, limit: usize, slots: &mut Vec<Slot>) {
-        for at in from..self.autoplay.len() {
-            if slots.len() >= limit {
-                return;
-            }
-            if self.plays(&self.autoplay[at].uri) {
-                slots.push(Slot::Autoplay(at));
-            }
-        }
     }
 
     /// The track that follows, unless the current one is repeated.
@@ -243,26 +258,23 @@ impl Lineup {
 
     /// What was played before, oldest first.
     pub fn previous(&self, limit: usize) -> Vec<Slot> {
-        let mut slots = Vec::new();
-        let on_queue = self.is_on(Provider::Queue);
-        let here = usize::from(!on_queue);
-        if let Some(at) = self.auto_at {
-            let from = (at + 1).saturating_sub(here);
-            let played = (0..from).rev().map(Slot::Autoplay);
-            slots.extend(played.take(limit));
-        }
+        self.behind(limit, |uri| self.plays(uri))
+    }
+
+    /// The same with what was passed over, as people see it.
+    pub fn listed_behind(&self, limit: usize) -> Vec<Slot> {
+        self.behind(limit, |uri| self.is_listed(uri))
+    }
+
+    fn behind(&self, limit: usize, fits: impl Fn(&Uri) -> bool) -> Vec<Slot> {
+        let fits = |slot: &Slot| self.entry(*slot).is_some_and(|entry| fits(&entry.uri));
+        let here = usize::from(!self.is_on(Provider::Queue));
+        let chosen = self.auto_at.map_or(0, |at| (at + 1).saturating_sub(here));
         let here = if self.auto_at.is_some() { 0 } else { here };
-        let from = self.cursor.map_or(0, |at| (at + 1).saturating_sub(here));
-        let positions = (0..from).rev().filter(|at| self.plays_at(*at));
-        slots.extend(
-            positions
-                .map(Slot::Context)
-                .take(limit.saturating_sub(slots.len())),
-        );
-        slots.retain(|slot| {
-            self.entry(*slot)
-                .is_some_and(|entry| self.plays(&entry.uri))
-        });
+        let own = self.cursor.map_or(0, |at| (at + 1).saturating_sub(here));
+        let chosen = (0..chosen).rev().map(Slot::Autoplay);
+        let own = (0..own).rev().map(Slot::Context);
+        let mut slots: Vec<_> = chosen.chain(own).filter(fits).take(limit).collect();
         slots.reverse();
         slots
     }

@@ -1,7 +1,7 @@
 //! What others see: connect-state, and the daemon.
 
 use super::{
-    Action, Connect, Entry, Modes, Origin, Phase, Provider, PutReason, Sender, TRACKS_AHEAD,
+    Action, Connect, Entry, Modes, Origin, Phase, Provider, PutReason, Sender, TRACKS_AHEAD, Why,
     context::BARE_LIST,
     lineup::{Item, Slot},
 };
@@ -35,7 +35,7 @@ pub struct Shown {
     /// The index in the context of what plays.
     pub index: Option<u32>,
     pub track: Option<ShownTrack>,
-    /// At most [`TRACKS_AHEAD`].
+    /// At most [`TRACKS_AHEAD`], with those that are passed over: people look for them.
     pub next: Vec<ShownTrack>,
     pub previous: Vec<ShownTrack>,
     pub position_ms: u32,
@@ -62,6 +62,8 @@ pub struct ShownTrack {
     pub index: Option<u32>,
     /// Between two rounds: which round ends here. Such a line has no track.
     pub delimiter: Option<u32>,
+    /// It is never played, and why.
+    pub barred: Option<Why>,
 }
 
 impl Connect {
@@ -69,7 +71,7 @@ impl Connect {
     pub fn shown(&self) -> Shown {
         let track = self.lineup.current().map(|item| self.shown_item(item));
         let slots = |slots: Vec<Slot>| slots.iter().map(|slot| self.shown_slot(*slot)).collect();
-        let next: Vec<_> = slots(self.lineup.upcoming(TRACKS_AHEAD));
+        let next: Vec<_> = slots(self.lineup.listed_ahead(TRACKS_AHEAD));
         let waits = self.phase == Phase::Waiting;
         let playing = track.is_some() || waits;
         let context = &self.lineup.context;
@@ -96,7 +98,7 @@ impl Connect {
             track,
             queue_revision: revision(&next),
             next,
-            previous: slots(self.lineup.previous(PREVIOUS)),
+            previous: slots(self.lineup.listed_behind(PREVIOUS)),
             position_ms: self.position_ms(),
             at_ms: self.now.unix_ms,
             duration_ms: self.described.as_ref().map_or(0, |track| track.duration_ms),
@@ -120,6 +122,7 @@ impl Connect {
             provider: item.provider,
             index: item.index.map(|index| index as u32),
             delimiter: None,
+            barred: None,
         }
     }
 
@@ -138,6 +141,7 @@ impl Connect {
             provider,
             index: index.map(|index| index as u32),
             delimiter,
+            barred: entry.and_then(|entry| self.lineup.barred(&entry.uri)),
         }
     }
 

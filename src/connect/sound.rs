@@ -150,7 +150,7 @@ impl Connect {
             } else {
                 self.prepared = None;
                 self.note(format!("{uri} is left out: {}", why.words()));
-                self.lineup.mark_bad(&uri);
+                self.lineup.mark_bad(&uri, why);
                 self.touched = true;
             }
             return;
@@ -196,7 +196,7 @@ impl Connect {
             && let Some(item) = self.lineup.current()
         {
             let uri = item.entry.uri.clone();
-            self.lineup.mark_bad(&uri);
+            self.lineup.mark_bad(&uri, why);
         }
         if !self.lineup.has_next() {
             let reason = format!("it cannot be played: {}", why.words());

@@ -35,6 +35,7 @@ mod mqtt;
 mod network;
 mod orders;
 mod pairing;
+mod passed_over;
 mod pipe;
 mod presence;
 mod quality;

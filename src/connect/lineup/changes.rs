@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use super::{Lineup, MAX_AUTOPLAY, MAX_BAD, MAX_QUEUE, Provider, Slot};
 use crate::connect::{
     context::{ShuffleKey, TRACKS_AHEAD},
-    input::{Options, Page, Provided},
+    input::{Options, Page, Provided, Why},
     uri::{Entry, Uid, Uri},
 };
 
@@ -57,7 +57,8 @@ impl Lineup {
     /// What comes, as an app put it in order. What it does not name of what it was shown is not
     /// played this time.
     pub fn set_queue(&mut self, next: Vec<Provided>) {
-        let shown = self.upcoming(TRACKS_AHEAD);
+        // Apps give back what they were shown: also what is passed over.
+        let shown = self.listed_ahead(TRACKS_AHEAD);
         let places: Vec<_> = shown.iter().map(|slot| (self.uid(*slot), *slot)).collect();
         let (mut queue, mut chosen, mut after) = (VecDeque::new(), Vec::new(), Vec::new());
         for Provided { mut entry, queued } in next {
@@ -179,9 +180,9 @@ impl Lineup {
     }
 
     /// This is not to be tried again while this context plays.
-    pub fn mark_bad(&mut self, uri: &Uri) {
+    pub fn mark_bad(&mut self, uri: &Uri, why: Why) {
         if self.bad.len() < MAX_BAD {
-            self.bad.insert(uri.clone());
+            self.bad.insert(uri.clone(), why);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::rig::{ALBUM, Rig, listing, play, track, uri};
 use crate::{
-    connect::{Action, Command, Heard, Input, Settings, Uri, Why},
+    connect::{Action, Command, Entry, Heard, Input, Provided, Settings, ShownTrack, Uri, Why},
     model::{ConditionCode, PlayState},
 };
 
@@ -137,4 +137,94 @@ fn explicit_music_is_passed_over_when_the_account_says_so() {
         track: explicit,
     }));
     assert_eq!(rig.upcoming()[0], 3);
+}
+
+#[test]
+fn what_is_passed_over_stays_where_it_stands_and_is_marked() {
+    let mut rig = Rig::new(Settings::default());
+    rig.command(Command::Play(Box::new(play(ALBUM, 2))));
+    let mut album = listing(ALBUM, 0..6);
+    let file = Entry::new("spotify:local:Somebody:Something:Song:210", "f11e");
+    album.pages[0].tracks.insert(4, file.clone());
+    rig.resolve(album);
+    rig.sound();
+    let (id, _) = rig.next.clone().expect("the fourth");
+    rig.step(Input::Player(Heard::Failed {
+        id,
+        why: Why::Unavailable,
+    }));
+    let seen = |tracks: &[ShownTrack]| -> Vec<(String, Option<Why>)> {
+        let seen = tracks.iter().map(|it| (it.uri.clone(), it.barred));
+        seen.collect()
+    };
+    let grey = [
+        (uri(3), Some(Why::Unavailable)),
+        (file.uri.to_string(), Some(Why::Local)),
+    ];
+    let white = [4, 5].map(|number| (uri(number), None));
+    assert_eq!(
+        seen(&rig.connect.shown().next),
+        [grey.clone(), white].concat()
+    );
+    assert_eq!(rig.upcoming(), [4, 5]);
+    let told = rig.connect.playback().next;
+    assert_eq!(told.len(), 2, "the house is told what plays: {told:?}");
+    let wish = |number| Command::SkipNext {
+        track: Some(Entry::new(&uri(number), "")),
+    };
+    let ticket = rig.command(wish(3));
+    let why = rig
+        .reply(ticket)
+        .expect("an answer")
+        .expect_err("it does not play");
+    assert!(why.ends_with("Spotify does not offer it here"), "{why}");
+    rig.end();
+    assert_eq!(rig.current(), Some(4));
+    assert_eq!(seen(&rig.connect.shown().previous)[3..], grey);
+    rig.command(Command::SkipPrev);
+    assert_eq!(rig.current(), Some(2), "back over it as well");
+}
+
+#[test]
+fn an_order_of_what_comes_may_name_what_is_passed_over() {
+    let mut rig = Rig::playing(0..6, 1);
+    let (id, _) = rig.next.clone().expect("the third");
+    rig.step(Input::Player(Heard::Failed {
+        id,
+        why: Why::Unavailable,
+    }));
+    let shown = rig.connect.shown().next;
+    let order = [3, 0, 1, 2].map(|at: usize| Provided {
+        entry: Entry::new(&shown[at].uri, &shown[at].uid),
+        queued: false,
+    });
+    rig.command(Command::SetQueue { next: order.into() });
+    assert_eq!(rig.upcoming(), [5, 3, 4]);
+    let shown = rig.connect.shown();
+    let uris: Vec<_> = shown.next.iter().map(|track| track.uri.clone()).collect();
+    assert_eq!(uris, [5, 2, 3, 4].map(uri), "nothing of it is queued");
+}
+
+#[test]
+fn a_track_that_waits_after_the_end_is_asked_about_and_shown() {
+    let mut rig = Rig::playing(0..3, 2);
+    rig.end();
+    assert_eq!((rig.current(), rig.loaded.clone()), (Some(0), None));
+    let asked = Action::Describe {
+        uri: Uri::new(&uri(0)),
+    };
+    let asked = |rig: &Rig| rig.out.iter().filter(|action| **action == asked).count();
+    assert_eq!(asked(&rig), 1);
+    let told = |number| Input::Track(track(&Uri::new(&uri(number)), false));
+    rig.step(told(1));
+    assert_eq!(rig.connect.shown().duration_ms, 0, "that is another one");
+    rig.step(told(0));
+    assert_eq!(rig.connect.shown().duration_ms, 200_000);
+    let published = rig.published.clone().and_then(|playback| playback.track);
+    assert_eq!(published.map(|track| track.title), Some("T".into()));
+    rig.wait(10_000);
+    assert_eq!(asked(&rig), 1, "once");
+    rig.command(Command::Resume);
+    rig.sound();
+    assert_eq!((rig.current(), rig.sounding), (Some(0), true));
 }

@@ -6,7 +6,8 @@ use super::rig::{ALBUM, Rig, entry, listing, play, track};
 use crate::{
     connect::{
         Action, Cluster, Command, Entry, Heard, Input, Listing, Now, Options, Order, Page, Play,
-        Provided, Sender, Settings, SkipTo, Ticket, Transfer, Uid, Uri, Why, chance::Chance,
+        Provided, Sender, Settings, ShownTrack, SkipTo, Ticket, Transfer, Uid, Uri, Why,
+        chance::Chance,
     },
     model::{Playback, Repeat, SleepTimer, Volume},
 };
@@ -290,6 +291,18 @@ fn anything_in_any_order_breaks_nothing_and_everybody_is_answered_in_time() {
             assert!(longest <= 2_200, "{longest} ms: seed {seed}, step {step}");
             let shown = rig.connect.shown();
             assert!(shown.next.len() <= 80 && shown.previous.len() <= 10);
+            // What is grey stands among what plays, in its order.
+            let plays = |track: &&ShownTrack| track.barred.is_none();
+            let white = shown
+                .next
+                .iter()
+                .filter(plays)
+                .map(|track| track.uid.clone());
+            let white: Vec<_> = white.collect();
+            let lineup = &rig.connect.lineup;
+            let comes = lineup.upcoming(white.len()).into_iter();
+            let comes: Vec<_> = comes.map(|slot| lineup.uid(slot)).collect();
+            assert_eq!(white, comes, "seed {seed}, step {step}");
             assert!(
                 shown.active || rig.loaded.is_none(),
                 "seed {seed}, step {step}"

@@ -3,7 +3,7 @@
 use crate::{
     connect::{
         Action, Cluster, Command, Connect, Device, Entry, Heard, Input, Listing, LoadId, Now, Page,
-        Play, Sender, Settings, SkipTo, Ticket, Uri,
+        Play, Sender, Settings, ShownTrack, SkipTo, Ticket, Uri,
     },
     model::{Playback, Track, Volume},
 };
@@ -289,9 +289,11 @@ impl Rig {
         shown.track.map(|track| number(&track.uri))
     }
 
+    /// What will play, as numbers.
     pub fn upcoming(&self) -> Vec<usize> {
         let next = self.connect.shown().next;
-        let tracks = next.iter().filter(|track| track.delimiter.is_none());
+        let plays = |track: &&ShownTrack| track.delimiter.is_none() && track.barred.is_none();
+        let tracks = next.iter().filter(plays);
         tracks.map(|track| number(&track.uri)).collect()
     }
 

@@ -13,7 +13,7 @@ use librespot_protocol::{
 use protobuf::{EnumOrUnknown, MessageField};
 
 use crate::{
-    connect::{Provider, PutReason, Shown, ShownTrack},
+    connect::{Provider, PutReason, Shown, ShownTrack, Why},
     model::Forbidden,
 };
 
@@ -182,7 +182,29 @@ fn track(track: &ShownTrack, shown: &Shown) -> ProvidedTrack {
         Provider::Autoplay => tell(IS_AUTOPLAY, "true"),
         Provider::Context => {}
     }
+    if let Some(why) = track.barred {
+        bar(why, tell);
+    }
     answer
+}
+
+/// How the official app knows a line of its queue that it shows grey and does not let anybody pick
+/// *(seen in the classes of the Android app)*: any word in `availability_restrictions`, or
+/// `is_explicit` while the account filters that, which it explains to whoever taps it. Which words
+/// Spotify itself writes is not known; where its Web API has one for the same thing, it is that.
+/// `removed` and `blocked` of the track stay empty: what belongs there is not known either.
+fn bar(why: Why, mut tell: impl FnMut(&str, &str)) {
+    match why {
+        Why::Explicit => return tell("is_explicit", "true"),
+        Why::Local => tell("is_local", "true"),
+        _ => {}
+    }
+    let word = match why {
+        Why::Unavailable => "market",
+        Why::Local => "local",
+        _ => "unplayable",
+    };
+    tell("availability_restrictions", word);
 }
 
 fn restrictions(shown: &Shown) -> Restrictions {
@@ -193,7 +215,8 @@ fn restrictions(shown: &Shown) -> Restrictions {
     } else if shown.playing {
         restrictions.disallow_resuming_reasons = because("not_paused");
     }
-    if shown.previous.is_empty() && !shown.modes.repeat_context {
+    let back = shown.previous.iter().any(|track| track.barred.is_none());
+    if !back && !shown.modes.repeat_context {
         restrictions.disallow_peeking_prev_reasons = because("no previous tracks");
         restrictions.disallow_skipping_prev_reasons = because("no previous tracks");
     }

@@ -56,6 +56,8 @@ pub struct AppState {
     /// Those of `next` that the listener queued.
     pub queued: Vec<String>,
     pub previous: Vec<String>,
+    /// Those of `previous` and `next` that the app shows grey and lets nobody pick.
+    pub greyed: Vec<String>,
     /// Of the active device.
     pub volume: Option<u16>,
 }
@@ -89,6 +91,13 @@ pub(super) fn shown(state: &State, catalogue: &Catalogue, now: i64) -> AppState 
         .next_tracks
         .iter()
         .filter(|track| track.provider == "queue");
+    // As the Android app has it, in an account that filters what is explicit.
+    let is_grey = |track: &&ProvidedTrack| {
+        let told = |key: &str| track.metadata.get(key).map_or("", String::as_str);
+        !told("availability_restrictions").is_empty() || told("is_explicit") == "true"
+    };
+    let listed = player.prev_tracks.iter().chain(&player.next_tracks);
+    let greyed = listed.filter(is_grey);
     let on = active.is_some() && player.is_playing;
     let position_ms = if active.is_some() {
         position_now(player, now)
@@ -115,6 +124,7 @@ pub(super) fn shown(state: &State, catalogue: &Catalogue, now: i64) -> AppState 
         next: uris(&player.next_tracks),
         queued: queued.map(|track| track.uri.clone()).collect(),
         previous: uris(&player.prev_tracks),
+        greyed: greyed.map(|track| track.uri.clone()).collect(),
         active,
     }
 }
