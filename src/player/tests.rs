@@ -205,6 +205,21 @@ fn a_pause_loses_nothing_and_goes_on_with_the_next_sample() {
 }
 
 #[test]
+fn a_track_that_is_loaded_to_wait_is_told_at_its_beginning_while_the_one_before_fades() {
+    let mut rig = rig(PLAIN);
+    rig.load(1, "First Half", 0, true);
+    rig.hear(30_000);
+    // Nobody takes the fade: the device is slow.
+    rig.load(2, "Tune", 3000, false);
+    let paused = rig.told(|event| matches!(event, Event::Paused { id: 2, .. }));
+    let Event::Paused { position_ms, .. } = paused else {
+        unreachable!("asked for");
+    };
+    // The fade of what was before is five milliseconds.
+    assert!((2995..=3000).contains(&position_ms), "{position_ms}");
+}
+
+#[test]
 fn a_track_that_is_loaded_to_wait_makes_no_sound_until_it_is_told_to() {
     let mut rig = rig(PLAIN);
     rig.load(1, "Tune", 3000, false);
