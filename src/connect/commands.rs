@@ -140,8 +140,7 @@ impl Connect {
             return Answer::No(NOTHING.to_owned());
         }
         let duration = self.described.as_ref().map_or(0, |track| track.duration_ms);
-        let loaded = !matches!(self.phase, Phase::Idle | Phase::Waiting);
-        if loaded && duration > 0 && position_ms >= duration {
+        if duration > 0 && position_ms >= duration {
             // Past the end is the end.
             return self.ended();
         }
