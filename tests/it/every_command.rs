@@ -33,9 +33,11 @@ enum Given {
     Paused,
     /// The phone plays that track itself.
     Elsewhere,
+    /// The list is over: its first track waits.
+    Over,
 }
 
-use Given::{Elsewhere, Idle, Loading, Paused, Playing};
+use Given::{Elsewhere, Idle, Loading, Over, Paused, Playing};
 
 const THIRD: usize = 2;
 const SECOND_MS: i64 = 1_000;
@@ -100,10 +102,10 @@ struct Row {
     what: &'static str,
     give: Give,
     /// In the order of [`Given`].
-    then: [Then; 5],
+    then: [Then; 6],
 }
 
-const ALL: [Given; 5] = [Idle, Loading, Playing, Paused, Elsewhere];
+const ALL: [Given; 6] = [Idle, Loading, Playing, Paused, Elsewhere, Over];
 
 /// One speaker that is brought into one state again and again.
 struct Seat {
@@ -183,11 +185,15 @@ impl Seat {
         self.stop().await?;
         let modes = json!({ "shuffling_context": false, "repeating_context": false,
                             "repeating_track": false });
+        let (track, at_ms) = match given {
+            Over => (11, 9_700),
+            _ => (THIRD, SECOND_MS),
+        };
         let command = play(
             self,
             json!({
-                "skip_to": { "track_index": THIRD },
-                "seek_to": SECOND_MS,
+                "skip_to": { "track_index": track },
+                "seek_to": at_ms,
                 "initially_paused": matches!(given, Idle | Paused),
                 "player_options_override": modes,
             }),
@@ -202,7 +208,10 @@ impl Seat {
             Idle => before(Paused),
             other => before(other),
         };
-        let begun = begun.next(&[3, 4, 5, 6, 7, 8, 9, 10, 11]);
+        let begun = match given {
+            Over => begun.next(&[1, 2, 3]),
+            _ => begun.next(&[3, 4, 5, 6, 7, 8, 9, 10, 11]),
+        };
         self.shows(&begun, PATIENCE).await?;
         if given == Idle {
             self.stop().await?;
@@ -376,6 +385,7 @@ impl Seat {
 fn seats(given: Given) -> usize {
     match given {
         Idle | Loading | Playing | Paused => 2,
+        Over => 3,
         Elsewhere => 1,
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     ALL, GUEST, Give,
-    Given::{self, Elsewhere, Idle, Loading, Paused, Playing},
+    Given::{self, Elsewhere, Idle, Loading, Over, Paused, Playing},
     Phase, Row, SECOND_MS, Seat, Seen, THIRD, Then, Told, Who,
 };
 
@@ -58,6 +58,8 @@ pub(super) fn before(given: Given) -> Seen {
             at_ms: SECOND_MS..10_001,
             ..third(Phase::Playing)
         },
+        // As something that may be resumed.
+        Over => seen(Phase::Paused, 0, 0),
     }
 }
 
@@ -71,18 +73,26 @@ fn no(why: &'static str) -> Then {
     (Told::No(why), None)
 }
 
-/// The same, as loud as a state is: what plays goes on playing, what loads goes on loading.
+/// Another place: what plays goes on playing, what loads loads, and what was silent stays so.
 fn there(given: Given, track: usize, at_ms: i64) -> Seen {
     let phase = match given {
         Idle | Playing | Elsewhere => Phase::Playing,
         Loading => Phase::Loading,
-        Paused => Phase::Paused,
+        Paused | Over => Phase::Paused,
     };
     seen(phase, track, at_ms)
 }
 
-/// What makes any speaker play: also one that was paused.
-fn begins(seen: impl Fn(Seen) -> Seen, track: usize, at_ms: i64) -> [Then; 5] {
+/// The track that follows.
+fn after(given: Given) -> usize {
+    match given {
+        Over => 1,
+        _ => THIRD + 1,
+    }
+}
+
+/// What makes any speaker play, also one that was paused.
+fn begins(seen: impl Fn(Seen) -> Seen, track: usize, at_ms: i64) -> [Then; 6] {
     ALL.map(|given| {
         let phase = match given {
             Loading => Phase::Loading,
@@ -95,7 +105,7 @@ fn begins(seen: impl Fn(Seen) -> Seen, track: usize, at_ms: i64) -> [Then; 5] {
 const NOT_ACTIVE: &str = "this is not the active device";
 
 /// What only the active device does.
-fn if_active(then: impl Fn(Given) -> Then) -> [Then; 5] {
+fn if_active(then: impl Fn(Given) -> Then) -> [Then; 6] {
     ALL.map(|given| match given {
         Idle | Elsewhere => no(NOT_ACTIVE),
         _ => then(given),
@@ -103,11 +113,11 @@ fn if_active(then: impl Fn(Given) -> Then) -> [Then; 5] {
 }
 
 /// What changes nothing about what plays.
-fn beside(change: impl Fn(Seen) -> Seen) -> [Then; 5] {
+fn beside(change: impl Fn(Seen) -> Seen) -> [Then; 6] {
     if_active(|given| yes(change(before(given))))
 }
 
-fn refused(why: &'static str) -> [Then; 5] {
+fn refused(why: &'static str) -> [Then; 6] {
     ALL.map(|_| no(why))
 }
 
@@ -167,6 +177,10 @@ pub(super) fn rows() -> Vec<Row> {
                 Loading => yes(Seen {
                     phase: Phase::Loading,
                     ..away.clone()
+                }),
+                Over => yes(Seen {
+                    active: Who::Phone,
+                    ..before(Over)
                 }),
                 _ => yes(away.clone()),
             }),
@@ -253,6 +267,7 @@ pub(super) fn rows() -> Vec<Row> {
                         at_ms: moved,
                         ..here
                     }),
+                    Over => SAME,
                     _ => yes(here),
                 }
             }),
@@ -262,23 +277,30 @@ pub(super) fn rows() -> Vec<Row> {
             Give::Say(|_| json!({ "endpoint": "resume" })),
             if_active(|given| match given {
                 Paused => yes(seen(Phase::Playing, THIRD, SECOND_MS)),
+                Over => yes(seen(Phase::Playing, 0, 0)),
                 _ => SAME,
             }),
         ),
         row(
             "seek_to",
             Give::Say(|_| json!({ "endpoint": "seek_to", "value": 5_000, "position": 5_000 })),
-            if_active(|given| yes(there(given, THIRD, 5_000))),
+            if_active(|given| match given {
+                Over => yes(there(given, 0, 5_000)),
+                _ => yes(there(given, THIRD, 5_000)),
+            }),
         ),
         row(
             "seek_to, past the end",
             Give::Say(|_| json!({ "endpoint": "seek_to", "value": 60_000, "position": 60_000 })),
-            if_active(|given| yes(there(given, 3, 0))),
+            if_active(|given| yes(there(given, after(given), 0))),
         ),
         row(
             "skip_next",
             Give::Say(|_| json!({ "endpoint": "skip_next" })),
-            if_active(|given| yes(there(given, 3, 0).next(&[4, 5]))),
+            if_active(|given| {
+                let next = after(given);
+                yes(there(given, next, 0).next(&[next + 1, next + 2]))
+            }),
         ),
         row(
             "skip_next, to a track",
@@ -301,7 +323,10 @@ pub(super) fn rows() -> Vec<Row> {
         row(
             "skip_prev",
             Give::Say(|_| json!({ "endpoint": "skip_prev" })),
-            if_active(|given| yes(there(given, 1, 0).next(&[2, 3]))),
+            if_active(|given| match given {
+                Over => SAME,
+                _ => yes(there(given, 1, 0).next(&[2, 3])),
+            }),
         ),
         row(
             "set_shuffling_context",
@@ -329,7 +354,11 @@ pub(super) fn rows() -> Vec<Row> {
         row(
             "add_to_queue",
             Give::Say(|seat| json!({ "endpoint": "add_to_queue", "track": { "uri": seat.guest } })),
-            beside(|seen| seen.queued(&[GUEST]).next(&[GUEST, 3, 4])),
+            if_active(|given| {
+                let next = after(given);
+                let seen = before(given).queued(&[GUEST]);
+                yes(seen.next(&[GUEST, next, next + 1]))
+            }),
         ),
         row(
             "add_to_queue, a file of the phone",
@@ -360,7 +389,10 @@ pub(super) fn rows() -> Vec<Row> {
                 json!({ "endpoint": "update_context",
                         "context": { "uri": seat.list, "pages": pages } })
             }),
-            beside(|seen| seen.next(&[5])),
+            if_active(|given| match given {
+                Over => yes(before(given).next(&[1, 2, 5])),
+                _ => yes(before(given).next(&[5])),
+            }),
         ),
         row(
             "update_context, of another one",
