@@ -27,6 +27,10 @@ pub use source::{Source, SourceError};
 use vorbis::Vorbis;
 use window::Window;
 
+/// No sample that comes out is larger; 1.0 is full scale. No music is as loud, and a damaged packet
+/// may be a thousand times as loud.
+pub const LOUDEST: f32 = 4.0;
+
 /// What a file is, as the catalogue says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -120,8 +124,8 @@ impl Decoder {
 
     /// Appends the next interleaved samples to `out`, waiting at most `wait` for missing bytes. It
     /// is some tenths of a second of music at a time, and sometimes none: call again. The first
-    /// samples are those of the position asked for, to the frame. They may go beyond full scale:
-    /// clamp last.
+    /// samples are those of the position asked for, to the frame. They may go beyond full scale,
+    /// up to [`LOUDEST`]: clamp last.
     ///
     /// # Errors
     ///

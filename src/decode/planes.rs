@@ -2,10 +2,7 @@
 
 use symphonia_core::audio::{Audio, AudioBuffer};
 
-use super::CHANNELS;
-
-/// No music is as loud; a damaged packet may be a thousand times as loud.
-const ABSURD: f32 = 4.0;
+use super::{CHANNELS, LOUDEST};
 
 /// Appends the frames of a packet, in stereo. One that can only be noise becomes silence, of the
 /// same length.
@@ -31,7 +28,7 @@ fn is_absurd(samples: &[f32]) -> bool {
         .iter()
         .map(|sample| (sample.to_bits() & 0x7fff_ffff) as i32)
         .fold(0, i32::max);
-    peak > ABSURD.to_bits() as i32
+    peak > LOUDEST.to_bits() as i32
 }
 
 #[cfg(test)]

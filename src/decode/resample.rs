@@ -2,7 +2,7 @@
 
 use rubato::{Fft, FixedSync, Resampler, audioadapter_buffers::direct::InterleavedSlice};
 
-use super::{CHANNELS, DecodeError, RATE, scaled};
+use super::{CHANNELS, DecodeError, LOUDEST, RATE, scaled};
 
 /// Frames turned at once.
 const CHUNK: usize = 1024;
@@ -90,7 +90,9 @@ impl Resample {
             at += frames * CHANNELS;
             let late = self.late.min(made);
             self.late -= late;
-            out.extend(&self.made[late * CHANNELS..made * CHANNELS]);
+            let ready = &self.made[late * CHANNELS..made * CHANNELS];
+            // A filter swings beyond what went in.
+            out.extend(ready.iter().map(|sample| sample.clamp(-LOUDEST, LOUDEST)));
             self.given += (made - late) as u64;
         }
         self.waiting.drain(..at);

@@ -12,6 +12,8 @@ use super::{
 
 /// Bytes asked for at once: 0.4 s at 320 kbit/s.
 const READ: usize = 16 * 1024;
+/// No more is held to go back to: a search through damage may lead far away from it.
+const KEPT: usize = 1024 * 1024;
 
 pub(super) struct Window {
     source: Box<dyn Source>,
@@ -106,8 +108,47 @@ impl Window {
         let kept = self.keep.map_or(self.at, |keep| {
             (keep.saturating_sub(self.base) as usize).min(self.at)
         });
+        let kept = if self.at - kept > KEPT { self.at } else { kept };
         self.held.drain(..kept);
         self.at -= kept;
         self.base += kept as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file without an end.
+    struct Endless;
+
+    impl Source for Endless {
+        fn read_at(
+            &mut self,
+            offset: u64,
+            buf: &mut [u8],
+            _: Duration,
+        ) -> Result<usize, SourceError> {
+            buf.fill(offset as u8);
+            Ok(buf.len())
+        }
+
+        fn len(&self) -> Option<u64> {
+            None
+        }
+    }
+
+    #[test]
+    fn what_is_held_to_go_back_to_has_a_limit_and_one_can_go_back_all_the_same() {
+        let mut window = Window::new(Box::new(Endless));
+        window.go(1000);
+        window.keep(Some(1000));
+        for _ in 0..1000 {
+            assert_eq!(window.has(9000), Ok(true));
+            window.pass(9000);
+            assert!(window.held.len() <= KEPT + 2 * READ);
+        }
+        window.go(1000);
+        assert_eq!((window.has(1), window.offset()), (Ok(true), 1000));
     }
 }

@@ -6,6 +6,7 @@
 mod open;
 mod place;
 mod search;
+mod setup;
 
 use symphonia_codec_vorbis::VorbisDecoder;
 use symphonia_core::{

@@ -11,6 +11,7 @@ use super::super::{
     service::{MARK, Service, Table},
     window::Window,
 };
+use super::setup;
 
 /// The first page begins at the first byte. Where none is found so far into the file, none is.
 const SEARCHED: u64 = 64 * 1024;
@@ -18,6 +19,9 @@ const SEARCHED: u64 = 64 * 1024;
 const LONGEST: u64 = 16 * 1024 * 1024;
 /// Bytes kept of one header.
 const HEADER: usize = 512 * 1024;
+
+/// Bytes of the first header.
+const IDENT: usize = 30;
 
 /// Reads headers, over as many calls as it takes.
 #[derive(Default)]
@@ -103,6 +107,11 @@ impl Opening {
             block,
         } = Ident::parse(&self.ident)
             .ok_or_else(|| not_audio("its first header makes no sense"))?;
+        if let Some(fault) = setup::fault(setup) {
+            return Err(not_audio(fault));
+        }
+        // The codec reads both as one: it must find no other setup behind the first header.
+        self.ident.truncate(IDENT);
         let mut params = AudioCodecParameters::new();
         let extra = [&self.ident, setup].concat();
         params
@@ -144,7 +153,8 @@ impl Ident {
         let rate = number(5)?;
         let nominal = number(13)? as i32;
         let blocks = *body.get(21)?;
-        let sane = (1..=8).contains(&channels) && (8_000..=192_000).contains(&rate);
+        // Music is mono or stereo; with more, the codec mistakes channels for each other.
+        let sane = (1..=2).contains(&channels) && (8_000..=192_000).contains(&rate);
         sane.then(|| Self {
             rate,
             nominal: (8_000..=1_000_000)

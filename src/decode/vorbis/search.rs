@@ -184,7 +184,7 @@ impl Search {
             },
             None => {
                 let late = (page.granule - self.early + 3072) as f64 * 1.7 * map.nominal;
-                let back = late as u64 + BEFORE_GUESS;
+                let back = (late as u64).saturating_add(BEFORE_GUESS);
                 let from = page.offset.min(self.from).saturating_sub(back);
                 self.jump(if self.asked < MOST {
                     from.max(map.audio)
