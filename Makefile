@@ -10,7 +10,8 @@ PEER := $(CURDIR)/target/peer/bin/librespot
 FEATURES := http mpris mqtt
 SIM := $(CARGO) run --quiet --release --locked -p spotify-sim --bin spotify-sim --
 
-.PHONY: help run build test test-peers bench chaos order demo lint install uninstall setup setup-test setup-chaos
+.PHONY: help run build test test-peers bench chaos fuzz order demo lint install uninstall \
+	setup setup-test setup-chaos setup-fuzz
 
 help:
 	@echo "make run         install what is missing, build, and start the speaker"
@@ -19,6 +20,7 @@ help:
 	@echo "make bench       measure against the published librespot 0.8.0"
 	@echo "make test-peers  hold the simulated Spotify to the published librespot (takes minutes)"
 	@echo "make chaos       break things one by one, and measure how long until all is right again"
+	@echo "make fuzz        try to break what reads the bytes of others, a minute for each part"
 	@echo "make order       find out anew which functions are used first (needs valgrind)"
 	@echo "make lint        formatting and clippy, with every feature and with each one alone"
 	@echo "make install     build, then copy to $(PREFIX) (with sudo where not root)"
@@ -31,6 +33,9 @@ setup-test:
 
 setup-chaos:
 	@scripts/setup.sh chaos
+
+setup-fuzz:
+	@scripts/setup.sh fuzz
 
 build: setup
 	$(CARGO) build --release --locked
@@ -69,6 +74,10 @@ chaos: setup-chaos build $(PEER)
 	$(CARGO) build --quiet --release --locked -p spotify-sim --bin spotify-sim
 	SISKIN_PEER=$(PEER) scripts/as-root.sh $(SIM) chaos --write $(ARGS)
 	$(if $(ARGS),,scripts/as-root.sh $(SIM) chaos --write --leaks 50)
+
+# With what an earlier run has learnt. ARGS="--seconds 600 --only vorbis --only mp3 --jobs 2".
+fuzz: setup-fuzz
+	CARGO=$(CARGO) scripts/fuzz.sh $(ARGS)
 
 order: setup-test
 	scripts/function-order.sh

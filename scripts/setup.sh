@@ -1,6 +1,6 @@
 #!/bin/sh
 # Brings a Debian-like machine to where siskin builds (and with "test": to where its tests run).
-# With "chaos": to where everything can be broken that make chaos breaks.
+# With "fuzz": to where libFuzzer builds. With "chaos": to where everything can be broken that make chaos breaks.
 # Installs what is missing, says so first, and does nothing where nothing is missing.
 set -eu
 
@@ -14,10 +14,14 @@ tests="$tests python3 python3-venv"
 # exit or panic.
 chaos="faketime nftables avahi-daemon gdb binutils"
 
+# libFuzzer is C++.
+fuzz="g++"
+
 packages=$build
 case ${1:-build} in
 test) packages="$build $tests" ;;
 chaos) packages="$build $tests $chaos" ;;
+fuzz) packages="$build $fuzz" ;;
 esac
 
 missing=

@@ -29,6 +29,8 @@ pub mod decode;
 pub mod discovery;
 pub mod engine;
 pub mod fetch;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod librespot;
 pub mod model;
 pub mod output;

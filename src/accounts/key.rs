@@ -76,7 +76,7 @@ impl AccountKey {
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<[u8; LENGTH]> {
+pub(super) fn parse(bytes: &[u8]) -> Option<[u8; LENGTH]> {
     if let Ok(key) = bytes.try_into() {
         return Some(key);
     }

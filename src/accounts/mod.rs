@@ -19,6 +19,14 @@ mod store;
 mod tests;
 mod words;
 
+/// Reads a file of the state directory as each kind of them, for the fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_any(bytes: &[u8]) {
+    key::parse(bytes);
+    record::read_any(bytes);
+    speakers::read_any(bytes);
+}
+
 pub use key::{AccountKey, CREDENTIAL};
 pub use record::SignedIn;
 pub use speakers::{Choice, Seat};

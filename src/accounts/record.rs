@@ -202,6 +202,29 @@ fn open(bytes: &[u8], place: &str, key: &AccountKey) -> Opened {
     }
 }
 
+/// For the fuzz targets: as it stands in a file, and as it stands in an envelope that opens.
+///
+/// # Panics
+/// When what was read cannot be kept.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_any(bytes: &[u8]) {
+    let ready = AccountKey::Ready([7; super::key::LENGTH].into());
+    let sealed = seal::seal(&[7; super::key::LENGTH], "kim", bytes).expect("short");
+    let version = VERSION;
+    let envelope = serde_json::to_vec(&Envelope { version, sealed }).expect("plain values");
+    assert!(!matches!(
+        open(&envelope, "kim", &ready),
+        Opened::Senseless(_)
+    ));
+    for key in [&AccountKey::Off, &ready] {
+        if let Opened::Record(record) = open(bytes, "kim", key) {
+            record.account();
+            let text = serde_json::to_vec(&record).expect("plain values");
+            assert_eq!(open(&text, "kim", key), Opened::Record(record));
+        }
+    }
+}
+
 /// Binds an envelope to its file, so that one account's cannot be put in another's place.
 fn place(path: &Path) -> String {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();

@@ -69,6 +69,28 @@ pub fn load(request: &Request, around: &Surroundings) -> Result<Loaded, Problems
     }
 }
 
+/// [`load`] of these bytes as the file and nothing else, for the fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn load_bytes(bytes: &[u8]) -> Result<Loaded, Problems> {
+    let mut problems = Vec::new();
+    let layers = layers::Layers {
+        document: file::parse("config.toml".as_ref(), bytes, &mut problems),
+        ..layers::Layers::default()
+    };
+    let (config, explained) = build::build(&layers, "kitchen", &mut problems);
+    let problems = Problems::from_all(problems);
+    if problems.is_empty() {
+        let file = None;
+        Ok(Loaded {
+            config,
+            explained,
+            file,
+        })
+    } else {
+        Err(problems)
+    }
+}
+
 /// `text` in quotes, as the file wants it.
 pub fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()

@@ -101,6 +101,17 @@ pub enum Action {
     Note(String),
 }
 
+impl Action {
+    /// Whether it is to be answered about a context.
+    #[cfg(any(test, fuzzing))]
+    pub fn is_question(&self) -> bool {
+        matches!(
+            self,
+            Self::ResolveContext { .. } | Self::ResolvePage { .. } | Self::ResolveAutoplay { .. }
+        )
+    }
+}
+
 /// Why a state is put, as connect-state counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PutReason {

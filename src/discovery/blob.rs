@@ -209,6 +209,12 @@ impl<'a> Record<'a> {
     }
 }
 
+/// The innermost part of a blob that names `user`, for the fuzz targets: the kind and the secret.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn record<'a>(inner: &'a [u8], user: &str) -> Option<(i32, &'a [u8])> {
+    Record(inner).login(user)
+}
+
 #[cfg(test)]
 pub(super) mod phone {
     //! The other side: what a phone does, for the tests of this room.

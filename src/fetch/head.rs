@@ -75,6 +75,31 @@ pub(super) fn judge<B>(
     }
 }
 
+/// For the fuzz targets: the part of the file that an answer with this `Content-Range` promises.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn promised(
+    status: u16,
+    content_range: &str,
+    asked: &Range<u64>,
+    known: Option<u64>,
+) -> Option<Range<u64>> {
+    let reply = Reply {
+        status,
+        content_range: Some(content_range.to_owned()),
+        content_length: known,
+        content_type: None,
+        retry_after: None,
+        body: (),
+    };
+    match judge(&reply, asked, known) {
+        Ok(Promise::Part { end, len }) => {
+            assert!(end <= len && known.is_none_or(|known| known == len));
+            Some(asked.start..end)
+        }
+        _ => None,
+    }
+}
+
 /// Whether this is what a hotel's sign-in page or a server's excuse comes as.
 fn is_a_page(kind: &str) -> bool {
     kind.starts_with("text/") || kind.starts_with("application/json")

@@ -36,6 +36,8 @@ use std::{
 pub use cipher::Key;
 pub use failure::{Blame, Failure};
 pub use gauge::answers;
+#[cfg(any(test, fuzzing))]
+pub(crate) use head::promised;
 pub use line::{Body, Line, LineError, Reply, UrlsError};
 pub use plan::Budget;
 pub use shared::Tally;

@@ -6,15 +6,15 @@
 
 pub mod connect;
 mod current;
-mod fields;
+pub(crate) mod fields;
 mod line;
 mod loader;
 mod mending;
 mod opening;
-mod pair;
+pub(crate) mod pair;
 mod query;
 mod renewal;
-mod resume;
+pub(crate) mod resume;
 mod serve;
 mod service;
 mod session;
@@ -24,6 +24,9 @@ mod stage;
 mod telltale;
 pub mod tracks;
 mod wire;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use wire::read_command;
 
 use std::{io, process::ExitCode};
 

@@ -49,6 +49,23 @@ const ROOMS: &[(&str, &[&str])] = &[
             "control",
         ],
     ),
+    // What reads the bytes of others; no part of the program.
+    (
+        "fuzz",
+        &[
+            "model",
+            "config",
+            "accounts",
+            "discovery",
+            "engine",
+            "decode",
+            "fetch",
+            "connect",
+            "librespot",
+            "bus",
+            "control",
+        ],
+    ),
     // librespot to be the engine, output to list the cards, accounts for when no daemon runs,
     // discovery to look at the network as a phone does, fetch to count what is kept.
     (
@@ -69,7 +86,10 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// In which places a foreign crate may be named. A name that ends in `_` stands for all that
 /// begin so.
 const FOREIGN: &[(&str, &[&str])] = &[
-    ("librespot_", &["librespot", "discovery/blob"]),
+    (
+        "librespot_",
+        &["librespot", "discovery/blob", "fuzz/dealer"],
+    ),
     ("mdns_sd", &["discovery/advert"]),
     ("rtnetlink", &["discovery"]),
     ("socket2", &["discovery/probe"]),
@@ -78,18 +98,35 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("alsa", &["output"]),
     ("rubato", &["output", "decode"]),
     ("symphonia_", &["decode"]),
-    ("axum", &["control"]),
+    ("axum", &["control", "fuzz/control"]),
     (
         "hyper",
-        &["control", "discovery/endpoint", "cli/client", "librespot"],
+        &[
+            "control",
+            "discovery/endpoint",
+            "cli/client",
+            "librespot",
+            "fuzz/control",
+        ],
     ),
     (
         "hyper_util",
-        &["control", "discovery/endpoint", "cli/client"],
+        &[
+            "control",
+            "discovery/endpoint",
+            "cli/client",
+            "fuzz/control",
+        ],
     ),
     (
         "http_body_util",
-        &["control", "discovery/endpoint", "cli/client", "librespot"],
+        &[
+            "control",
+            "discovery/endpoint",
+            "cli/client",
+            "librespot",
+            "fuzz/control",
+        ],
     ),
     ("rumqttc", &["control/mqtt"]),
     ("subtle", &["control/http/guard"]),

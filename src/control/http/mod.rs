@@ -80,7 +80,7 @@ mod tests;
 mod tls;
 pub mod transport;
 #[cfg(feature = "http")]
-mod validity;
+pub(crate) mod validity;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -191,7 +191,7 @@ impl Http {
 }
 
 /// Everything that can be asked.
-fn routes(bus: Bus) -> Router {
+pub(crate) fn routes(bus: Bus) -> Router {
     let v1 = Router::new()
         .route("/status", get(status))
         .route("/speakers/{id}", get(speaker))

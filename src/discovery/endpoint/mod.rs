@@ -6,7 +6,7 @@
 
 mod answer;
 mod connection;
-mod form;
+pub(crate) mod form;
 #[cfg(test)]
 mod tests;
 

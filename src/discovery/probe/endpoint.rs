@@ -38,7 +38,8 @@ async fn ask(at: SocketAddr) -> std::io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-fn judge(answer: &[u8], device: Option<&DeviceId>) -> Result<(), String> {
+/// Whether the answer is that of `device` (of anybody, when `None`), who is fine.
+pub(crate) fn judge(answer: &[u8], device: Option<&DeviceId>) -> Result<(), String> {
     let text = String::from_utf8_lossy(answer);
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return Err("what answers does not speak HTTP".into());

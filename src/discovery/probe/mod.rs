@@ -8,4 +8,6 @@ mod endpoint;
 mod mdns;
 
 pub use endpoint::get_info;
+#[cfg(any(test, fuzzing))]
+pub(crate) use endpoint::judge;
 pub use mdns::{Answered, Unheard, announced, around, comes_back};

@@ -107,7 +107,7 @@ fn question(method: Method, path: String, body: Vec<u8>) -> Question {
     }
 }
 
-fn parse(answer: &Bytes) -> Result<json::Answer, String> {
+pub(crate) fn parse(answer: &[u8]) -> Result<json::Answer, String> {
     serde_json::from_slice(answer).map_err(|error| format!("the answer is not to be read: {error}"))
 }
 

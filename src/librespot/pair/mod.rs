@@ -12,6 +12,9 @@ mod http;
 mod pace;
 mod sign_in;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use browser::read_address;
+
 use std::time::Instant;
 
 use tokio::sync::mpsc::Receiver;

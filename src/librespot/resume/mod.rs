@@ -58,7 +58,7 @@ pub async fn place(current: &Current, uri: &str) -> Option<u32> {
 }
 
 /// The place in the answer. There may be several words about one episode; the newest counts.
-fn left_at(answer: &[u8], uri: &str) -> Option<u32> {
+pub(crate) fn left_at(answer: &[u8], uri: &str) -> Option<u32> {
     let answer = Fields::read(answer).ok()?;
     let state = answer.messages(1).find(|state| state.text(1) == uri)?;
     let newest = state.messages(2).max_by_key(|revision| {

@@ -156,6 +156,23 @@ fn usable(list: StorageResolveResponse) -> Vec<String> {
     if alive.is_empty() { all } else { alive }
 }
 
+/// For the fuzz targets: a list of places, and each of them as one to be sent on to.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_places(answer: &[u8]) {
+    let Ok(list) = StorageResolveResponse::parse_from_bytes(answer) else {
+        return;
+    };
+    for place in usable(list) {
+        let mut headers = HeaderMap::new();
+        if let Ok(place) = place.parse() {
+            headers.insert(LOCATION, place);
+        }
+        let from = "https://audio.example/file";
+        let to = elsewhere(StatusCode::FOUND, &headers, from);
+        assert!(to.is_none_or(|to| to.to_ascii_lowercase().starts_with("https:")));
+    }
+}
+
 pub struct CdnBody(Incoming);
 
 impl Body for CdnBody {

@@ -163,6 +163,14 @@ pub fn read(answer: &[u8], uri: &str, episode: bool, covers: &str) -> Told {
     item.map_or(Told::Nonsense, |item| Told::Item(Box::new(item)))
 }
 
+/// For the fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_any(answer: &[u8], uri: &str, episode: bool) {
+    if let Told::Item(item) = read(answer, uri, episode, "https://i.example/{file_id}") {
+        assert_eq!(item.shown.uri, uri);
+    }
+}
+
 fn track_item(track: &wire::Track, uri: &str, covers: &str) -> Option<Item> {
     let album = track.album.get_or_default();
     let mut artists: Vec<String> = track

@@ -12,6 +12,11 @@ pub mod keys;
 #[cfg(test)]
 mod live;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use cdn::read_places;
+#[cfg(any(test, fuzzing))]
+pub(crate) use facts::read_any as read_facts;
+
 use std::{sync::Arc, time::Duration};
 
 use hyper::Method;
