@@ -74,6 +74,10 @@ const CLOSE_LIMIT: Duration = Duration::from_millis(300);
 /// Whoever sends playback away is told within 2.5 s.
 const SEND_LIMIT: Duration = Duration::from_secs(2);
 
+/// What moves is what the service was told last: it is waited for so long that it has heard of the
+/// newest.
+const KNOWN_WITHIN: Duration = Duration::from_secs(1);
+
 /// Questions that may be open at once, one of each. The machine waits for the answer to the newest
 /// only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -461,10 +465,14 @@ impl<D: Deck> Desk<D> {
         }
     }
 
-    /// Asks that playback come here; it does so as a transfer by the dealer.
+    /// Asks that playback come here; it does so as a transfer by the dealer. What played last may
+    /// have played here: that it stopped is to be known. Where the service does not hear us, it may
+    /// know of playback elsewhere all the same, so it is asked in any case.
     fn fetch_playback(&mut self) {
         let session = self.session.clone();
+        let known = self.pump.known(KNOWN_WITHIN);
         self.ask(Question::Playback, async move {
+            known.await;
             let own = session.device_id().to_owned();
             if let Err(error) = session.spclient().transfer(&own, &own, None).await {
                 info!("there is nothing to play, and nothing comes from elsewhere: {error}");
@@ -475,14 +483,21 @@ impl<D: Deck> Desk<D> {
         });
     }
 
-    /// Asks that playback go to another device; the cluster tells when it has.
+    /// Asks that playback go to another device; the cluster tells when it has. While the service has
+    /// not heard of the newest, something else would go: it stays here then.
     fn send_to(&mut self, device: String) {
         let session = self.session.clone();
+        let known = self.pump.known(KNOWN_WITHIN);
         self.ask(Question::Sending, async move {
+            let asked = Instant::now();
+            if !known.await {
+                let why = "it has not heard yet what plays here; try again".to_owned();
+                return Some(Input::NotSent { why });
+            }
             let own = session.device_id();
             let path = format!("/connect-state/v1/connect/transfer/from/{own}/to/{device}");
             let question = service::Question {
-                limit: SEND_LIMIT,
+                limit: SEND_LIMIT.saturating_sub(asked.elapsed()),
                 ..service::Question::new(Method::POST, path, Vec::new(), JSON)
             };
             let why = service::ask(&session, &question).await.err()?.to_string();

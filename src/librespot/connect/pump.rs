@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use hyper::{Method, body::Bytes};
@@ -11,9 +11,9 @@ use librespot_core::Session;
 use librespot_protocol::connect::{Cluster, PutStateRequest};
 use protobuf::Message;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch},
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tracing::{debug, warn};
 
@@ -89,6 +89,8 @@ impl Shared {
 /// The handle. Dropping it ends the task, whatever it still had to say.
 pub struct Pump {
     shared: Arc<Shared>,
+    /// How much the service knows, as [`Schedule::known`] counts. It ends with the task.
+    known: watch::Receiver<u64>,
     task: JoinHandle<()>,
 }
 
@@ -105,8 +107,13 @@ impl Pump {
             waiting: Mutex::default(),
             news: Notify::new(),
         });
-        let task = tokio::spawn(run(way, shared.clone(), answers));
-        Self { shared, task }
+        let (tell, known) = watch::channel(0);
+        let task = tokio::spawn(run(way, shared.clone(), answers, tell));
+        Self {
+            shared,
+            known,
+            task,
+        }
     }
 
     /// This is the state from now on; nothing older is put any more. The reason's own fields of
@@ -133,6 +140,20 @@ impl Pump {
         self.shared.change(|waiting| waiting.schedule.delete());
     }
 
+    /// Waits until the service knows everything that was handed over before this call; what still
+    /// waits is brought forward as far as the limit of PUTs allows. False when that took longer than
+    /// `limit`, or the pump is gone.
+    pub fn known(&self, limit: Duration) -> impl Future<Output = bool> + Send + 'static {
+        let mut wanted = 0;
+        self.shared
+            .change(|waiting| wanted = waiting.schedule.hurry());
+        let mut known = self.known.clone();
+        async move {
+            let enough = known.wait_for(|known| *known >= wanted);
+            matches!(timeout(limit, enough).await, Ok(Ok(_)))
+        }
+    }
+
     /// Waits until the service knows that the device is gone, after [`Pump::delete`]. False when
     /// that took longer than `limit`.
     pub async fn gone(mut self, limit: Duration) -> bool {
@@ -140,7 +161,12 @@ impl Pump {
     }
 }
 
-async fn run(way: impl Way + Sync, shared: Arc<Shared>, answers: mpsc::Sender<Input>) {
+async fn run(
+    way: impl Way + Sync,
+    shared: Arc<Shared>,
+    answers: mpsc::Sender<Input>,
+    tell: watch::Sender<u64>,
+) {
     let begin = Instant::now();
     let tick = || begin.elapsed().as_millis() as u64;
     let mut failures = 0u32;
@@ -178,7 +204,11 @@ async fn run(way: impl Way + Sync, shared: Arc<Shared>, answers: mpsc::Sender<In
         match way.send(parcel, state).await {
             Ok(answer) => {
                 failures = 0;
-                shared.lock().schedule.arrived();
+                let known = {
+                    let mut waiting = shared.lock();
+                    waiting.schedule.arrived(parcel);
+                    waiting.schedule.known()
+                };
                 if parcel == Parcel::Delete {
                     return;
                 }
@@ -188,6 +218,7 @@ async fn run(way: impl Way + Sync, shared: Arc<Shared>, answers: mpsc::Sender<In
                 {
                     return;
                 }
+                tell.send_replace(known);
             }
             Err(trouble) => {
                 failures += 1;
@@ -243,6 +274,8 @@ mod tests {
         }
     }
 
+    const PATIENCE: Duration = Duration::from_secs(10);
+
     fn stamped(stamp: u64) -> PutStateRequest {
         PutStateRequest {
             client_side_timestamp: stamp,
@@ -295,5 +328,43 @@ mod tests {
         assert!(matches!(first, (Parcel::State { .. }, 2)), "{first:?}");
         let (second, _) = arrivals.recv().await.expect("a parcel");
         assert_eq!(second, Parcel::Inactive);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_the_newest_to_be_known_waits_for_its_answer_and_not_for_its_turn() {
+        let (arrived, mut arrivals) = mpsc::unbounded_channel();
+        let (answers, _inputs) = mpsc::channel(8);
+        let fails = Mutex::new(0);
+        let pump = Pump::start(Shaky { fails, arrived }, answers);
+        let begun = Instant::now();
+        pump.put(PutReason::NewDevice, 1, stamped(1));
+        assert!(pump.known(PATIENCE).await);
+        for number in 2..=4 {
+            pump.put(PutReason::StateChanged, number, stamped(number));
+            assert!(pump.known(PATIENCE).await);
+            let mut newest = 0;
+            while let Ok((_, stamp)) = arrivals.try_recv() {
+                newest = stamp;
+            }
+            assert_eq!(newest, number);
+        }
+        assert!(pump.known(PATIENCE).await, "nothing new");
+        assert!(begun.elapsed() < Duration::from_millis(100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_a_silent_service_longer_than_the_limit_nor_for_a_pump_that_is_gone() {
+        let (arrived, _arrivals) = mpsc::unbounded_channel();
+        let (answers, _inputs) = mpsc::channel(8);
+        let fails = Mutex::new(u32::MAX);
+        let pump = Pump::start(Shaky { fails, arrived }, answers);
+        pump.put(PutReason::NewDevice, 1, stamped(1));
+        let begun = Instant::now();
+        assert!(!pump.known(Duration::from_secs(1)).await);
+        assert_eq!(begun.elapsed().as_secs(), 1);
+        let known = pump.known(PATIENCE);
+        drop(pump);
+        assert!(!known.await);
+        assert!(begun.elapsed() < Duration::from_secs(2));
     }
 }
