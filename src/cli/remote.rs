@@ -33,11 +33,17 @@ pub enum Remote {
     Play {
         /// Track, album, artist, playlist, show, episode or collection
         uri: Option<String>,
-        /// Begin at this place of it, counted from 1
-        #[arg(long, requires = "uri", value_parser = clap::value_parser!(u32).range(1..))]
-        from: Option<u32>,
+        /// Begin at this place of it, counted from 1, or at this track of it
+        #[arg(long, requires = "uri", value_name = "PLACE")]
+        from: Option<String>,
+        /// Begin there in the track: 90 or 1:30
+        #[arg(long, requires = "uri", value_name = "TIME")]
+        position: Option<String>,
         #[arg(long, requires = "uri")]
         shuffle: bool,
+        /// Have it ready, and wait
+        #[arg(long, requires = "uri")]
+        paused: bool,
         #[command(flatten)]
         at: At,
     },
@@ -208,22 +214,21 @@ pub fn run(what: Remote) -> ExitCode {
 fn understand(what: Remote) -> (At, Result<Sent, Failure>) {
     let plain = |route| Ok((route, Some(json!({}))));
     match what {
+        Remote::Play { uri: None, at, .. } => (at, plain("play")),
         Remote::Play {
-            uri,
+            uri: Some(uri),
             from,
+            position,
             shuffle,
+            paused,
             at,
         } => {
-            let Some(uri) = uri else {
-                return (at, plain("play"));
-            };
-            let body = link(&uri).map(|uri| {
-                let mut body = json!({ "uri": uri });
-                if let Some(from) = from {
-                    body["index"] = json!(from - 1);
-                }
-                if shuffle {
-                    body["shuffle"] = json!(true);
+            let body = load(&uri, from.as_deref(), position.as_deref());
+            let body = body.map(|mut body| {
+                for (key, on) in [("shuffle", shuffle), ("paused", paused)] {
+                    if on {
+                        body[key] = json!(true);
+                    }
                 }
                 ("play", Some(body))
             });
@@ -280,6 +285,28 @@ fn link(text: &str) -> Result<String, Failure> {
     let help = "copy it from the Spotify app: Share, Copy link";
     let parsed = Link::parse(text).map(String::from);
     parsed.map_err(|why| (why.to_string(), help.to_owned()))
+}
+
+fn load(uri: &str, from: Option<&str>, position: Option<&str>) -> Result<Value, Failure> {
+    let mut body = json!({ "uri": link(uri)? });
+    match from.map(|from| (from, from.parse::<u32>())) {
+        None => {}
+        Some((_, Ok(place @ 1..))) => body["index"] = json!(place - 1),
+        Some((from, Ok(_))) => {
+            let help = "places are counted from 1".to_owned();
+            return Err((format!("{from:?} is no place in it"), help));
+        }
+        Some((from, Err(_))) => body["track"] = json!(link(from)?),
+    }
+    if let Some(position) = position {
+        let place = seek(position)?;
+        let ms = place.get("position_ms").cloned().ok_or_else(|| {
+            let what = format!("{position:?} is no place in a track");
+            (what, "write 90 or 1:30".to_owned())
+        })?;
+        body["position_ms"] = ms;
+    }
+    Ok(body)
 }
 
 fn seek(text: &str) -> Result<Value, Failure> {
@@ -451,6 +478,32 @@ mod tests {
         assert_eq!(volume("-5").ok(), Some(json!({"by": -5})));
         assert_eq!(volume("+5").ok(), Some(json!({"by": 5})));
         assert!(volume("101").is_err() && volume("loud").is_err());
+    }
+
+    #[test]
+    fn what_to_play_says_where_to_begin_by_number_or_by_name() {
+        let (album, track) = ("spotify:album:", "spotify:track:");
+        let id = "4uLU6hMCjMI75M1A2tKUQC";
+        let (album, track) = (format!("{album}{id}"), format!("{track}{id}"));
+        let begins = |from, position| load(&album, from, position).ok();
+        assert_eq!(begins(None, None), Some(json!({ "uri": album })));
+        assert_eq!(
+            begins(Some("3"), Some("1:05")),
+            Some(json!({"uri": album, "index": 2, "position_ms": 65_000}))
+        );
+        assert_eq!(
+            begins(Some(&track), None),
+            Some(json!({"uri": album, "track": track}))
+        );
+        for (from, position) in [
+            (Some("0"), None),
+            (Some("-1"), None),
+            (Some("first"), None),
+            (None, Some("+5")),
+            (None, Some("soon")),
+        ] {
+            assert!(begins(from, position).is_none(), "{from:?} {position:?}");
+        }
     }
 
     #[test]
