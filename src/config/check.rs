@@ -79,6 +79,9 @@ pub(super) fn device_type(given: &Value) -> Result<DeviceType, Fault> {
 }
 
 pub(super) fn log(given: &Value) -> Result<LogLevel, Fault> {
+    if let Some(level) = given.text().ok().and_then(LogLevel::named) {
+        return Ok(level);
+    }
     choice(
         given,
         &[

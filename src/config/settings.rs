@@ -291,9 +291,9 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// By its name in the configuration.
+    /// By its name, as the configuration, the command line and orders say it; also in capitals.
     pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
+        Some(match name.to_ascii_lowercase().as_str() {
             "error" => Self::Error,
             "warn" => Self::Warn,
             "info" => Self::Info,
