@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod mpris;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
+mod wanted;
 #[cfg(feature = "http")]
 pub mod web;
 

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     bus::{Answer, Bus, Order},
+    control::wanted::{Field, Takes, Wanted, must},
     model::Account,
 };
 
@@ -26,12 +27,20 @@ pub struct Who {
     user: String,
 }
 
+impl Wanted for Who {
+    const FIELDS: &'static [Field] = &[must("user", Takes::Text)];
+}
+
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[cfg_attr(test, schema(as = AccountName))]
 #[serde(deny_unknown_fields)]
 pub struct Name {
     name: String,
+}
+
+impl Wanted for Name {
+    const FIELDS: &'static [Field] = &[must("name", Takes::Text)];
 }
 
 pub async fn list(State(bus): State<Bus>) -> Result<Json<List>, Failed> {

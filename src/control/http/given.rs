@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::answer::Failed;
+use crate::control::wanted::{Field, Wanted, wrong};
 
 /// For a whole body. The largest that makes sense is a list of a few hundred URIs.
 const BODY_BYTES: usize = 64 * 1024;
@@ -43,7 +44,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
 #[derive(Debug)]
 pub struct Given<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Given<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Wanted> FromRequest<S> for Given<T> {
     type Rejection = Failed;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failed> {
@@ -76,21 +77,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Given<T> {
                 "send an object: {…}",
             ));
         }
-        serde_json::from_slice(bytes).map(Self).map_err(|error| {
-            let (status, code) = if error.is_data() {
-                (StatusCode::UNPROCESSABLE_ENTITY, "invalid")
-            } else {
-                (StatusCode::BAD_REQUEST, "bad_json")
-            };
-            let help = "see the description of the route";
-            Failed::new(
-                status,
-                code,
-                format!("the body makes no sense: {error}"),
-                help,
-            )
-        })
+        serde_json::from_slice(bytes)
+            .map(Self)
+            .map_err(|error| refused(T::FIELDS, bytes, &error))
     }
+}
+
+fn refused(fields: &[Field], bytes: &[u8], error: &serde_json::Error) -> Failed {
+    let (status, code) = match error.is_data() {
+        true => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+        false => (StatusCode::BAD_REQUEST, "bad_json"),
+    };
+    let given = serde_json::from_slice(bytes).ok();
+    let (what, help) = given
+        .and_then(|given| wrong(fields, &given))
+        .unwrap_or_else(|| {
+            let help = "send an object of JSON, with each field once".to_owned();
+            (format!("the body makes no sense: {error}"), help)
+        });
+    Failed::new(status, code, what, help)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     bus::{Answer, Bus, Order, Unable},
+    control::wanted::{Field, Takes, Wanted, may, must},
     model::{Pairing, Secret, Way},
 };
 
@@ -22,11 +23,19 @@ pub struct How {
     way: Way,
 }
 
+impl Wanted for How {
+    const FIELDS: &'static [Field] = &[may("way", Takes::Word(&["code", "browser", "paste"]))];
+}
+
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Led {
     address: String,
+}
+
+impl Wanted for Led {
+    const FIELDS: &'static [Field] = &[must("address", Takes::Text)];
 }
 
 pub async fn start(

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     bus::{Answer, Bus, Order},
+    control::wanted::{Field, Takes, Wanted, must},
     model::{OutputChoice, Transport},
 };
 
@@ -28,11 +29,19 @@ pub struct To {
     device: String,
 }
 
+impl Wanted for To {
+    const FIELDS: &'static [Field] = &[must("device", Takes::Text)];
+}
+
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Called {
     name: String,
+}
+
+impl Wanted for Called {
+    const FIELDS: &'static [Field] = &[must("name", Takes::Text)];
 }
 
 pub async fn outputs(
@@ -80,6 +89,10 @@ pub async fn send(
 #[serde(deny_unknown_fields)]
 pub struct Level {
     level: String,
+}
+
+impl Wanted for Level {
+    const FIELDS: &'static [Field] = &[must("level", Takes::Text)];
 }
 
 pub async fn log(

@@ -9,8 +9,14 @@ use super::{
 };
 use crate::{
     bus::{Bus, Order, Reason, Unable},
-    model::{Link, Load, Neighbour, Percent, Repeat, Track, Transport},
+    control::wanted::{Field, Takes, Wanted, may, must},
+    model::{
+        LONGEST_FADE_S, LONGEST_SLEEP_S, Link, Load, Neighbour, Percent, Repeat, Track, Transport,
+    },
 };
+
+/// ms, or a place in a list.
+const FROM_0: Takes = Takes::Whole(0, u32::MAX as i64);
 
 type Answered = Result<Json<Done>, Failed>;
 
@@ -19,6 +25,10 @@ type Answered = Result<Json<Done>, Failed>;
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
+
+impl Wanted for Nothing {
+    const FIELDS: &'static [Field] = &[];
+}
 
 /// What to play; nothing: what there is.
 #[derive(Deserialize)]
@@ -38,6 +48,17 @@ pub struct Play {
     paused: Option<bool>,
 }
 
+impl Wanted for Play {
+    const FIELDS: &'static [Field] = &[
+        may("uri", Takes::Link),
+        may("index", FROM_0),
+        may("track", Takes::Link),
+        may("position_ms", FROM_0),
+        may("shuffle", Takes::Switch),
+        may("paused", Takes::Switch),
+    ];
+}
+
 /// One of both.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
@@ -45,6 +66,13 @@ pub struct Play {
 pub struct Seek {
     position_ms: Option<u32>,
     by_ms: Option<i64>,
+}
+
+impl Wanted for Seek {
+    const FIELDS: &'static [Field] = &[
+        may("position_ms", FROM_0),
+        may("by_ms", Takes::Whole(i64::MIN, i64::MAX)),
+    ];
 }
 
 /// One of both.
@@ -58,11 +86,22 @@ pub struct Volume {
     by: Option<i8>,
 }
 
+impl Wanted for Volume {
+    const FIELDS: &'static [Field] = &[
+        may("percent", Takes::Whole(0, 100)),
+        may("by", Takes::Whole(-100, 100)),
+    ];
+}
+
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Mute {
     on: Option<bool>,
+}
+
+impl Wanted for Mute {
+    const FIELDS: &'static [Field] = &[may("on", Takes::Switch)];
 }
 
 #[derive(Deserialize)]
@@ -72,11 +111,19 @@ pub struct Switch {
     on: bool,
 }
 
+impl Wanted for Switch {
+    const FIELDS: &'static [Field] = &[must("on", Takes::Switch)];
+}
+
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Mode {
     mode: Repeat,
+}
+
+impl Wanted for Mode {
+    const FIELDS: &'static [Field] = &[must("mode", Takes::Word(&["off", "context", "track"]))];
 }
 
 #[derive(Deserialize)]
@@ -85,6 +132,10 @@ pub struct Mode {
 pub struct Enqueue {
     #[cfg_attr(test, schema(value_type = String))]
     uri: Link,
+}
+
+impl Wanted for Enqueue {
+    const FIELDS: &'static [Field] = &[must("uri", Takes::Link)];
 }
 
 /// One of both; neither takes the timer back.
@@ -98,6 +149,14 @@ pub struct Sleep {
     /// Grows quieter over the last so many seconds, 0 to 3 600 and no longer than `after_s`. When
     /// left out: as the speaker is configured, and not at the end of a track.
     fade_s: Option<u32>,
+}
+
+impl Wanted for Sleep {
+    const FIELDS: &'static [Field] = &[
+        may("after_s", Takes::Whole(1, LONGEST_SLEEP_S as i64)),
+        may("end_of_track", Takes::Switch),
+        may("fade_s", Takes::Whole(0, LONGEST_FADE_S as i64)),
+    ];
 }
 
 /// What was, what is and what comes.

@@ -15,11 +15,12 @@
 //! | `name` | what the speaker is to be called; none: as configured |
 //! | `output` | the name of one of those that are listed; `default`: as configured |
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     bus::{Order, Reason, Unable},
-    model::{Link, Load, Percent, Repeat, Transport},
+    control::wanted::{Field, Takes, Wanted, may, must, wrong},
+    model::{LONGEST_FADE_S, LONGEST_SLEEP_S, Link, Load, Percent, Repeat, Transport},
 };
 
 /// No honest payload is longer.
@@ -34,11 +35,20 @@ struct Piece {
     uri: Link,
     index: Option<u32>,
     track: Option<Link>,
-    #[serde(default)]
-    position_ms: u32,
+    position_ms: Option<u32>,
     shuffle: Option<bool>,
-    #[serde(default)]
-    paused: bool,
+    paused: Option<bool>,
+}
+
+impl Wanted for Piece {
+    const FIELDS: &'static [Field] = &[
+        must("uri", Takes::Link),
+        may("index", Takes::Whole(0, u32::MAX as i64)),
+        may("track", Takes::Link),
+        may("position_ms", Takes::Whole(0, u32::MAX as i64)),
+        may("shuffle", Takes::Switch),
+        may("paused", Takes::Switch),
+    ];
 }
 
 /// When to pause, in full.
@@ -48,6 +58,14 @@ struct Rest {
     after_s: Option<u32>,
     end_of_track: Option<bool>,
     fade_s: Option<u32>,
+}
+
+impl Wanted for Rest {
+    const FIELDS: &'static [Field] = &[
+        may("after_s", Takes::Whole(1, LONGEST_SLEEP_S as i64)),
+        may("end_of_track", Takes::Switch),
+        may("fade_s", Takes::Whole(0, LONGEST_FADE_S as i64)),
+    ];
 }
 
 /// What `command` asks of `speaker` with `payload`.
@@ -174,15 +192,15 @@ fn repeat(text: &str) -> Result<Transport, Unable> {
 fn load(text: &str) -> Result<Transport, Unable> {
     let help = r#"send a Spotify URI or link, or {"uri": …} with index, track, position_ms, shuffle or paused"#;
     let piece = if text.starts_with('{') {
-        serde_json::from_str(text).map_err(|why| invalid(why.to_string(), help))?
+        object(text, help)?
     } else {
         Piece {
             uri: Link::parse(text).map_err(|why| invalid(why.to_string(), help))?,
             index: None,
             track: None,
-            position_ms: 0,
+            position_ms: None,
             shuffle: None,
-            paused: false,
+            paused: None,
         }
     };
     if piece.track.as_ref().is_some_and(|track| !track.is_single()) {
@@ -193,9 +211,9 @@ fn load(text: &str) -> Result<Transport, Unable> {
         link: piece.uri,
         index: piece.index,
         track: piece.track,
-        position_ms: piece.position_ms,
+        position_ms: piece.position_ms.unwrap_or(0),
         shuffle: piece.shuffle,
-        paused: piece.paused,
+        paused: piece.paused.unwrap_or(false),
     })))
 }
 
@@ -212,8 +230,7 @@ fn queue(text: &str) -> Result<Transport, Unable> {
 fn sleep(text: &str) -> Result<Transport, Unable> {
     let help = r#"send 1 to 86400 (s), end_of_track, off, or {"after_s": …} with fade_s"#;
     if text.starts_with('{') {
-        let rest: Rest =
-            serde_json::from_str(text).map_err(|why| invalid(why.to_string(), help))?;
+        let rest: Rest = object(text, help)?;
         let end_of_track = rest.end_of_track == Some(true);
         return Transport::sleep(rest.after_s, end_of_track, rest.fade_s)
             .map_err(|(what, help)| invalid(what, help));
@@ -229,6 +246,15 @@ fn sleep(text: &str) -> Result<Transport, Unable> {
     };
     Transport::sleep(after_s, end_of_track, None)
         .map_err(|_| invalid("sleep takes a length of time", help))
+}
+
+fn object<T: DeserializeOwned + Wanted>(text: &str, help: &str) -> Result<T, Unable> {
+    serde_json::from_str(text).map_err(|error| {
+        let given = serde_json::from_str(text).ok();
+        let told = given.and_then(|given| wrong(T::FIELDS, &given));
+        let (what, help) = told.unwrap_or_else(|| (error.to_string(), help.to_owned()));
+        invalid(what, help)
+    })
 }
 
 /// Whether there is such a one, the daemon knows.
