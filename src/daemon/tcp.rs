@@ -1,6 +1,6 @@
 //! The door over TCP as the daemon opens it: with the token of this house, for its names.
 
-use std::io;
+use std::{io, path::Path};
 
 use tokio::{sync::mpsc, task::spawn_blocking};
 
@@ -21,7 +21,12 @@ pub async fn listen(config: &Config, bus: &Bus, notices: &mpsc::Sender<Notice>) 
     let dir = places::state_dir(config);
     let made = spawn_blocking(move || token::read_or_make(&dir)).await;
     let token = match made.map_err(io::Error::other) {
-        Ok(Ok(token)) => token,
+        Ok(Ok(token)) => {
+            if let Some((aside, why)) = &token.aside {
+                let _ = notices.try_send(Notice::Raised(new_token(aside, why)));
+            }
+            token.secret
+        }
         Ok(Err(error)) | Err(error) => {
             // Without a token nobody could be let in.
             let _ = notices.try_send(Notice::Raised(no_token(&error)));
@@ -50,6 +55,16 @@ fn no_token(error: &io::Error) -> Condition {
         ConditionCode::NoHttp,
         "siskin cannot be asked over HTTP: there is no token",
         error.to_string(),
-        "remove the file http-token from the state directory, or make that writable; then reload",
+        "let siskin's user read the file http-token in the state directory and write there; then reload",
+    )
+}
+
+fn new_token(aside: &Path, why: &str) -> Condition {
+    Condition::new(
+        ConditionCode::StateRepaired,
+        "the token for programs that ask over HTTP was damaged, and siskin made a new one",
+        format!("{why}; the old file is {} now", aside.display()),
+        "give the new one, which siskin token prints, to programs that ask over HTTP, and open the page \
+         with siskin token --link; this is told until siskin is started anew",
     )
 }
