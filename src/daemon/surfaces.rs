@@ -96,7 +96,7 @@ impl Surfaces {
             Some((known, Some(http))) if *known == config.http => return http.look_again(),
             Some((known, None)) if *known == config.http && known.listen.is_none() => return,
             // Also where there was no token: there may be one now.
-            _ => moved.push(ConditionCode::NoHttp),
+            _ => moved.extend([ConditionCode::NoHttp, ConditionCode::CertificateExpires]),
         }
         if let Some((_, Some(http))) = self.tcp.take() {
             http.stop().await;

@@ -63,7 +63,7 @@ pub enum ConditionCode {
     EngineLost,
     /// Something kept on disk could not be read or written.
     StateDamaged,
-    /// Others could read what is kept; repaired.
+    /// Others could read what is kept, or the token was damaged; repaired.
     StateRepaired,
     /// An account is kept that cannot be opened: its key is lost, or a newer siskin wrote it.
     AccountsLocked,
@@ -73,6 +73,8 @@ pub enum ConditionCode {
     NoSocket,
     /// The same for the address that we are to listen at.
     NoHttp,
+    /// The certificate that is shown there is to be renewed soon.
+    CertificateExpires,
     /// The speakers cannot be put on D-Bus.
     NoMpris,
     /// The MQTT broker of the house cannot be reached; trying again.
@@ -108,6 +110,7 @@ impl ConditionCode {
             | Self::StreamTaken
             | Self::NoSocket
             | Self::NoHttp
+            | Self::CertificateExpires
             | Self::NoMpris
             | Self::MqttUnreachable
             | Self::MqttRefused
@@ -146,6 +149,7 @@ impl ConditionCode {
             Self::ConfigRejected => "config_rejected",
             Self::NoSocket => "no_socket",
             Self::NoHttp => "no_http",
+            Self::CertificateExpires => "certificate_expires",
             Self::NoMpris => "no_mpris",
             Self::MqttUnreachable => "mqtt_unreachable",
             Self::MqttRefused => "mqtt_refused",

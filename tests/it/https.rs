@@ -21,7 +21,7 @@ use crate::{
     ask::{siskin, status_says},
     http::{answers, get, token},
     lan::{NULL, count, plays},
-    mqtt::{certificates, certificates_until},
+    mqtt::{certificates, certificates_until, certificates_until_day},
     world::{Daemon, PATIENCE, World, scenario},
 };
 
@@ -250,6 +250,39 @@ fn files_that_cannot_be_used_are_told_and_nothing_is_spoken_in_plain_instead() {
         let key = fs::read_to_string(&files.key).expect("there");
         let line = key.lines().nth(1).expect("a line of the key");
         assert!(daemon.log().iter().all(|said| !said.contains(line)));
+    });
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_told_in_time_and_until_it_is_renewed() {
+    scenario(async |world| {
+        let mut files = Files::new(&world);
+        let soon = std::process::Command::new("date")
+            .args(["-u", "-d", "+10 days", "+%Y-%m-%d"])
+            .output()
+            .expect("a date");
+        let soon = String::from_utf8(soon.stdout).expect("text");
+        let part = |at: usize| soon.trim().split('-').nth(at).expect("a part").parse();
+        let day = [0, 1, 2].map(|at| part(at).expect("a number"));
+        files.put(certificates_until_day(day[0], day[1] as u8, day[2] as u8));
+        let (daemon, port) = start(&world, &files).await;
+        let told = daemon.says("certificate_expires").await;
+        assert!(told.contains("expires on 20"), "{told}");
+        assert_eq!(count(&daemon, "no_http"), 0, "it is good for now");
+        files.is_healthy(port).await;
+        status_says(&world, "renew the certificate in http.certificate").await;
+        files.renew();
+        daemon.signal(Signal::SIGHUP);
+        daemon.says("over: certificate expires").await;
+        files.is_healthy(port).await;
+        assert_eq!(count(&daemon, "expires on 20"), 1, "told once");
+        // From good to bad without a word between.
+        files.put(certificates_until(2021));
+        daemon.signal(Signal::SIGHUP);
+        daemon.says("not valid today").await;
+        files.put(certificates_until_day(day[0], day[1] as u8, day[2] as u8));
+        daemon.signal(Signal::SIGHUP);
+        daemon.says("over: no http").await;
     });
 }
 

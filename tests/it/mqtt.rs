@@ -422,6 +422,11 @@ pub fn certificates() -> [String; 3] {
 
 /// The same, no longer valid from the beginning of that year on.
 pub fn certificates_until(year: i32) -> [String; 3] {
+    certificates_until_day(year, 1, 1)
+}
+
+/// The same, no longer valid from the beginning of that day on.
+pub fn certificates_until_day(year: i32, month: u8, day: u8) -> [String; 3] {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
     let root_key = KeyPair::generate().expect("a key");
     let mut root = CertificateParams::new(Vec::new()).expect("no names");
@@ -429,7 +434,7 @@ pub fn certificates_until(year: i32) -> [String; 3] {
     let root_certificate = root.self_signed(&root_key).expect("a root");
     let key = KeyPair::generate().expect("a key");
     let mut leaf = CertificateParams::new(vec!["localhost".into()]).expect("a name");
-    leaf.not_after = rcgen::date_time_ymd(year, 1, 1);
+    leaf.not_after = rcgen::date_time_ymd(year, month, day);
     let issuer = Issuer::new(root, root_key);
     let certificate = leaf.signed_by(&key, &issuer).expect("a leaf");
     [

@@ -56,15 +56,6 @@ impl Place {
             },
         }
     }
-
-    /// What its trouble is called.
-    pub fn code(&self) -> ConditionCode {
-        match self {
-            Self::Socket(_) => ConditionCode::NoSocket,
-            #[cfg(feature = "http")]
-            Self::Tcp(_) => ConditionCode::NoHttp,
-        }
-    }
 }
 
 impl Trouble {
@@ -74,6 +65,15 @@ impl Trouble {
             Self::Socket(trouble) => trouble.condition(),
             #[cfg(feature = "http")]
             Self::Tcp(trouble) => trouble.condition(),
+        }
+    }
+
+    /// What it is called.
+    pub fn code(&self) -> ConditionCode {
+        match self {
+            Self::Socket(_) => ConditionCode::NoSocket,
+            #[cfg(feature = "http")]
+            Self::Tcp(trouble) => trouble.code(),
         }
     }
 }

@@ -385,19 +385,19 @@ impl Server {
             self.is_old = false;
         }
         let ails = || self.door.as_ref().and_then(|door| door.ails());
-        match found.err().or_else(ails) {
-            None => {
-                if self.told.take().is_some() {
-                    self.tell(Notice::Cleared(self.place.code())).await;
-                }
-            }
-            Some(trouble) => {
-                if self.told.as_ref() != Some(&trouble) {
-                    self.tell(Notice::Raised(trouble.condition())).await;
-                    self.told = Some(trouble);
-                }
-            }
+        let found = found.err().or_else(ails);
+        if self.told == found {
+            return;
         }
+        let code = found.as_ref().map(Trouble::code);
+        let before = self.told.as_ref().map(Trouble::code);
+        if let Some(over) = before.filter(|before| Some(*before) != code) {
+            self.tell(Notice::Cleared(over)).await;
+        }
+        if let Some(trouble) = &found {
+            self.tell(Notice::Raised(trouble.condition())).await;
+        }
+        self.told = found;
     }
 
     async fn tell(&self, notice: Notice) {

@@ -3,7 +3,7 @@
 //! Owns the listener and the certificate that is shown behind it, which is read again when asked.
 //! Who may come in is [`super::guard`]'s business.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use axum::{Router, middleware};
 use tokio::{
@@ -50,6 +50,12 @@ pub enum Trouble {
     OldCertificate(Fault),
     /// Programs do not take it, and browsers ask before they do.
     OutOfTime { at: SocketAddr, fault: Fault },
+    /// It will not hold much longer: until that day.
+    EndsSoon {
+        at: SocketAddr,
+        file: PathBuf,
+        day: String,
+    },
 }
 
 /// An open door.
@@ -142,11 +148,14 @@ impl Listener {
     /// What is wrong with what is shown, at that Unix time in ms.
     pub fn ails(&self, now_ms: i64) -> Option<Trouble> {
         let files = self.address.tls.as_ref()?;
-        let why = self.certificate.as_ref()?.is_out_of_time(now_ms)?;
-        let file = files.certificate.clone();
-        let at = self.address.at;
-        let fault = Fault { file, why };
-        Some(Trouble::OutOfTime { at, fault })
+        let certificate = self.certificate.as_ref()?;
+        let (at, file) = (self.address.at, files.certificate.clone());
+        if let Some(why) = certificate.is_out_of_time(now_ms) {
+            let fault = Fault { file, why };
+            return Some(Trouble::OutOfTime { at, fault });
+        }
+        let day = certificate.expires_soon(now_ms)?;
+        Some(Trouble::EndsSoon { at, file, day })
     }
 
     /// Cancel safe.
@@ -215,7 +224,21 @@ impl Trouble {
                 "renew the certificate in http.certificate and http.key, or set the clock of this machine \
                  right; it is looked at again by itself",
             ),
+            Self::EndsSoon { at, file, day } => (
+                format!("the certificate that siskin shows at https://{at} expires on {day}"),
+                format!("{}: after that day nobody trusts it", file.display()),
+                "renew the certificate in http.certificate and http.key; siskin shows the new one by \
+                 itself within half a minute",
+            ),
         };
-        Condition::new(ConditionCode::NoHttp, what, why, cure)
+        Condition::new(self.code(), what, why, cure)
+    }
+
+    /// What it is called.
+    pub fn code(&self) -> ConditionCode {
+        match self {
+            Self::EndsSoon { .. } => ConditionCode::CertificateExpires,
+            _ => ConditionCode::NoHttp,
+        }
     }
 }

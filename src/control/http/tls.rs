@@ -34,6 +34,9 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const FILE_BYTES: u64 = 256 * 1024;
 /// A disk that does not answer keeps the door waiting no longer.
 const READING: Duration = Duration::from_secs(5);
+/// So long before its end people are told, or for the last third of its time where that is shorter:
+/// some are renewed every week.
+const SOON_MS: i64 = 14 * 24 * 60 * 60 * 1000;
 /// What every encrypted conversation begins with.
 const HANDSHAKE_RECORD: u8 = 0x16;
 /// Of a plain request, so that its sender gets to the answer.
@@ -90,6 +93,14 @@ impl Certificate {
         }
         let early = now_ms < from_ms;
         early.then(|| format!("it is valid from {} on", local_date(from_ms)))
+    }
+
+    /// The day of its end, when that is near at that time.
+    pub fn expires_soon(&self, now_ms: i64) -> Option<String> {
+        let validity = self.validity?;
+        validity
+            .ends_within(SOON_MS, now_ms)
+            .then(|| local_date(validity.until_ms))
     }
 
     /// Speaks TLS with whoever came, within a limit. Who speaks plain HTTP is told so.

@@ -34,6 +34,14 @@ impl Validity {
         let (until_ms, _) = time(rest)?;
         Some(Self { from_ms, until_ms })
     }
+
+    /// Whether it holds now, and ends within so many ms, or within the last third of its whole time
+    /// where that is shorter.
+    pub fn ends_within(self, ms: i64, now_ms: i64) -> bool {
+        let third = self.until_ms.saturating_sub(self.from_ms) / 3;
+        let soon = self.until_ms.saturating_sub(ms.min(third));
+        (soon..=self.until_ms).contains(&now_ms)
+    }
 }
 
 /// What the first value holds, and what follows it; its tag has to be that.
@@ -103,6 +111,23 @@ mod tests {
         assert_eq!((told.from_ms, told.until_ms), (new_year_2001, march_2026));
         assert_eq!(of(2001, 2150).until_ms, march_2150);
         assert_eq!(of(1975, 2026).from_ms, 157_766_400_000);
+    }
+
+    #[test]
+    fn its_end_is_near_for_some_days_or_for_a_third_of_its_time() {
+        const DAY: i64 = 86_400_000;
+        let of = |days: i64, left: i64| {
+            let (from_ms, until_ms) = (5 * DAY, (5 + days) * DAY);
+            Validity { from_ms, until_ms }.ends_within(14 * DAY, until_ms - left)
+        };
+        assert!(!of(90, 15 * DAY) && of(90, 14 * DAY) && of(90, DAY) && of(90, 0));
+        assert!(!of(90, -1), "that is told otherwise");
+        assert!(!of(6, 3 * DAY) && of(6, 2 * DAY));
+        let odd = Validity {
+            from_ms: i64::MAX,
+            until_ms: i64::MIN,
+        };
+        assert!(!odd.ends_within(14 * DAY, 0));
     }
 
     proptest! {
