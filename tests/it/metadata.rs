@@ -239,6 +239,70 @@ fn a_display_that_comes_late_or_again_is_told_what_holds() {
     });
 }
 
+/// What everything that is told anew begins with.
+const BEGIN: &str = "<item><type>73736e63</type><code>70626567</code>";
+
+/// Whether the daemon holds its end of the pipe.
+fn is_held(daemon: &Daemon, pipe: &Path) -> bool {
+    let folder = format!("/proc/{}/fd", daemon.pid());
+    let mut open = fs::read_dir(folder).expect("a process").flatten();
+    open.any(|it| fs::read_link(it.path()).is_ok_and(|to| to == pipe))
+}
+
+/// Reads until a picture is under way, and not to its end.
+async fn leaves_in_the_middle_of_a_picture(pipe: &Path) {
+    let mut display = Display::open(pipe);
+    let end = Instant::now() + PATIENCE;
+    let mut byte = [0];
+    // Of the code of a picture.
+    while !display.text.ends_with("50494354</code>") {
+        assert!(Instant::now() < end, "no picture: {}", display.text);
+        match display.file.read(&mut byte) {
+            Ok(1) => display.text.push(byte[0].into()),
+            _ => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    }
+    let mut more = [0; 200];
+    display.file.read_exact(&mut more).expect("a part of it");
+}
+
+#[test]
+fn a_display_that_follows_one_which_left_in_the_middle_of_a_picture_is_told_everything_anew() {
+    scenario(async |world| {
+        let (daemon, pipe) = telling(&world).await;
+        plays(&world, "kim", "Dozen").await;
+        leaves_in_the_middle_of_a_picture(&pipe).await;
+        until("the daemon lets go", PATIENCE, || !is_held(&daemon, &pipe)).await;
+        let mut later = Display::open(&pipe);
+        later.hears("pcen").await;
+        assert_eq!(later.codes()[0], "pbeg", "from its beginning");
+        let picture = later.pictures.last().expect("a picture").clone();
+        drop(later);
+
+        for _ in 0..20 {
+            leaves_in_the_middle_of_a_picture(&pipe).await;
+            // At once after it: what was left may be read before anybody can take it out. Readers
+            // find their way again where an item begins on a line of its own.
+            let mut again = Display::open(&pipe);
+            let end = Instant::now() + PATIENCE;
+            let mut text = "\n".to_owned();
+            let whole = loop {
+                // It ends with an error wherever nothing more is there.
+                let _ = again.file.read_to_string(&mut text);
+                if let Some(at) = text.find(&format!("\n{BEGIN}")) {
+                    break text.split_off(at + 1);
+                }
+                assert!(Instant::now() < end, "{text}");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            };
+            again.text = whole;
+            again.hears("pcen").await;
+            assert_eq!(again.codes()[0], "pbeg");
+            assert!(again.pictures.iter().all(|it| *it == picture));
+        }
+    });
+}
+
 #[test]
 fn a_display_that_does_not_read_holds_up_nothing_and_catches_up() {
     scenario(async |world| {

@@ -1,5 +1,10 @@
 //! The FIFO: made, written to without ever waiting, and watched for readers.
 //!
+//! Whoever comes begins at an item. When the last reader goes, our end is closed, and what was left
+//! goes with it. Where another has come by then, he has the pipe of the one before: what is left in
+//! it is taken out, and what follows begins on a line of its own, at which readers of this format
+//! find their way again. Two at the same time each get some of the bytes; nothing helps them.
+//!
 //! Its calls concern one small file and do not block, so they are made on the spot.
 
 use std::{
@@ -24,6 +29,8 @@ use super::items::WHOLE;
 /// What a pipe with covers is to hold, in bytes: the largest one in base64, and some more. It takes
 /// memory only while that waits to be read.
 const ROOM: usize = 1024 * 1024;
+/// What the kernel says of a file without a name: watch, mask, cookie and length.
+const EVENT: usize = 16;
 /// For the daemon's user and group.
 const MODE: u32 = 0o660;
 
@@ -44,6 +51,8 @@ struct Open {
     /// Of a large item: what did not go in with it. Nothing else is written before.
     rest: Vec<u8>,
     inode: u64,
+    /// Somebody has left, and somebody is there.
+    left: bool,
     /// Says when somebody opens or closes it: an inotify, which is read like a pipe.
     watch: Receiver,
 }
@@ -97,6 +106,7 @@ impl Pipe {
             to,
             rest: Vec::new(),
             inode,
+            left: false,
             watch: Receiver::from_owned_fd_unchecked(watch)?,
         });
         Ok(true)
@@ -155,14 +165,23 @@ impl Pipe {
 
     /// Waits until somebody has come or gone; for ever while nobody reads. Cancel safe.
     pub async fn changed(&mut self) {
-        let Some(open) = &self.open else {
+        let Some(open) = &mut self.open else {
             return std::future::pending().await;
         };
-        if open.watch.readable().await.is_ok() {
-            let mut events = [0_u8; 1024];
-            while open.watch.try_read(&mut events).is_ok_and(|read| read > 0) {}
-        }
+        let took_turns = loop {
+            if open.watch.readable().await.is_err() {
+                break false;
+            }
+            // It may be awake for what was read by now.
+            if let Some(took_turns) = open.turns() {
+                break took_turns;
+            }
+        };
         let same = fs::metadata(&self.path).is_ok_and(|found| found.ino() == open.inode);
+        if took_turns && same && open.empty(&self.path).is_err() {
+            self.open = None;
+            return;
+        }
         if !same || has_no_reader(&open.to) {
             self.open = None;
         }
@@ -170,6 +189,49 @@ impl Pipe {
 }
 
 impl Open {
+    /// Reads what the watch says: whether somebody has come after somebody had left. `None`: nothing.
+    fn turns(&mut self) -> Option<bool> {
+        let mut took_turns = None;
+        let mut events = [0_u8; 64 * EVENT];
+        while let Ok(read @ 1..) = self.watch.try_read(&mut events) {
+            for event in events[..read].chunks_exact(EVENT) {
+                let mask = event.get(4..8).and_then(|mask| mask.try_into().ok());
+                let mask = u32::from_ne_bytes(mask.unwrap_or_default());
+                let is = |what: inotify::ReadFlags| mask & what.bits() != 0;
+                if is(inotify::ReadFlags::CLOSE_NOWRITE) {
+                    self.left = true;
+                } else if is(inotify::ReadFlags::OPEN) && self.left {
+                    (took_turns, self.left) = (Some(true), false);
+                }
+                took_turns = took_turns.or(Some(false));
+            }
+        }
+        took_turns
+    }
+
+    /// Takes out what somebody has left in it, and ends the line that the next one may have begun to
+    /// read.
+    fn empty(&mut self, path: &Path) -> Result<(), Errno> {
+        let mut found = !self.rest.is_empty();
+        self.rest = Vec::new();
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let from = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+        let mut piece = vec![0_u8; 64 * 1024];
+        // Nobody writes meanwhile: it ends when the pipe is empty.
+        while let Ok(1..) = rustix::io::read(&from, &mut piece) {
+            found = true;
+        }
+        drop(from);
+        if found {
+            rustix::io::write(&self.to, b"\n")?;
+        }
+        // That we came and went is no news; whoever came with us is told everything in any case.
+        // Read past tokio, which has not heard yet that there is something.
+        while let Ok(1..) = rustix::io::read(&self.watch, &mut piece) {}
+        self.left = false;
+        Ok(())
+    }
+
     /// False: some of it still waits.
     fn send_rest(&mut self) -> Result<bool, Errno> {
         if self.rest.is_empty() {
@@ -292,6 +354,43 @@ mod tests {
             .await
             .expect("noticed");
         assert!(!pipe.is_read());
+    }
+
+    #[tokio::test]
+    async fn who_comes_after_somebody_gets_nothing_that_was_left() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("pipe");
+        let mut pipe = Pipe::new(path.clone(), true);
+        pipe.look().expect("made");
+        let mut first = reader(&path);
+        assert!(pipe.look().expect("somebody"));
+        assert_eq!(pipe.send_large(vec![b'x'; 500_000]), Sent::Whole);
+        let mut told = vec![0; 9_999];
+        assert_eq!(first.read(&mut told).expect("something"), told.len());
+        // At once, so that nobody sees that nobody was there.
+        drop(first);
+        let mut second = reader(&path);
+        let limit = Duration::from_secs(5);
+        tokio::time::timeout(limit, pipe.changed())
+            .await
+            .expect("noticed");
+        assert!(pipe.is_read());
+        assert_eq!(pipe.send(b"<item>"), Sent::Whole);
+        let read = second.read(&mut told).expect("something");
+        assert_eq!(&told[..read], b"\n<item>");
+        let quiet = tokio::time::timeout(Duration::from_millis(50), pipe.changed());
+        assert!(quiet.await.is_err(), "our own look is no news");
+        // Slowly: nobody is there in between, and the pipe is a new one.
+        assert_eq!(pipe.send_large(vec![b'x'; 500_000]), Sent::Whole);
+        drop(second);
+        tokio::time::timeout(limit, pipe.changed())
+            .await
+            .expect("noticed");
+        let mut third = reader(&path);
+        assert!(pipe.look().expect("somebody"));
+        assert_eq!(pipe.send(b"<item>"), Sent::Whole);
+        let read = third.read(&mut told).expect("something");
+        assert_eq!(&told[..read], b"<item>");
     }
 
     #[tokio::test]
