@@ -16,7 +16,7 @@ use serde_json::json;
 use spotify_sim::{listen::playing, rigs::Fifo};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream, UnixStream},
+    net::{TcpListener, TcpStream, UnixStream, unix::pipe},
     sync::mpsc,
     task::JoinSet,
 };
@@ -26,21 +26,23 @@ use crate::{
     ask::{ask, siskin, socket, status_says},
     broker::{Broker, Home, on_broker},
     dbus::{BusDaemon, OPEN, PLAYER, Remote, SISKIN, bus_at, text},
-    lan::{fifo, plays, resident_kb},
+    lan::{fifo, one_engine, plays, resident_kb},
     tape::{assert_timing, timed},
     world::{Daemon, PATIENCE, World, hears, pipe_to},
 };
 
 const READERS: usize = 50;
 const DEAF: usize = 10;
-/// Connections that orders come by; every other one over TCP.
+/// Connections that orders come by; every other one over TCP. The other faces have theirs beside.
 const HANDS: usize = 8;
 /// Orders a second, of all hands together.
 const RATE: f64 = 200.0;
 const LASTS_S: f64 = 10.0;
 /// The last level that is ordered; no other order names it.
 const LAST: u8 = 77;
-/// The daemon's own copy of the world does not grow with the number of orders.
+/// Between two orders of the other faces.
+const BESIDE: Duration = Duration::from_millis(100);
+/// Neither the daemon's own copy of the world nor the engine's grows with the number of orders.
 const GROWTH_KB: i64 = 16 * 1024;
 
 /// Where and how programs get in.
@@ -284,6 +286,43 @@ impl Stage {
         }
     }
 
+    /// What the other faces do meanwhile: orders by MQTT, D-Bus and the command line, curves that are
+    /// asked for, and a display that reads. How many orders and questions that were.
+    async fn beside(&self, world: &World, lasts: Duration) -> usize {
+        let display = pipe::OpenOptions::new()
+            .open_receiver(world.dir().join("metadata"))
+            .expect("it is there");
+        let shown = tokio::spawn(async move {
+            let mut lines = tokio::io::BufReader::new(display).lines();
+            let mut items = 0;
+            while let Ok(Some(line)) = lines.next_line().await {
+                items += usize::from(line.starts_with("<item>"));
+                assert!(items > 0, "it begins with an item: {line}");
+            }
+        });
+        let (begun, mut count) = (Instant::now(), 0);
+        while begun.elapsed() < lasts {
+            match count % 4 {
+                0 => self.home.say("siskin/attic/main/set/volume", "35").await,
+                1 => self.remote.set("Volume", 0.36).await.expect("obeyed"),
+                2 => {
+                    let said = siskin(world, &["volume", "37"]).await;
+                    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+                }
+                _ => {
+                    let told = ask(world, "GET", "/metrics", None).await;
+                    assert_eq!(told.status, 200);
+                }
+            }
+            count += 1;
+            tokio::time::sleep(BESIDE).await;
+        }
+        assert!(!shown.is_finished(), "the display is told on and on");
+        shown.abort();
+        assert_eq!(self.home.last("siskin/attic/main/error"), "");
+        count
+    }
+
     /// Who asks for events and never reads them.
     async fn deaf(&self) -> Vec<Box<dyn Wire>> {
         let mut deaf = Vec::new();
@@ -311,17 +350,21 @@ fn orders_without_a_pause_through_all_faces_leave_no_gap_and_none_is_lost() {
         let readers = beside(async move || read_all(doors, ready).await);
         is_ready.recv().await.expect("readers");
 
-        let pid = stage.daemon.pid();
+        let (pid, engine) = (stage.daemon.pid(), one_engine(&stage.daemon).await);
         let (before, used) = (resident_kb(pid), cpu_s(pid));
+        let engine_before = resident_kb(engine);
         let begun = stage.fifo.capture().len();
         let doors = stage.doors.clone();
-        let answers = end_of(beside(async move || orders(doors, rate, lasts).await)).await;
+        let hands = end_of(beside(async move || orders(doors, rate, lasts).await));
+        let (answers, others) = tokio::join!(hands, stage.beside(&world, lasts));
         let (grown, used) = (resident_kb(pid) - before, cpu_s(pid) - used);
+        let engine_grown = resident_kb(engine) - engine_before;
         let count = answers.took.len();
         let part = |of: usize| answers.took[(count * of / 100).min(count - 1)];
         println!(
             "{count} orders in {:.1} s, answers {:?}, half of them within {:?}, 95 % within {:?}, \
-             all within {:?}; the daemon was busy for {used:.1} s, and has grown by {grown} kB",
+             all within {:?}; {others} through the other faces; the daemon was busy for {used:.1} s, \
+             and has grown by {grown} kB, the engine by {engine_grown} kB",
             answers.lasted.as_secs_f64(),
             answers.by_status,
             part(50),
@@ -331,6 +374,7 @@ fn orders_without_a_pause_through_all_faces_leave_no_gap_and_none_is_lost() {
         let kinds: Vec<_> = answers.by_status.keys().collect();
         assert_eq!(kinds, [&200], "every order was obeyed");
         assert!(grown < GROWTH_KB, "the daemon has grown by {grown} kB");
+        assert!(engine_grown < GROWTH_KB, "and the engine by {engine_grown}");
 
         // Who reads is told of the last one, by every face.
         let body = Some(json!({ "percent": LAST }));
