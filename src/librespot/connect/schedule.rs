@@ -312,7 +312,11 @@ mod tests {
         assert_eq!(schedule.due(tick), Due::At(tick + 9_000));
         schedule.forget_failures();
         let spread = tick + SPACING_MS;
-        assert_eq!(schedule.due(tick), Due::At(spread), "but not beyond the limit");
+        assert_eq!(
+            schedule.due(tick),
+            Due::At(spread),
+            "but not beyond the limit"
+        );
         assert_eq!(schedule.due(spread), Due::Now(state(1)));
     }
 
