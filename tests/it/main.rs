@@ -2,6 +2,7 @@
 
 mod accounts_command;
 mod ask;
+mod bodies;
 mod booth;
 mod broker;
 mod browser;
