@@ -56,7 +56,7 @@ fn a_file_holds_two_tracks_as_one_with_a_pause_that_left_no_trace_but_its_fades(
     player.order(Order::Pause);
     wait(&mut news, |event| matches!(event, Event::Paused { .. }));
     println!("silent after {:?}", asked.elapsed());
-    assert!(asked.elapsed() < Duration::from_millis(250));
+    assert!(asked.elapsed() < Duration::from_secs(1));
     player.order(Order::Play);
     wait(&mut news, |event| matches!(event, Event::Resumed { .. }));
     wait(&mut news, |event| {
