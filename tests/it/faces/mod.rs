@@ -151,9 +151,10 @@ fn what_is_sent_right_after_it_was_loaded_is_what_arrives() {
             assert_eq!(answer.status, 200, "{what}: {answer:?}");
         };
         // The service takes its time with states, and none with orders to move playback.
-        let slow = Then::Delay(Duration::from_millis(150));
+        let slow = Then::Delay(Duration::from_millis(300));
         let faults = stage.world.sim.faults();
-        faults.add(Fault::on(Place::ConnectState).times(10_000).then(slow));
+        let states = Fault::on(Place::ConnectState).at("/devices/");
+        faults.add(states.times(10_000).then(slow));
         for turn in 0..SENDS {
             // A row of changes: the service was told of one just now, and of the others later.
             order("play", json!({ "uri": albums[turn % 2] })).await;
