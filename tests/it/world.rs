@@ -198,6 +198,20 @@ pub async fn hears(fifo: &Fifo, frames: usize) {
     }
 }
 
+/// What the copies of the binary are called, before the process that made one.
+const COPY: &str = "siskin-under-test-";
+
+/// Nobody removes the copy of a run that ends: the next one does.
+fn remove_old_copies(folder: &Path) {
+    for entry in folder.read_dir().into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let maker = name.to_str().and_then(|name| name.strip_prefix(COPY));
+        if maker.is_some_and(|maker| !Path::new("/proc").join(maker).exists()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// The release binary with the simulation's access-point key in it.
 static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
     let given = std::env::var_os("SISKIN_BIN").map(PathBuf::from);
@@ -209,7 +223,8 @@ static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
         from.display()
     );
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let to = folder.join(format!("siskin-under-test-{}", std::process::id()));
+    remove_old_copies(folder);
+    let to = folder.join(format!("{COPY}{}", std::process::id()));
     let swapped = spotify_sim::key::swap_key(&from, &to);
     swapped.unwrap_or_else(|error| panic!("{error}"));
     to
