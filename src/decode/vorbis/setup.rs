@@ -1,8 +1,9 @@
 //! What the codec is not shown of setup headers, because it would end badly (Vorbis I, 4.2.4).
 //!
 //! Codebooks are described in so few bits that 5 kB may claim 4 GB of tables. And floors of type 0,
-//! which no encoder has made for twenty years, let a packet choose a book that there is not. Only as
-//! much is read here as finds both; whether the rest makes sense is the codec's business.
+//! which no encoder has made for twenty years, let a packet choose a book that there is not; in one of
+//! type 1 that has two points at the same place it divides by zero. Only as much is read here as finds
+//! these; whether the rest makes sense is the codec's business.
 
 /// Entries of all codebooks together. Those of the usual encoder have up to 12 000.
 const ENTRIES: u64 = 1 << 16;
@@ -101,7 +102,8 @@ fn root(entries: u64, dimensions: u64) -> u64 {
     }
 }
 
-/// Reads what follows the codebooks up to the end of the floors; `None` when one is not of type 1.
+/// Reads what follows the codebooks up to the end of the floors; `None` when one is not of type 1, or
+/// has two points at 0.
 fn floors(bits: &mut Bits<'_>) -> Option<()> {
     let times = bits.take(6)? + 1;
     bits.pass(times * 16)?;
@@ -121,12 +123,17 @@ fn floors(bits: &mut Bits<'_>) -> Option<()> {
             bits.pass(master + (8 << subclasses))?;
         }
         bits.pass(2)?;
-        let width = bits.take(4)?;
+        let width = bits.take(4)? as u32;
         let points: u64 = classes
             .iter()
             .filter_map(|&class| dimensions.get(class))
             .sum();
-        bits.pass(points * width)?;
+        for _ in 0..points {
+            // The first point, at 0, goes without saying.
+            if bits.take(width)? == 0 {
+                return None;
+            }
+        }
     }
     Some(())
 }
@@ -179,8 +186,8 @@ mod tests {
         bytes
     }
 
-    /// Codebooks, all of one length, with one value each, and a floor of this type.
-    fn books(count: u64, dimensions: u64, width: u32, floor: u64) -> Vec<u8> {
+    /// Codebooks, all of one length, with one value each, and a floor of this type with a point here.
+    fn with_floor(count: u64, dimensions: u64, width: u32, (floor, point): (u64, u64)) -> Vec<u8> {
         let mut fields = vec![(count - 1, 8)];
         for _ in 0..count {
             fields.extend([(SYNC, 24), (dimensions, 16), (1 << width, 24), (1, 1)]);
@@ -191,13 +198,17 @@ mod tests {
         // One time, one floor: a partition of class 1, which has two points and two subclasses.
         fields.extend([(0, 6), (0, 16), (0, 6), (floor, 16), (1, 5), (1, 4)]);
         fields.extend([(0, 3), (0, 2), (0, 8), (1, 3), (1, 2), (0, 8), (0, 16)]);
-        fields.extend([(0, 2), (7, 4), (0, 14)]);
+        fields.extend([(0, 2), (7, 4), (9, 7), (point, 7)]);
         header(&fields)
+    }
+
+    fn books(count: u64, dimensions: u64, width: u32) -> Vec<u8> {
+        with_floor(count, dimensions, width, (1, 5))
     }
 
     #[test]
     fn tables_are_as_large_as_music_needs_them_and_no_larger() {
-        let fits = |count, dimensions, width| fault(&books(count, dimensions, width, 1)).is_none();
+        let fits = |count, dimensions, width| fault(&books(count, dimensions, width)).is_none();
         assert!(fits(40, 8, 8));
         assert!(fits(16, 16, 12));
         assert!(!fits(17, 16, 12), "too many entries");
@@ -207,13 +218,14 @@ mod tests {
 
     #[test]
     fn only_floors_that_are_in_use_are_let_through() {
-        assert_eq!(fault(&books(1, 2, 4, 1)), None);
-        assert!(fault(&books(1, 2, 4, 0)).is_some());
+        assert_eq!(fault(&with_floor(1, 2, 4, (1, 5))), None);
+        assert!(fault(&with_floor(1, 2, 4, (0, 5))).is_some());
+        assert!(fault(&with_floor(1, 2, 4, (1, 0))).is_some(), "two at 0");
     }
 
     #[test]
     fn a_header_cut_anywhere_is_not_shown() {
-        let whole = books(3, 4, 6, 1);
+        let whole = books(3, 4, 6);
         assert_eq!(fault(&whole), None);
         for length in 0..whole.len() {
             assert!(fault(&whole[..length]).is_some(), "{length}");
