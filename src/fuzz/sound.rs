@@ -146,7 +146,10 @@ fn listen(decoder: &mut Decoder, calls: usize) -> bool {
             Ok(Progress::More) => steps += 1,
         }
         let at = decoder.position();
-        assert!(at + ROUNDED >= before, "back from {before} to {at}");
+        assert!(
+            at.saturating_add(ROUNDED) >= before,
+            "back from {before} to {at}"
+        );
         if heard > ENOUGH {
             return true;
         }
