@@ -56,17 +56,7 @@ pub struct Loaded {
 pub fn load(request: &Request, around: &Surroundings) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let (layers, file) = layers::gather(request, around, &mut problems);
-    let (config, explained) = build::build(&layers, &around.default_name(), &mut problems);
-    let problems = Problems::from_all(problems);
-    if problems.is_empty() {
-        Ok(Loaded {
-            config,
-            explained,
-            file,
-        })
-    } else {
-        Err(problems)
-    }
+    judge(&layers, file, &around.default_name(), problems)
 }
 
 /// [`load`] of these bytes as the file and nothing else, for the fuzz targets.
@@ -77,10 +67,19 @@ pub(crate) fn load_bytes(bytes: &[u8]) -> Result<Loaded, Problems> {
         document: file::parse("config.toml".as_ref(), bytes, &mut problems),
         ..layers::Layers::default()
     };
-    let (config, explained) = build::build(&layers, "kitchen", &mut problems);
+    judge(&layers, None, "kitchen", problems)
+}
+
+/// The settings of these layers, unless there are problems with them or were before.
+fn judge(
+    layers: &layers::Layers,
+    file: Option<PathBuf>,
+    name: &str,
+    mut problems: Vec<Problem>,
+) -> Result<Loaded, Problems> {
+    let (config, explained) = build::build(layers, name, &mut problems);
     let problems = Problems::from_all(problems);
     if problems.is_empty() {
-        let file = None;
         Ok(Loaded {
             config,
             explained,

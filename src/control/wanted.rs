@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::model::Link;
+use crate::model::{LONGEST_FADE_S, LONGEST_SLEEP_S, Link};
 
 /// An order that comes as an object.
 pub trait Wanted {
@@ -54,6 +54,13 @@ pub const fn must(name: &'static str, takes: Takes) -> Field {
         needed,
     }
 }
+
+/// What a sleep timer takes, whichever way it comes.
+pub const SLEEP: [Field; 3] = [
+    may("after_s", Takes::Whole(1, LONGEST_SLEEP_S as i64)),
+    may("end_of_track", Takes::Switch),
+    may("fade_s", Takes::Whole(0, LONGEST_FADE_S as i64)),
+];
 
 impl Takes {
     fn words(self) -> String {

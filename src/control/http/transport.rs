@@ -9,10 +9,8 @@ use super::{
 };
 use crate::{
     bus::{Bus, Order, Reason, Unable},
-    control::wanted::{Field, Takes, Wanted, may, must},
-    model::{
-        LONGEST_FADE_S, LONGEST_SLEEP_S, Link, Load, Neighbour, Percent, Repeat, Track, Transport,
-    },
+    control::wanted::{Field, SLEEP, Takes, Wanted, may, must},
+    model::{Link, Load, Neighbour, Percent, Repeat, Track, Transport},
 };
 
 /// ms, or a place in a list.
@@ -152,11 +150,7 @@ pub struct Sleep {
 }
 
 impl Wanted for Sleep {
-    const FIELDS: &'static [Field] = &[
-        may("after_s", Takes::Whole(1, LONGEST_SLEEP_S as i64)),
-        may("end_of_track", Takes::Switch),
-        may("fade_s", Takes::Whole(0, LONGEST_FADE_S as i64)),
-    ];
+    const FIELDS: &'static [Field] = &SLEEP;
 }
 
 /// What was, what is and what comes.

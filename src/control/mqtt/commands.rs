@@ -19,8 +19,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     bus::{Order, Reason, Unable},
-    control::wanted::{Field, Takes, Wanted, may, must, wrong},
-    model::{LONGEST_FADE_S, LONGEST_SLEEP_S, Link, Load, Percent, Repeat, Transport},
+    control::wanted::{Field, SLEEP, Takes, Wanted, may, must, wrong},
+    model::{Link, Load, Percent, Repeat, Transport},
 };
 
 /// No honest payload is longer.
@@ -61,11 +61,7 @@ struct Rest {
 }
 
 impl Wanted for Rest {
-    const FIELDS: &'static [Field] = &[
-        may("after_s", Takes::Whole(1, LONGEST_SLEEP_S as i64)),
-        may("end_of_track", Takes::Switch),
-        may("fade_s", Takes::Whole(0, LONGEST_FADE_S as i64)),
-    ];
+    const FIELDS: &'static [Field] = &SLEEP;
 }
 
 /// What `command` asks of `speaker` with `payload`.

@@ -90,7 +90,7 @@ impl Deck for Mime {
 
 /// The other half of the tests below: they start it.
 #[test]
-#[ignore = "a part of the other tests here"]
+#[ignore = "run by the other tests here, in a copy with the simulation's key"]
 fn the_desk() {
     let say = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -126,7 +126,7 @@ async fn whole(sim: &Sim, session: &Session, track: &Track, form: Form) -> Opene
 }
 
 #[tokio::test]
-#[ignore = "needs the simulation's key"]
+#[ignore = "run by all_of_it_works_with_a_real_session, in a copy with the simulation's key"]
 async fn a_track_is_described_opened_and_read() {
     let (sim, session) = stage(SimOptions::default()).await;
     let wanted = track(&sim, "Short", 1);
@@ -145,7 +145,7 @@ async fn a_track_is_described_opened_and_read() {
 }
 
 #[tokio::test]
-#[ignore = "needs the simulation's key"]
+#[ignore = "run by all_of_it_works_with_a_real_session, in a copy with the simulation's key"]
 async fn the_first_bytes_cost_one_request() {
     for (rate, limit) in [(400_000, 0.45), (60_000, 1.0)] {
         let (sim, session) = stage(SimOptions {
@@ -179,7 +179,7 @@ async fn the_first_bytes_cost_one_request() {
 }
 
 #[tokio::test]
-#[ignore = "needs the simulation's key"]
+#[ignore = "run by all_of_it_works_with_a_real_session, in a copy with the simulation's key"]
 async fn a_key_that_comes_after_three_seconds_is_accepted() {
     let (sim, session) = stage(SimOptions::default()).await;
     let late = Fault::on(Place::AudioKey).then(Then::Delay(Duration::from_millis(2_900)));
@@ -191,7 +191,7 @@ async fn a_key_that_comes_after_three_seconds_is_accepted() {
 }
 
 #[tokio::test]
-#[ignore = "needs the simulation's key"]
+#[ignore = "run by all_of_it_works_with_a_real_session, in a copy with the simulation's key"]
 async fn a_key_refused_once_is_asked_for_again_and_twice_is_the_end() {
     let (sim, session) = stage(SimOptions::default()).await;
     sim.faults().add(Fault::on(Place::AudioKey));
@@ -205,7 +205,7 @@ async fn a_key_refused_once_is_asked_for_again_and_twice_is_the_end() {
 }
 
 #[tokio::test]
-#[ignore = "needs the simulation's key"]
+#[ignore = "run by all_of_it_works_with_a_real_session, in a copy with the simulation's key"]
 async fn servers_that_fail_in_every_way_lose_nothing() {
     let (sim, session) = stage(SimOptions::default()).await;
     let wanted = track(&sim, "Tones", 1);
@@ -253,7 +253,7 @@ async fn servers_that_fail_in_every_way_lose_nothing() {
 }
 
 #[tokio::test]
-#[ignore = "needs the simulation's key"]
+#[ignore = "run by all_of_it_works_with_a_real_session, in a copy with the simulation's key"]
 async fn a_file_that_is_gone_is_the_fault_of_the_track() {
     let (sim, session) = stage(SimOptions::default()).await;
     let uri = track(&sim, "Short", 0).uri();
@@ -272,7 +272,7 @@ async fn a_file_that_is_gone_is_the_fault_of_the_track() {
 }
 
 #[tokio::test]
-#[ignore = "needs the simulation's key"]
+#[ignore = "run by all_of_it_works_with_a_real_session, in a copy with the simulation's key"]
 async fn what_may_not_be_played_is_told_with_its_reason() {
     let (sim, session) = stage(SimOptions::default()).await;
     let reason = async |number| {
@@ -299,7 +299,7 @@ async fn what_may_not_be_played_is_told_with_its_reason() {
 }
 
 #[tokio::test]
-#[ignore = "needs the simulation's key"]
+#[ignore = "run by all_of_it_works_with_a_real_session, in a copy with the simulation's key"]
 async fn episodes_come_as_vorbis_or_mp3() {
     let (sim, session) = stage(SimOptions::default()).await;
     let episodes = sim.catalogue().shows[0].episodes.clone();
@@ -313,7 +313,7 @@ async fn episodes_come_as_vorbis_or_mp3() {
 }
 
 #[tokio::test]
-#[ignore = "needs the simulation's key"]
+#[ignore = "run by all_of_it_works_with_a_real_session, in a copy with the simulation's key"]
 async fn an_account_without_keys_is_told_from_a_dead_line() {
     let (sim, session) = stage_of(SimOptions::default(), "vera").await;
     let opened = open(&session, &track(&sim, "Short", 0).uri(), &wish()).await;

@@ -19,6 +19,15 @@ fn reader(path: &Path) -> File {
         .expect("the FIFO")
 }
 
+/// A pipe that is open, and its reader.
+fn read_pipe(path: &Path) -> (Pipe, File) {
+    let mut pipe = pipe(path);
+    let _ = pipe.open();
+    let reader = reader(path);
+    pipe.open().expect("somebody reads");
+    (pipe, reader)
+}
+
 #[test]
 fn a_missing_fifo_is_made_and_waits_for_its_reader() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -38,10 +47,7 @@ fn a_missing_fifo_is_made_and_waits_for_its_reader() {
 fn the_next_reader_begins_with_a_whole_frame() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("fifo");
-    let mut pipe = pipe(&path);
-    let _ = pipe.open();
-    let first = reader(&path);
-    pipe.open().expect("somebody reads");
+    let (mut pipe, first) = read_pipe(&path);
     // As if the first reader had got one frame and two bytes of the next.
     pipe.broken = 2;
     drop(first);
@@ -59,11 +65,7 @@ fn the_next_reader_begins_with_a_whole_frame() {
 #[test]
 fn a_reader_that_stops_reading_is_told_of_and_goes_on_where_it_stopped() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("fifo");
-    let mut pipe = pipe(&path);
-    let _ = pipe.open();
-    let mut reader = reader(&path);
-    pipe.open().expect("somebody reads");
+    let (mut pipe, mut reader) = read_pipe(&folder.path().join("fifo"));
     let source: Vec<u8> = (0..PIPE_SIZE + 4000).map(|n| n as u8).collect();
     let mut bytes = source.clone();
     // Ending stands for the two seconds of a real stall.
@@ -85,11 +87,7 @@ fn a_reader_that_stops_reading_is_told_of_and_goes_on_where_it_stopped() {
 #[test]
 fn what_nobody_has_read_is_taken_back_but_for_a_fade() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("fifo");
-    let mut pipe = pipe(&path);
-    let _ = pipe.open();
-    let mut reader = reader(&path);
-    pipe.open().expect("somebody reads");
+    let (mut pipe, mut reader) = read_pipe(&folder.path().join("fifo"));
     let loud = 8000_i16.to_le_bytes();
     pipe.write(&mut loud.repeat(1000 * CHANNELS), &never)
         .expect("written");

@@ -153,7 +153,7 @@ impl Drop for Avahi {
 /// A clock for one receiver, which runs like ours until it is set.
 pub struct Clock {
     file: PathBuf,
-    library: PathBuf,
+    shim: PathBuf,
     /// So many days from ours.
     days: Cell<i64>,
     _folder: TempDir,
@@ -166,15 +166,15 @@ impl Clock {
             "/usr/lib/aarch64-linux-gnu",
             "/usr/lib",
         ];
-        let library = places
+        let shim = places
             .iter()
             .map(|place| Path::new(place).join(FAKETIME))
-            .find(|library| library.exists())
+            .find(|shim| shim.exists())
             .ok_or("libfaketime is not there; install the package faketime")?;
         let folder = TempDir::with_prefix("clock-")?;
         let clock = Self {
             file: folder.path().join("clock"),
-            library,
+            shim,
             days: Cell::new(0),
             _folder: folder,
         };
@@ -198,7 +198,7 @@ impl Clock {
     pub fn env(&self) -> Vec<(String, String)> {
         let pair = |name: &str, value: String| (name.to_owned(), value);
         vec![
-            pair("LD_PRELOAD", self.library.display().to_string()),
+            pair("LD_PRELOAD", self.shim.display().to_string()),
             pair("FAKETIME_TIMESTAMP_FILE", self.file.display().to_string()),
             pair("FAKETIME_CACHE_DURATION", "1".to_owned()),
             pair("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
