@@ -34,8 +34,11 @@ const PATIENCE: Duration = Duration::from_millis(20);
 pub(super) enum Start {
     /// No sample is ready.
     Awaited,
-    /// This frame is the first.
-    At(u64),
+    /// This frame is the first of this track.
+    At {
+        index: u64,
+        id: u64,
+    },
     Told,
 }
 
@@ -337,11 +340,13 @@ impl Deck {
 
     /// The first samples of something are in the ring, from this frame on.
     fn arrived(&mut self, index: u64) {
+        let Some(id) = self.current.as_ref().map(|track| track.id) else {
+            return;
+        };
         if self.start == Start::Awaited {
-            self.start = Start::At(index);
+            self.start = Start::At { index, id };
         }
-        let id = self.current.as_ref().map(|track| track.id);
-        if let (Some(position_ms), Some(id)) = (self.sought.take(), id) {
+        if let Some(position_ms) = self.sought.take() {
             self.news.push(Event::Sought { id, position_ms });
         }
     }

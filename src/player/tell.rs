@@ -27,17 +27,10 @@ impl Deck {
     pub(super) fn tell(&mut self) -> bool {
         let look = self.inlet.look();
         self.tell_of_the_output(&look);
+        self.tell_of_the_start(&look);
         let freed = self.tell_of_the_joint(&look);
-        let Some(current) = &self.current else {
+        if self.current.is_none() {
             return freed;
-        };
-        let id = current.id;
-        if let Start::At(index) = self.start
-            && look.taken > index
-        {
-            self.start = Start::Told;
-            self.resumed = None;
-            self.news.push(Event::Started { id });
         }
         if self.resumed.is_some_and(|taken| look.taken > taken) {
             self.resumed = None;
@@ -59,6 +52,17 @@ impl Deck {
                 true => Event::OutputLost { id },
                 false => Event::OutputBack { id },
             });
+        }
+    }
+
+    /// Another track may have followed it in the ring already.
+    fn tell_of_the_start(&mut self, look: &Look) {
+        if let Start::At { index, id } = self.start
+            && look.taken > index
+        {
+            self.start = Start::Told;
+            self.resumed = None;
+            self.news.push(Event::Started { id });
         }
     }
 
@@ -178,7 +182,7 @@ impl Deck {
                 now = true;
             }
         };
-        if let Start::At(index) = self.start {
+        if let Start::At { index, .. } = self.start {
             wants(index + 1, false);
         }
         if let Some(taken) = self.resumed {

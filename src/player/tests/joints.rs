@@ -210,3 +210,14 @@ fn a_seek_in_the_moment_of_a_joint_tells_of_the_joint_first() {
     };
     assert_eq!(told, [Event::Joined { from: 1, to: 2 }, sought]);
 }
+
+#[test]
+fn the_end_of_a_track_is_told_as_its_own_though_the_next_one_has_followed_in_the_ring() {
+    let mut rig = rig(PLAIN);
+    rig.load(1, "Tune", 7500, true);
+    rig.follow(2, "Tone 7", false);
+    rig.settle();
+    rig.hear(2048);
+    assert_eq!(rig.told(|_| true), Event::Started { id: 1 });
+    rig.hear_until(&Event::Joined { from: 1, to: 2 });
+}
