@@ -9,7 +9,6 @@
 
 mod mp3;
 mod ogg;
-mod planes;
 mod resample;
 mod service;
 mod source;

@@ -1,5 +1,7 @@
 //! Samples as bytes: little-endian, rounded to the nearest step, never wrapping.
 
+use siskin_sound::pcm;
+
 use crate::{config::SampleFormat, model::CHANNELS};
 
 /// Bytes of one sample.
@@ -25,7 +27,7 @@ pub(super) fn name(format: SampleFormat) -> &'static str {
 /// Appends `samples` to `out`. Samples of a 16-bit source come out as they went in.
 pub(super) fn encode(samples: &[f32], format: SampleFormat, out: &mut Vec<u8>) {
     match format {
-        SampleFormat::S16 => append(samples, out, |s| (step::<15>(s) as i16).to_le_bytes()),
+        SampleFormat::S16 => pcm::append_s16(samples, out),
         SampleFormat::S24 => append(samples, out, |s| step::<23>(s).to_le_bytes()),
         SampleFormat::S24In3 => append(samples, out, |s| {
             let [a, b, c, _] = step::<23>(s).to_le_bytes();

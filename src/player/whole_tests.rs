@@ -79,7 +79,11 @@ fn a_file_holds_two_tracks_as_one_with_a_pause_that_left_no_trace_but_its_fades(
         .collect();
     let expected = [&straight("Tune")[7 * 88_200..], &straight("Tone 7")].concat();
     assert_eq!(written.len(), expected.len());
-    let steps = |sample: &f32| (sample * 32_768.0).round().clamp(-32_768.0, 32_767.0) as i16;
+    let steps = |sample: &f32| {
+        (sample * 32_768.0)
+            .round_ties_even()
+            .clamp(-32_768.0, 32_767.0) as i16
+    };
     let other = written
         .iter()
         .zip(&expected)

@@ -6,9 +6,10 @@
 
 mod frame;
 
+use siskin_sound::pcm;
 use symphonia_bundle_mp3::MpaDecoder;
 use symphonia_core::{
-    audio::GenericAudioBufferRef,
+    audio::{Audio, AudioBuffer, GenericAudioBufferRef},
     codecs::audio::{
         AudioCodecParameters, AudioDecoder, AudioDecoderOptions, well_known::CODEC_ID_MP3,
     },
@@ -16,7 +17,7 @@ use symphonia_core::{
     units::{Duration, Timestamp},
 };
 
-use super::{DecodeError, Ending, Format, Gains, Progress, RATE, planes, scaled, window::Window};
+use super::{DecodeError, Ending, Format, Gains, LOUDEST, Progress, RATE, scaled, window::Window};
 use frame::{Frame, HEAD, Info};
 
 /// Frames decoded ahead of a target and thrown away: the bit reservoir reaches back.
@@ -367,7 +368,7 @@ impl Stream {
         let begin = out.len();
         let packet = PacketRef::new(0, Timestamp::ZERO, Duration::ZERO, bytes);
         if let Ok(GenericAudioBufferRef::F32(buffer)) = self.codec.decode_ref(&packet) {
-            planes::interleave(buffer, out);
+            interleave(buffer, out);
         }
         out.resize(begin + self.first.samples as usize * 2, 0.0);
     }
@@ -385,6 +386,14 @@ impl Stream {
         let frames = (out.len() - begin) as i64 / 2;
         let early = (self.skip_to as i64 - first).clamp(0, frames);
         out.drain(begin..begin + early as usize * 2);
+    }
+}
+
+/// Mono is heard on both sides.
+fn interleave(buffer: &AudioBuffer<f32>, out: &mut Vec<f32>) {
+    if let Some(left) = buffer.plane(0) {
+        let right = buffer.plane(1).unwrap_or(left);
+        pcm::interleave([left, right], LOUDEST, out);
     }
 }
 

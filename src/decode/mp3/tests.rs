@@ -66,7 +66,7 @@ fn reference(bytes: &Bytes) -> Vec<f32> {
     let mut out = Vec::new();
     while let Some(packet) = reader.next_packet().expect("a packet") {
         if let Ok(GenericAudioBufferRef::F32(buffer)) = codec.decode(&packet) {
-            planes::interleave(buffer, &mut out);
+            interleave(buffer, &mut out);
         }
     }
     out

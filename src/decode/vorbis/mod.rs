@@ -6,20 +6,12 @@
 mod open;
 mod place;
 mod search;
-mod setup;
 
-use symphonia_codec_vorbis::VorbisDecoder;
-use symphonia_core::{
-    audio::GenericAudioBufferRef,
-    codecs::audio::AudioDecoder,
-    packet::PacketRef,
-    units::{Duration, Timestamp},
-};
+use siskin_sound::{pcm, vorbis::Codec};
 
 use super::{
-    DecodeError, Ending, Format, Gains, Progress, RATE,
+    DecodeError, Ending, Format, Gains, LOUDEST, Progress, RATE,
     ogg::{Joiner, Page},
-    planes,
     window::Window,
 };
 use open::{Head, Opening};
@@ -113,7 +105,7 @@ impl Format for Vorbis {
 
 /// A stream whose headers are known.
 struct Stream {
-    codec: Box<VorbisDecoder>,
+    codec: Codec,
     serial: u32,
     rate: u32,
     gains: Option<Gains>,
@@ -142,7 +134,7 @@ impl Stream {
             .map(|(total, len)| len as f64 / total.max(1) as f64);
         let nominal = head.nominal.or(average).unwrap_or(0.9);
         Self {
-            codec: head.codec,
+            codec: Codec::new(head.setup),
             serial: head.serial,
             rate: head.rate,
             gains: head.gains,
@@ -331,15 +323,11 @@ impl Stream {
 }
 
 /// Appends the samples of a packet. False when it is damaged.
-fn packet_into(codec: &mut VorbisDecoder, packet: &[u8], out: &mut Vec<f32>) -> bool {
-    let packet = PacketRef::new(0, Timestamp::ZERO, Duration::ZERO, packet);
-    match codec.decode_ref(&packet) {
-        Ok(GenericAudioBufferRef::F32(buffer)) => {
-            planes::interleave(buffer, out);
-            true
-        }
-        Ok(_) | Err(_) => false,
-    }
+fn packet_into(codec: &mut Codec, packet: &[u8], out: &mut Vec<f32>) -> bool {
+    codec
+        .decode(packet)
+        .map(|planes| pcm::interleave(planes, LOUDEST, out))
+        .is_some()
 }
 
 #[cfg(test)]

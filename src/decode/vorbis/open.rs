@@ -1,9 +1,8 @@
 //! The pages before the music: the service's own and the three headers.
 
-use symphonia_codec_vorbis::VorbisDecoder;
-use symphonia_core::codecs::audio::{
-    AudioCodecParameters, AudioDecoderOptions, well_known::CODEC_ID_VORBIS,
-};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use siskin_sound::vorbis::{Fault, Ident, Setup};
 
 use super::super::{
     DecodeError, Gains,
@@ -11,7 +10,6 @@ use super::super::{
     service::{MARK, Service, Table},
     window::Window,
 };
-use super::setup;
 
 /// The first page begins at the first byte. Where none is found so far into the file, none is.
 const SEARCHED: u64 = 64 * 1024;
@@ -20,9 +18,6 @@ const LONGEST: u64 = 16 * 1024 * 1024;
 /// Bytes kept of one header.
 const HEADER: usize = 512 * 1024;
 
-/// Bytes of the first header.
-const IDENT: usize = 30;
-
 /// Reads headers, over as many calls as it takes.
 #[derive(Default)]
 pub(super) struct Opening {
@@ -30,13 +25,13 @@ pub(super) struct Opening {
     base: u64,
     joiner: Joiner,
     serial: Option<u32>,
-    ident: Vec<u8>,
+    ident: Option<Ident>,
     comments: bool,
 }
 
 /// What the headers say.
 pub(super) struct Head {
-    pub codec: Box<VorbisDecoder>,
+    pub setup: Arc<Setup>,
     pub serial: u32,
     pub rate: u32,
     /// Bytes for each sample at the bitrate that the encoder meant.
@@ -78,7 +73,7 @@ impl Opening {
                     }
                     Some((1, rest)) if self.serial.is_none() && rest.starts_with(b"vorbis") => {
                         self.serial = Some(page.serial);
-                        self.ident = packet.to_vec();
+                        self.ident = Some(Ident::read(packet).map_err(refused)?);
                     }
                     Some((3, _)) if self.serial.is_some() => self.comments = true,
                     Some((5, _)) if self.comments => {
@@ -101,31 +96,18 @@ impl Opening {
         window: &Window,
         sequence: u32,
     ) -> Result<Head, DecodeError> {
-        let Ident {
-            rate,
-            nominal,
-            block,
-        } = Ident::parse(&self.ident)
-            .ok_or_else(|| not_audio("its first header makes no sense"))?;
-        if let Some(fault) = setup::fault(setup) {
-            return Err(not_audio(fault));
-        }
-        // The codec reads both as one: it must find no other setup behind the first header.
-        self.ident.truncate(IDENT);
-        let mut params = AudioCodecParameters::new();
-        let extra = [&self.ident, setup].concat();
-        params
-            .for_codec(CODEC_ID_VORBIS)
-            .with_extra_data(extra.into_boxed_slice());
-        let codec = VorbisDecoder::try_new(&params, &AudioDecoderOptions::default())
-            .map_err(|error| not_audio(&error.to_string()))?;
+        let ident = self
+            .ident
+            .take()
+            .ok_or_else(|| not_audio("it has no first header"))?;
+        let setup = shared(ident, setup).map_err(refused)?;
         let service = std::mem::take(&mut self.service);
         Ok(Head {
-            codec: Box::new(codec),
+            setup,
             serial: self.serial.unwrap_or_default(),
-            rate,
-            nominal,
-            block,
+            rate: ident.rate,
+            nominal: bytes_a_sample(&ident),
+            block: ident.blocks[1] as u64,
             gains: service.gains,
             table: service.table,
             base: self.base,
@@ -135,34 +117,26 @@ impl Opening {
     }
 }
 
-struct Ident {
-    rate: u32,
-    nominal: Option<f64>,
-    block: u64,
+/// Tables that a track before has made: one encoder made all of them, and has made them alike.
+fn shared(ident: Ident, packet: &[u8]) -> Result<Arc<Setup>, Fault> {
+    static LAST: Mutex<Weak<Setup>> = Mutex::new(Weak::new());
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(setup) = last.upgrade().filter(|setup| setup.is_of(&ident, packet)) {
+        return Ok(setup);
+    }
+    let setup = Arc::new(Setup::read(&ident, packet)?);
+    *last = Arc::downgrade(&setup);
+    Ok(setup)
 }
 
-impl Ident {
-    /// `\x01vorbis`, u32 version, u8 channels, u32 rate, 3 × i32 bitrate, u8 block sizes.
-    fn parse(packet: &[u8]) -> Option<Self> {
-        let body = packet.get(7..)?;
-        let number = |at: usize| {
-            let four = body.get(at..at + 4)?.first_chunk::<4>()?;
-            Some(u32::from_le_bytes(*four))
-        };
-        let channels = *body.get(4)?;
-        let rate = number(5)?;
-        let nominal = number(13)? as i32;
-        let blocks = *body.get(21)?;
-        // Music is mono or stereo; with more, the codec mistakes channels for each other.
-        let sane = (1..=2).contains(&channels) && (8_000..=192_000).contains(&rate);
-        sane.then(|| Self {
-            rate,
-            nominal: (8_000..=1_000_000)
-                .contains(&nominal)
-                .then(|| f64::from(nominal) / 8.0 / f64::from(rate)),
-            block: 1 << (blocks >> 4).min(13),
-        })
-    }
+/// At the bitrate that the encoder meant, if it meant any.
+fn bytes_a_sample(ident: &Ident) -> Option<f64> {
+    let is_sane = (8_000..=1_000_000).contains(&ident.nominal);
+    is_sane.then(|| f64::from(ident.nominal) / 8.0 / f64::from(ident.rate))
+}
+
+fn refused(fault: Fault) -> DecodeError {
+    not_audio(&fault.to_string())
 }
 
 fn not_audio(why: &str) -> DecodeError {
