@@ -45,9 +45,8 @@ impl Budget {
 pub(super) const BEHIND: u64 = 6 * BLOCK;
 
 /// Nothing more of what plays is asked for before the reader has come so far: until then one request
-/// does. With less, a decoder that fills its ring has the second request out before the first sample
-/// is heard; what is left of the first is a quarter of a second even at 60 kB/s, longer than an answer
-/// takes.
+/// does. It is more than a player reads before the first sample is heard; what is left of the first
+/// request is a quarter of a second even at 60 kB/s, longer than an answer takes.
 const GO_ON: u64 = 48 * 1024;
 
 /// At most so many requests at once.

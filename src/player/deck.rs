@@ -289,7 +289,10 @@ impl Deck {
         let waiting = (look.written - look.taken) as usize;
         self.urgent = waiting <= look.depth / 2;
         self.filling = look.room > 0 && (self.filling || self.urgent);
-        if !self.filling || self.current.is_none() {
+        // Until the first sample has left, half of it does: one request brings as much, and the second
+        // is not in the way of what is to be heard.
+        let does = self.start != Start::Told && !self.urgent;
+        if does || !self.filling || self.current.is_none() {
             self.hungry = false;
             return Pump::Full;
         }

@@ -23,12 +23,13 @@ fn is_empty(current: &Track, tail: &Tail, look: &Look) -> bool {
 }
 
 impl Deck {
-    /// Collects the news. True when the way is free for another track to follow.
+    /// Collects the news. True when the way is free for more: another track to follow, or all that
+    /// fits behind the first sample.
     pub(super) fn tell(&mut self) -> bool {
         let look = self.inlet.look();
         self.tell_of_the_output(&look);
-        self.tell_of_the_start(&look);
-        let freed = self.tell_of_the_joint(&look);
+        let started = self.tell_of_the_start(&look);
+        let freed = self.tell_of_the_joint(&look) || started;
         if self.current.is_none() {
             return freed;
         }
@@ -56,14 +57,17 @@ impl Deck {
     }
 
     /// Another track may have followed it in the ring already.
-    fn tell_of_the_start(&mut self, look: &Look) {
-        if let Start::At { index, id } = self.start
-            && look.taken > index
-        {
+    fn tell_of_the_start(&mut self, look: &Look) -> bool {
+        let Start::At { index, id } = self.start else {
+            return false;
+        };
+        let started = look.taken > index;
+        if started {
             self.start = Start::Told;
             self.resumed = None;
             self.news.push(Event::Started { id });
         }
+        started
     }
 
     fn tell_of_the_joint(&mut self, look: &Look) -> bool {

@@ -169,6 +169,22 @@ fn a_track_comes_out_as_it_was_decoded_and_every_step_is_told() {
 }
 
 #[test]
+fn the_ring_is_half_filled_until_the_first_sample_leaves() {
+    let rig = rig(PLAIN);
+    rig.load(1, "Tune", 0, true);
+    let stock = |more_than: usize, but_not: usize| {
+        rig.settle();
+        let stock = rig.clock.stock();
+        let (from, to) = (stock.depth * more_than / 10, stock.depth * but_not / 10);
+        assert!((from..=to).contains(&stock.frames), "{stock:?}");
+    };
+    stock(5, 7);
+    rig.hear(2048);
+    rig.wait("it goes on", || rig.clock.stock().frames > 60_000);
+    stock(9, 10);
+}
+
+#[test]
 fn two_tracks_join_without_a_sample_between_them() {
     let mut rig = rig(PLAIN);
     rig.load(1, "First Half", 0, true);
