@@ -73,8 +73,9 @@ impl Page {
         Ok(Some(Self {
             offset: window.offset(),
             len,
-            // Minus one says that no packet ends here. Above 2^62 it can only be nonsense.
-            granule: (granule < 1 << 62).then_some(granule),
+            // Minus one says that no packet ends here. Above 2^48, which is 46 years, it can only be
+            // nonsense.
+            granule: (granule < 1 << 48).then_some(granule),
             serial: u32_at(14),
             sequence: u32_at(18),
             continued: flags & CONTINUED != 0,
