@@ -137,6 +137,13 @@ pub enum Command {
     Man,
 }
 
+/// The line that starts a daemon, from the word `run` on.
+#[derive(Debug, Parser)]
+pub struct Starting {
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
 /// What `run` and `check` take. Everything else stands in the configuration.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_line_help = false)]

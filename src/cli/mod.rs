@@ -34,14 +34,45 @@ use crate::{
     model::Way,
     output,
 };
-use args::{Cli, Command, Settings};
+use args::{Cli, Command, Settings, Starting};
 use client::Method;
 
 /// Parses, dispatches, and says how it ended.
 pub fn main() -> ExitCode {
     // rustls refuses to guess where several providers could be meant. Fails only when there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let cli = match Cli::try_parse_from(with_help_as_a_flag(std::env::args_os().collect())) {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    match usual(&words) {
+        Some(Usual::Engine) => engine(),
+        Some(Usual::Run(settings)) => run(&settings),
+        None => any(words),
+    }
+}
+
+/// What the processes that stay are started with.
+enum Usual {
+    Run(Box<Settings>),
+    Engine,
+}
+
+/// The tree of all commands takes 140 kB of stack and as much code, and a stack never shrinks: what
+/// stays does without it. `None` where the tree has to say what is meant, or what is wrong.
+#[inline(never)]
+fn usual(words: &[OsString]) -> Option<Usual> {
+    match words {
+        [_, engine] if engine == "engine" => Some(Usual::Engine),
+        [_, run, ..] if run == "run" => {
+            let starting = Starting::try_parse_from(&words[1..]).ok()?;
+            Some(Usual::Run(Box::new(starting.settings)))
+        }
+        _ => None,
+    }
+}
+
+/// Whatever else was asked.
+#[inline(never)]
+fn any(words: Vec<OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(with_help_as_a_flag(words)) {
         Ok(cli) => cli,
         Err(error) => return answered(&error),
     };
@@ -108,6 +139,7 @@ pub fn main() -> ExitCode {
     }
 }
 
+#[inline(never)]
 fn run(settings: &Settings) -> ExitCode {
     let loaded = match load(settings) {
         Ok(loaded) => loaded,
@@ -178,6 +210,7 @@ fn list(devices: &[output::DeviceLine]) -> String {
 }
 
 /// The log begins with the first command, which says for whom and how much.
+#[inline(never)]
 fn engine() -> ExitCode {
     librespot::engine_main(
         |level, speaker| logging::start(level, Some(speaker)),
@@ -296,6 +329,40 @@ mod tests {
         let (what, help) = what_and_help(&error.render().to_string());
         assert_eq!(what, "unexpected argument '--naem' found");
         assert_eq!(help, "a similar argument exists: '--name'");
+    }
+
+    #[test]
+    fn what_is_started_daily_is_read_without_the_tree_of_commands_as_with_it() {
+        for line in [
+            "siskin run",
+            "siskin run -n Kitchen -c /etc/x.toml --log debug",
+            "siskin run -vv --interface eth0 -i 'wl*' --port=4070",
+            "siskin run --output pipe --path - --format s24 -b320 --proxy http://p:1",
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let Some(Usual::Run(settings)) = usual(&words) else {
+                panic!("{line}");
+            };
+            let Command::Run(meant) = Cli::try_parse_from(words).expect(line).command else {
+                panic!("{line}");
+            };
+            assert_eq!(format!("{settings:?}"), format!("{meant:?}"));
+        }
+        for line in [
+            "siskin",
+            "siskin run --help",
+            "siskin run -h",
+            "siskin run --version",
+            "siskin run --naem x",
+            "siskin run help",
+            "siskin run -q -v",
+            "siskin engine --help",
+            "siskin engines",
+            "siskin status",
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            assert!(usual(&words).is_none(), "{line}");
+        }
     }
 
     #[test]
