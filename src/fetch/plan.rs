@@ -7,7 +7,7 @@ use super::window::BLOCK;
 pub enum Budget {
     /// The track that comes next: its beginning, and 1 MB once somebody reads it.
     Next,
-    /// The track that plays: 1.75 MB, of which at least 1.25 MB (31 s at 320 kbit/s) lie ahead.
+    /// The track that plays: 1.64 MB, of which at least 1.22 MB (30.5 s at 320 kbit/s) lie ahead.
     Playing,
 }
 
@@ -16,17 +16,17 @@ impl Budget {
     pub fn bytes(self) -> u64 {
         let limit: u64 = match self {
             Self::Next => 1_000_000,
-            Self::Playing => 1_750_000,
+            Self::Playing => 1_640_000,
         };
         limit / BLOCK * BLOCK
     }
 
     /// With less than this ahead, more is asked for. Not earlier, so that a slow radio is woken
-    /// every six seconds (at 320 kbit/s) and not every second.
+    /// every five seconds (at 320 kbit/s) and not every second.
     fn low(self) -> u64 {
         match self {
             Self::Next => 625_000,
-            Self::Playing => 1_250_000,
+            Self::Playing => 1_220_000,
         }
     }
 
@@ -40,9 +40,9 @@ impl Budget {
     }
 }
 
-/// What was played is kept this long, so that small steps back cost nothing: five seconds at
-/// 320 kbit/s, ten at 160.
-pub(super) const BEHIND: u64 = 6 * BLOCK;
+/// What was played is kept this long, so that small steps back cost nothing: four seconds at
+/// 320 kbit/s, eight at 160. (What is heard is up to a second behind the reader.)
+pub(super) const BEHIND: u64 = 5 * BLOCK;
 
 /// Nothing more of what plays is asked for before the reader has come so far: until then one request
 /// does. It is more than a player reads before the first sample is heard; what is left of the first
@@ -153,12 +153,12 @@ mod tests {
             view.planned += length;
         }
         assert!(view.planned - view.reader >= 30 * 40_000);
-        assert!(view.planned - view.base <= 1_750_000);
+        assert!(view.planned - view.base <= 1_640_000);
         // The reader goes on; there is always half a minute left when more is asked for.
         view.reader = view.woken_at();
         assert!(view.planned - view.reader >= 30 * 40_000);
         view.base = (view.reader - BEHIND) / BLOCK * BLOCK;
-        assert!(view.next().is_some_and(|length| length >= 192 * 1024));
+        assert!(view.next().is_some_and(|length| length >= 6 * BLOCK));
     }
 
     #[test]
