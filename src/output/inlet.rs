@@ -8,9 +8,9 @@ use super::{
 };
 use crate::model::{CHANNELS, RATE};
 
-/// Frames that wait at most: 1.5 s. Decoding in few long bursts costs half of decoding in many
-/// short ones; a second of it is 353 kB.
-pub(super) const DEPTH: usize = RATE as usize * 3 / 2;
+/// Frames that wait at most: a second, which is 353 kB. Decoding in few long bursts costs half of
+/// decoding in many short ones.
+pub(super) const DEPTH: usize = RATE as usize;
 
 /// Where the player puts samples: interleaved stereo, 44 100 frames a second. Nothing here blocks.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@
 //! Inlet ──► Feed { Reel } ──► Tap (volume, resampling) ──► card | pipe | wav | null
 //! ```
 //!
-//! The ring holds 1.5 s, and pause, stop, seek and volume act behind it: within the device's own
+//! The ring holds a second, and pause, stop, seek and volume act behind it: within the device's own
 //! delay, however much waits. Nothing blocks the player: what does not fit is not taken, and it is
 //! woken when there is room. Music that stops or starts in the middle of a track fades for 5 ms;
 //! the joint of two tracks is left exactly as it is. A device that goes away loses nothing of what

@@ -6,7 +6,7 @@
 //! output's [`Clock`](crate::output::Clock).
 //!
 //! ```text
-//! Order ─► Bell ─► Deck { tail, current, next } ─► Inlet (1.5 s ring) ─► the output's device
+//! Order ─► Bell ─► Deck { tail, current, next } ─► Inlet (1 s ring) ─► the output's device
 //! ```
 //!
 //! The thread sleeps while the ring is more than half full: it wakes about once a second.
