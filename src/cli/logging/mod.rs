@@ -6,6 +6,7 @@
 mod filter;
 mod format;
 mod limit;
+mod spanless;
 
 use std::{
     fmt::{self, Write as _},
@@ -26,12 +27,13 @@ use tracing::{
 };
 use tracing_log::{LogTracer, NormalizeEvent};
 use tracing_subscriber::{
-    Layer, Registry,
+    Layer,
     layer::{Context, SubscriberExt},
 };
 
 use crate::config::LogLevel;
 use limit::{Limiter, Verdict};
+use spanless::Spanless;
 
 /// The level in force. One for the process, as the subscriber is.
 static WANTED: AtomicU8 = AtomicU8::new(LogLevel::Info as u8);
@@ -81,7 +83,7 @@ fn subscriber(speaker: Option<&str>) -> Box<dyn Subscriber + Send + Sync> {
             .with_field_prefix(Some("SISKIN".to_owned()))
             .with_syslog_identifier("siskin".to_owned())
             .with_custom_fields(fields);
-        return Box::new(Registry::default().with(gate).with(journal));
+        return Box::new(Spanless.with(gate).with(journal));
     }
     let colour = io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -91,7 +93,7 @@ fn subscriber(speaker: Option<&str>) -> Box<dyn Subscriber + Send + Sync> {
         .event_format(format::Line {
             speaker: speaker.map(str::to_owned),
         });
-    Box::new(Registry::default().with(gate).with(text))
+    Box::new(Spanless.with(gate).with(text))
 }
 
 /// systemd names the journal's socket by device and inode; standard error may have been led
@@ -112,6 +114,9 @@ struct Gate {
 
 impl<S: Subscriber> Layer<S> for Gate {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if metadata.is_span() {
+            return Interest::never();
+        }
         // All bridged lines of a level share one callsite: only the line itself knows its target.
         if metadata.target() == "log" {
             return Interest::sometimes();
@@ -123,8 +128,9 @@ impl<S: Subscriber> Layer<S> for Gate {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        metadata.target() == "log"
-            || filter::is_told(wanted(), metadata.target(), *metadata.level())
+        let told = metadata.target() == "log"
+            || filter::is_told(wanted(), metadata.target(), *metadata.level());
+        told && !metadata.is_span()
     }
 
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
@@ -206,7 +212,7 @@ mod tests {
             .event_format(format::Line {
                 speaker: Some("Kitchen".into()),
             });
-        let subscriber = Registry::default().with(Gate::default()).with(text);
+        let subscriber = Spanless.with(Gate::default()).with(text);
         tracing::subscriber::with_default(subscriber, body);
         let bytes = page.0.lock().expect("alone").clone();
         String::from_utf8(bytes).expect("text")
