@@ -91,7 +91,6 @@ const FOREIGN: &[(&str, &[&str])] = &[
         &["librespot", "discovery/blob", "fuzz/dealer"],
     ),
     ("mdns_sd", &["discovery/advert"]),
-    ("rtnetlink", &["discovery"]),
     ("socket2", &["discovery/probe"]),
     ("rodio", &["output"]),
     ("cpal", &["output"]),
@@ -349,8 +348,8 @@ fn dependencies() -> BTreeSet<String> {
 #[test]
 fn the_dependency_tree_holds_no_c_but_alsa() {
     let crates = dependencies();
-    // The one library of C, and two that only describe the kernel.
-    let known = ["alsa-sys", "linux-raw-sys", "netlink-sys"];
+    // The one library of C, and one that only describes the kernel.
+    let known = ["alsa-sys", "linux-raw-sys"];
     let unwanted: Vec<_> = crates
         .iter()
         .filter(|name| {

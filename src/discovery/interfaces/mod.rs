@@ -3,6 +3,7 @@
 //! [`list`] and [`Watch`] ask the kernel; [`select`] decides and is pure. Nothing here opens a
 //! socket towards the network.
 
+mod kernel;
 mod netlink;
 mod select;
 

@@ -1,162 +1,155 @@
 //! Asking the kernel, by netlink: what interfaces there are, and when they change.
+//!
+//! Owns the sockets. What is said on them is read in [`super::kernel`].
 
 use std::{io, time::Duration};
 
-use futures_util::{Stream, StreamExt, TryStreamExt};
-use rtnetlink::{
-    MulticastGroup,
-    packet_core::{NetlinkMessage, NetlinkPayload},
-    packet_route::{
-        RouteNetlinkMessage,
-        address::{AddressAttribute, AddressFlags, AddressMessage},
-        link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+use rustix::{
+    fd::OwnedFd,
+    io::Errno,
+    net::{
+        self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType,
+        netlink::SocketAddrNetlink,
     },
 };
 use tokio::{
-    task::AbortHandle,
-    time::{Instant, sleep_until, timeout_at},
+    io::unix::AsyncFd,
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
-use super::{Address, Interface, Kind};
+use super::{
+    Interface,
+    kernel::{GET_ADDRESS, GET_LINK, GROUPS, Told, messages, request},
+};
 
 /// A change seldom comes alone: a link comes up, then its addresses, one message each.
 const SETTLE: Duration = Duration::from_millis(100);
 /// How often to look where the kernel does not tell.
 const POLL: Duration = Duration::from_secs(5);
 
-/// A task that ends with its owner.
-struct Owned(AbortHandle);
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
+/// For all the kernel has to tell. It answers at once, or something is very wrong.
+const LIMIT: Duration = Duration::from_secs(5);
+/// What the kernel puts into one piece at most.
+const PIECE: usize = 32 * 1024;
+/// Of a change only the beginning is looked at.
+const CHANGE: usize = 4 * 1024;
+/// How often a list is asked for again that changed while it was told.
+const AGAIN: u32 = 3;
 
 /// Every interface there is now, in the kernel's order.
 ///
 /// # Errors
 /// When the kernel refuses to tell: no netlink socket is allowed, or none is left.
 pub async fn list() -> io::Result<Vec<Interface>> {
-    let (connection, handle, _) = rtnetlink::new_connection()?;
-    let _connection = Owned(tokio::spawn(connection).abort_handle());
-    let links: Vec<LinkMessage> = handle
-        .link()
-        .get()
-        .execute()
-        .try_collect()
-        .await
-        .map_err(io::Error::other)?;
-    let addresses: Vec<AddressMessage> = handle
-        .address()
-        .get()
-        .execute()
-        .try_collect()
-        .await
-        .map_err(io::Error::other)?;
-
-    let mut interfaces: Vec<Interface> = links.iter().filter_map(interface).collect();
-    for message in &addresses {
-        let owner = interfaces
-            .iter_mut()
-            .find(|interface| interface.index == message.header.index);
-        if let (Some(owner), Some(address)) = (owner, address(message)) {
-            owner.addresses.push(address);
-        }
-    }
-    Ok(interfaces)
-}
-
-fn interface(link: &LinkMessage) -> Option<Interface> {
-    let flags = link.header.flags;
-    let mut name = None;
-    let mut port_of = None;
-    let mut kind = None;
-    for attribute in &link.attributes {
-        match attribute {
-            LinkAttribute::IfName(text) => name = Some(text.clone()),
-            LinkAttribute::Controller(index) => port_of = Some(*index),
-            LinkAttribute::LinkInfo(infos) => {
-                kind = infos.iter().find_map(|info| match info {
-                    LinkInfo::Kind(kind) => Some(kind),
-                    _ => None,
-                });
+    let asked = async {
+        let mut left = AGAIN;
+        loop {
+            let (interfaces, mixed) = look().await?;
+            if !mixed || left == 0 {
+                return Ok(interfaces);
             }
-            _ => {}
+            left -= 1;
+        }
+    };
+    timeout(LIMIT, asked)
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+/// Once; and whether something changed meanwhile.
+async fn look() -> io::Result<(Vec<Interface>, bool)> {
+    let socket = Socket::open(0)?;
+    let mut interfaces: Vec<Interface> = Vec::new();
+    let mut changed = false;
+    for what in [GET_LINK, GET_ADDRESS] {
+        changed |= socket
+            .ask(what, |told| match told {
+                Told::Link(interface) => interfaces.push(interface),
+                Told::Address(index, address) => {
+                    let mut known = interfaces.iter_mut();
+                    if let Some(owner) = known.find(|interface| interface.index == index) {
+                        owner.addresses.push(address);
+                    }
+                }
+                _ => {}
+            })
+            .await?;
+    }
+    Ok((interfaces, changed))
+}
+
+struct Socket(AsyncFd<OwnedFd>);
+
+impl Socket {
+    /// One that hears of what these groups are told.
+    fn open(groups: u32) -> io::Result<Self> {
+        let socket = net::socket_with(
+            AddressFamily::NETLINK,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            // Routing is protocol 0, the one that is meant by none.
+            None,
+        )?;
+        net::bind(&socket, &SocketAddrNetlink::new(0, groups))?;
+        // The new way is `unsafe`: who registers must not close what is registered. An owned
+        // descriptor keeps that promise by itself.
+        #[allow(deprecated)]
+        let socket = AsyncFd::new(socket)?;
+        Ok(Self(socket))
+    }
+
+    /// The next piece, as far as it fits, and its length.
+    async fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let mut ready = self.0.readable().await?;
+            let received = ready.try_io(|socket| {
+                let received = net::recv(socket.get_ref(), &mut *buffer, RecvFlags::empty());
+                received.map(|(length, _)| length).map_err(io::Error::from)
+            });
+            if let Ok(received) = received {
+                return received;
+            }
         }
     }
-    Some(Interface {
-        name: name?,
-        index: link.header.index,
-        up: flags.contains(LinkFlags::Up),
-        running: flags.contains(LinkFlags::Running),
-        multicast: flags.contains(LinkFlags::Multicast),
-        kind: classify(flags, kind),
-        port_of,
-        addresses: Vec::new(),
-    })
-}
 
-fn classify(flags: LinkFlags, kind: Option<&InfoKind>) -> Kind {
-    if flags.contains(LinkFlags::Loopback) {
-        return Kind::Loopback;
-    }
-    match kind {
-        Some(InfoKind::Bridge) => Kind::Bridge,
-        Some(InfoKind::Veth | InfoKind::Netkit | InfoKind::Vxcan) => Kind::Veth,
-        Some(InfoKind::Dummy | InfoKind::Ifb | InfoKind::Nlmon) => Kind::Dummy,
-        Some(
-            kind @ (InfoKind::Tun
-            | InfoKind::Wireguard
-            | InfoKind::Vxlan
-            | InfoKind::Geneve
-            | InfoKind::GreTap
-            | InfoKind::GreTap6
-            | InfoKind::GreTun
-            | InfoKind::GreTun6
-            | InfoKind::IpIp
-            | InfoKind::Ip6Tnl
-            | InfoKind::SitTun
-            | InfoKind::Vti
-            | InfoKind::Xfrm
-            | InfoKind::Gtp
-            | InfoKind::Vrf),
-        ) => Kind::Tunnel(kind.to_string()),
-        _ if flags.contains(LinkFlags::Pointopoint) => Kind::PointToPoint,
-        _ => Kind::Card,
-    }
-}
-
-fn address(message: &AddressMessage) -> Option<Address> {
-    let mut local = None;
-    let mut peer = None;
-    let mut flags = AddressFlags::from_bits_retain(message.header.flags.bits().into());
-    for attribute in &message.attributes {
-        match attribute {
-            AddressAttribute::Local(ip) => local = Some(*ip),
-            AddressAttribute::Address(ip) => peer = Some(*ip),
-            AddressAttribute::Flags(all) => flags = *all,
-            _ => {}
+    /// Asks for all links or all addresses. True when something changed while they were told.
+    async fn ask(&self, what: u16, mut hear: impl FnMut(Told)) -> io::Result<bool> {
+        net::send(self.0.get_ref(), &request(what), SendFlags::empty())?;
+        let mut buffer = vec![0; PIECE];
+        loop {
+            let length = self.receive(&mut buffer).await?;
+            for message in messages(&buffer[..length]) {
+                match message.told() {
+                    Told::Done { mixed } => return Ok(mixed),
+                    Told::Refused(why) => return Err(why),
+                    told => hear(told),
+                }
+            }
         }
     }
-    Some(Address {
-        // On a point-to-point link "address" is the other end and "local" ours; elsewhere they
-        // are the same, and IPv6 sends the first only.
-        ip: local.or(peer)?,
-        ready: !flags.intersects(AddressFlags::Tentative | AddressFlags::Dadfailed),
-    })
-}
 
-/// What a message of the kernel is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum About {
-    /// A link or an address.
-    Interfaces,
-    /// The way out.
-    DefaultRoute,
+    /// Waits for a change that is somebody's business. Cancel safe.
+    async fn change(&self) -> io::Result<Changed> {
+        let mut buffer = [0; CHANGE];
+        loop {
+            let length = match self.receive(&mut buffer).await {
+                // So much has changed that the kernel could not keep it for us.
+                Err(why) if why.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {
+                    return Ok(Changed { way_out: true });
+                }
+                received => received?,
+            };
+            let (mut told, mut way_out) = (false, false);
+            for message in messages(&buffer[..length]) {
+                told |= message.is_of_interfaces();
+                way_out |= message.is_of_the_way_out();
+            }
+            if told || way_out {
+                return Ok(Changed { way_out });
+            }
+        }
+    }
 }
-
-type Messages = std::pin::Pin<Box<dyn Stream<Item = About> + Send>>;
 
 /// What has changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -169,8 +162,7 @@ pub struct Changed {
 /// Tells when interfaces, addresses or the default route changed. Sleeps until the kernel says so; where the kernel
 /// will not, it says so itself every five seconds.
 pub struct Watch {
-    /// Unbounded by the netlink crate's choice. It is drained whenever something is in it.
-    messages: Option<(Messages, Owned)>,
+    socket: Option<Socket>,
     /// When the burst that has begun is over, or when to look next without being told. Kept here,
     /// so that a caller may drop [`Watch::changed`] half-way and call it again.
     due: Option<Instant>,
@@ -182,7 +174,7 @@ impl Watch {
     /// Subscribes at once, so that no change after this call is missed.
     pub fn start() -> Self {
         Self {
-            messages: subscribe(),
+            socket: subscribe(),
             due: None,
             burst: Changed::default(),
         }
@@ -191,16 +183,16 @@ impl Watch {
     /// Waits for the next change, and for the burst it belongs to. Cancel safe.
     pub async fn changed(&mut self) -> Changed {
         loop {
-            let Some((messages, _)) = &mut self.messages else {
+            let Some(socket) = &self.socket else {
                 let due = *self.due.get_or_insert_with(|| Instant::now() + POLL);
                 sleep_until(due).await;
                 self.due = None;
-                self.messages = subscribe();
+                self.socket = subscribe();
                 return std::mem::take(&mut self.burst);
             };
             let message = match self.due {
-                None => messages.next().await,
-                Some(due) => match timeout_at(due, messages.next()).await {
+                None => socket.change().await,
+                Some(due) => match timeout_at(due, socket.change()).await {
                     Ok(message) => message,
                     Err(_) => {
                         self.due = None;
@@ -209,40 +201,19 @@ impl Watch {
                 },
             };
             match message {
-                Some(about) => {
-                    self.burst.way_out |= about == About::DefaultRoute;
+                Ok(change) => {
+                    self.burst.way_out |= change.way_out;
                     self.due.get_or_insert_with(|| Instant::now() + SETTLE);
                 }
                 // The subscription broke: what is missed meanwhile is seen at the next look.
-                None => self.messages = None,
+                Err(_) => self.socket = None,
             }
         }
     }
 }
 
-fn subscribe() -> Option<(Messages, Owned)> {
-    let groups = [
-        MulticastGroup::Link,
-        MulticastGroup::Ipv4Ifaddr,
-        MulticastGroup::Ipv6Ifaddr,
-        MulticastGroup::Ipv4Route,
-        MulticastGroup::Ipv6Route,
-    ];
-    let (connection, _, messages) = rtnetlink::new_multicast_connection(&groups)
+fn subscribe() -> Option<Socket> {
+    Socket::open(GROUPS)
         .inspect_err(|error| tracing::debug!(%error, "no netlink subscription; polling"))
-        .ok()?;
-    let owned = Owned(tokio::spawn(connection).abort_handle());
-    let told = messages.filter_map(|(message, _)| std::future::ready(about(&message)));
-    Some((Box::pin(told), owned))
-}
-
-/// `None` for what is nobody's business: other routes change by the dozen on a busy machine.
-fn about(message: &NetlinkMessage<RouteNetlinkMessage>) -> Option<About> {
-    match &message.payload {
-        NetlinkPayload::InnerMessage(
-            RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route),
-        ) => (route.header.destination_prefix_length == 0).then_some(About::DefaultRoute),
-        NetlinkPayload::InnerMessage(_) => Some(About::Interfaces),
-        _ => None,
-    }
+        .ok()
 }
