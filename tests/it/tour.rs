@@ -83,6 +83,21 @@ fn the_speaker_walks_through_its_life() {
         tokio::time::sleep(SINK_IN).await;
         let login = Login::stored(&credential(&world));
         let _ = world.phone.add_user(&found, &info, "kim", &login).await;
+        // Somebody comes to a house that knows nobody: an engine is made ready when the phone looks.
+        siskin(&world, &["accounts", "forget", "kim"]).await;
+        tokio::time::sleep(SINK_IN).await;
+        world.info(&found).await;
+        tokio::time::sleep(A_LOOK).await;
+        let info = world.info(&found).await;
+        let _ = world.phone.add_user(&found, &info, "kim", &login).await;
+        let device = app.wait_for_device("Kitchen", PATIENCE).await;
+        let app = app.on(&device.expect("the speaker signs in again").id);
+        let _ = app
+            .play(&titled("Long").uri(), PlayOptions::default())
+            .await;
+        tokio::time::sleep(A_LOOK).await;
+        let _ = app.next().await;
+        tokio::time::sleep(SINK_IN).await;
         // What comes rarely, last.
         siskin(&world, &["status", "--json"]).await;
         kill(Pid::from_raw(daemon.pid() as i32), Signal::SIGHUP).expect("it lives");
