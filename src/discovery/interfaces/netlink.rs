@@ -130,8 +130,10 @@ impl Socket {
 
     /// Waits for a change that is somebody's business. Cancel safe.
     async fn change(&self) -> io::Result<Changed> {
-        let mut buffer = [0; CHANGE];
         loop {
+            // Not held while nothing happens, which is nearly always.
+            self.0.readable().await?.retain_ready();
+            let mut buffer = vec![0; CHANGE];
             let length = match self.receive(&mut buffer).await {
                 // So much has changed that the kernel could not keep it for us.
                 Err(why) if why.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {
