@@ -24,7 +24,7 @@ cargo test --locked --test it --no-run
 SISKIN_BIN="$work/siskin" scripts/as-root.sh env \
     SISKIN_TRACER="valgrind -q --tool=none --trace-children=yes --demangle=no --vex-guest-chase=no
         --trace-notbelow=0 --trace-flags=00000010 --log-file=$work/walk.%p" \
-    cargo test --locked --test it -- --ignored --exact tour::the_speaker_walks_through_its_life
+    cargo test --locked --test it -- --ignored --test-threads 1 tour::
 {
     for walk in $(ls -tr --time=birth "$work"/walk.*); do
         sed -nE 's/^==== SB .*\] 0x[0-9a-f]+ ([^ (]+) .*siskin-under-test.*/\1/p' "$walk"
