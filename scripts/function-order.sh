@@ -31,10 +31,10 @@ SISKIN_BIN="$work/siskin" scripts/as-root.sh env \
     done | sed -E 's/\+[0-9]+$//' | grep -v UNKNOWN_FUNCTION
     # What a newer processor than valgrind's uses instead.
     nm --defined-only "$work/siskin" | awk '{print $3}' \
-        | grep -E 'sha(256|512)_block_data_order|_gcm_|aes_hw|digest_blocks|pclmulqdq|_adx$|bn_(mul|sqr)x|aes_gcm' || true
+        | grep -E 'sha(256|512)_block_data_order|_gcm_|aes_hw|digest_blocks|pclmulqdq|_adx$|bn_(mul|sqr)x|aes_gcm|4aead3gcm' || true
     # The loader's door, and what only a kernel newer than valgrind knows leads to.
     echo _start
-    nm --defined-only "$work/siskin" | awk '{print $3}' | grep -E 'pidfd_reaper' || true
+    nm --defined-only "$work/siskin" | awk '{print $3}' | grep -E 'pidfd_reaper|io12registration12Registration|4task3raw7dealloc' || true
 } | awk '!seen[$0]++' > "$work/list"
 
 count=$(wc -l < "$work/list")

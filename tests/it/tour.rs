@@ -29,6 +29,22 @@ const SINK_IN: Duration = Duration::from_secs(3);
 /// The speaker looks after itself every twenty seconds.
 const A_LOOK: Duration = Duration::from_secs(24);
 
+/// A file that somebody has filled in is read with more than a short one is.
+const WRITTEN: &str = r#"
+[audio]
+bitrate = 320
+normalisation = "off"
+gapless = true
+crossfade = 0.0
+sleep_fade = 10.0
+[metadata]
+covers = true
+[cache]
+size = "off"
+[mpris]
+bus = "off"
+"#;
+
 /// The walk does not judge: what a slow program does late it does all the same.
 #[test]
 #[ignore = "a tool: make order"]
@@ -41,7 +57,8 @@ fn the_speaker_walks_through_its_life() {
         let engine = world.dir().join("order-engine");
         std::os::unix::fs::symlink(binary(), engine).expect("a link");
         at_home(&world);
-        let settings = world.settings(&format!("{}\n{http}", pipe_to(fifo.path())));
+        let settings = world.settings(&format!("{}\n{WRITTEN}\n{http}", pipe_to(fifo.path())));
+        let settings = settings.replace("[\"lo\"]", "[\"lo\", \"other\"]");
         let daemon = world.start_with(&settings, |command| {
             command.current_dir(world.dir());
         });
