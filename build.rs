@@ -34,11 +34,13 @@ fn main() {
         format!("-Wl,--symbol-ordering-file={}", order.display()),
     ];
     let packing = ["-Wl,-z,pack-relative-relocs".to_owned()];
+    // What is read together begins where reading begins.
+    let placing = ["-Wl,-z,max-page-size=65536".to_owned()];
     let marker = env::var_os("OUT_DIR").map(|folder| Path::new(&folder).join(ORDERED));
     if let Some(marker) = &marker {
         let _ = fs::remove_file(marker);
     }
-    for arguments in [&ordering[..], &packing[..]] {
+    for arguments in [&ordering[..], &packing[..], &placing[..]] {
         if links_with(arguments) {
             if let Some(marker) = marker.as_ref().filter(|_| arguments == ordering) {
                 // Without it a test is passed over, no more.

@@ -7,7 +7,7 @@ use super::window::BLOCK;
 pub enum Budget {
     /// The track that comes next: its beginning, and 1 MB once somebody reads it.
     Next,
-    /// The track that plays: 1.64 MB, of which at least 1.22 MB (30.5 s at 320 kbit/s) lie ahead.
+    /// The track that plays: 1.57 MB, of which at least 1.22 MB (30.5 s at 320 kbit/s) lie ahead.
     Playing,
 }
 
@@ -16,13 +16,13 @@ impl Budget {
     pub fn bytes(self) -> u64 {
         let limit: u64 = match self {
             Self::Next => 1_000_000,
-            Self::Playing => 1_640_000,
+            Self::Playing => 1_575_000,
         };
         limit / BLOCK * BLOCK
     }
 
     /// With less than this ahead, more is asked for. Not earlier, so that a slow radio is woken
-    /// every five seconds (at 320 kbit/s) and not every second.
+    /// every three seconds (at 320 kbit/s) and not every second.
     fn low(self) -> u64 {
         match self {
             Self::Next => 625_000,
@@ -153,12 +153,12 @@ mod tests {
             view.planned += length;
         }
         assert!(view.planned - view.reader >= 30 * 40_000);
-        assert!(view.planned - view.base <= 1_640_000);
+        assert!(view.planned - view.base <= 1_575_000);
         // The reader goes on; there is always half a minute left when more is asked for.
         view.reader = view.woken_at();
         assert!(view.planned - view.reader >= 30 * 40_000);
         view.base = (view.reader - BEHIND) / BLOCK * BLOCK;
-        assert!(view.next().is_some_and(|length| length >= 6 * BLOCK));
+        assert!(view.next().is_some_and(|length| length >= 4 * BLOCK));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::bits::{Bits, width_of};
 
 /// Most bits that are looked up at once; longer codewords are rare by their nature.
-const WIDTH: u32 = 10;
+const WIDTH: u32 = 8;
 
 /// Which entry of a codebook comes next.
 pub(super) struct Tree {
