@@ -50,7 +50,7 @@ impl<'a> Bits<'a> {
         Some(self.take(1)? == 1)
     }
 
-    /// Two flags, or 0 and 1 to choose with: one bit as an index.
+    /// The same, to choose with.
     pub(super) fn index(&mut self, count: u32) -> Option<usize> {
         Some(self.take(count)? as usize)
     }
