@@ -6,7 +6,8 @@ use std::{path::Path, process::Stdio};
 use tokio::{net::TcpListener, process::Command};
 
 use crate::{
-    ask::{ask, siskin, status_says},
+    ask::{ask, status_says},
+    http,
     lan::NULL,
     world::scenario,
 };
@@ -34,7 +35,8 @@ fn whatever_is_asked_is_answered_as_the_document_says() {
         let http = format!("[http]\nlisten = \"127.0.0.1:{port}\"\n");
         let _daemon = world.start(&world.settings(&(http + NULL)));
         status_says(&world, "Kitchen").await;
-        let token = siskin(&world, &["token"]).await.out.trim().to_owned();
+        http::answers(port).await;
+        let token = http::token(&world).await;
         let served = ask(&world, "GET", "/api/v1/openapi.json", None).await;
         assert_eq!(
             (served.status, &served.json["openapi"]),

@@ -26,6 +26,7 @@ use crate::{
     ask::{ask, siskin, socket, status_says},
     broker::{Broker, Home, on_broker},
     dbus::{BusDaemon, OPEN, PLAYER, Remote, SISKIN, bus_at, text},
+    http,
     lan::{fifo, one_engine, plays, resident_kb},
     tape::{assert_timing, timed},
     world::{Daemon, PATIENCE, World, hears, pipe_to},
@@ -264,7 +265,8 @@ impl Stage {
         );
         let daemon = world.start_with(&world.settings(&faces), bus_at(&bus.address()));
         status_says(world, "Kitchen").await;
-        let token = siskin(world, &["token"]).await.out.trim().to_owned();
+        http::answers(port).await;
+        let token = http::token(world).await;
         let remote = Remote::new(&bus, SISKIN).await;
         remote.finds().await;
         let home = Home::enter().await;

@@ -14,7 +14,8 @@ use tokio::{
 };
 
 use crate::{
-    ask::{ask, siskin, socket, status_says},
+    ask::{ask, socket, status_says},
+    http,
     lan::{NULL, one_engine, plays, resident_kb},
     world::{Daemon, PATIENCE, World, scenario},
 };
@@ -228,7 +229,8 @@ fn strangers_on_the_network_are_told_nothing() {
         let http = format!("[http]\nlisten = \"127.0.0.1:{port}\"\n");
         let _daemon: Daemon = world.start(&world.settings(&(http + NULL)));
         status_says(&world, "Kitchen").await;
-        let token = siskin(&world, &["token"]).await.out.trim().to_owned();
+        http::answers(port).await;
+        let token = http::token(&world).await;
         for (token, status) in [("x", "401"), (token.as_str(), "200")] {
             let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("open");
             let request = format!(
