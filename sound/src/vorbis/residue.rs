@@ -113,17 +113,7 @@ impl Residue {
             let together = first..count.min(first + master.dimensions);
             if pass == 0 {
                 for classes in classes.chunks_exact_mut(count) {
-                    let mut told = master.tree.next(bits)?;
-                    // The last one is told by the lowest digit, also where there are fewer.
-                    for at in (first..first + master.dimensions).rev() {
-                        if told == 0 || self.books.len() == 1 {
-                            break;
-                        }
-                        if let Some(class) = classes.get_mut(at) {
-                            *class = (told % self.books.len()) as u8;
-                        }
-                        told /= self.books.len();
-                    }
+                    self.classify(classes, first, master, bits)?;
                 }
             }
             for at in together {
@@ -139,6 +129,27 @@ impl Residue {
                     }
                 }
             }
+        }
+        Some(())
+    }
+    /// Reads the classes of as many partitions as one word of the master book tells, from `first`.
+    fn classify(
+        &self,
+        classes: &mut [u8],
+        first: usize,
+        master: &Book,
+        bits: &mut Bits<'_>,
+    ) -> Option<()> {
+        let mut told = master.tree.next(bits)?;
+        // The last one is told by the lowest digit, also where there are fewer.
+        for at in (first..first + master.dimensions).rev() {
+            if told == 0 || self.books.len() == 1 {
+                break;
+            }
+            if let Some(class) = classes.get_mut(at) {
+                *class = (told % self.books.len()) as u8;
+            }
+            told /= self.books.len();
         }
         Some(())
     }
