@@ -133,21 +133,27 @@ impl Pipe {
         }
     }
 
-    /// The bytes that the reader has not read. Ours alone are in a FIFO of ours.
+    /// The bytes that the reader has not read. Ours alone are in a FIFO of ours. Taken by one call:
+    /// between two, the reader could take what lies in the middle.
     fn read_back(&self) -> io::Result<Vec<u8>> {
         let Some(file) = &self.file else {
             return Ok(Vec::new());
         };
-        let reader = OpenOptions::new()
+        let mut reader = OpenOptions::new()
             .read(true)
             .custom_flags(OFlags::NONBLOCK.bits() as i32)
             .open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-        let mut back = Vec::new();
-        match reader.take(self.unread()).read_to_end(&mut back) {
-            // The reader was quicker.
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(back),
-        }
+        let mut back = vec![0; usize::try_from(self.unread()).unwrap_or(0)];
+        let count = loop {
+            match reader.read(&mut back) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The reader was quicker.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break 0,
+                result => break result?,
+            }
+        };
+        back.truncate(count);
+        Ok(back)
     }
 
     fn stalled(&self) -> Condition {

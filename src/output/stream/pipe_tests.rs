@@ -108,6 +108,27 @@ fn what_nobody_has_read_is_taken_back_but_for_a_fade() {
 }
 
 #[test]
+fn what_is_taken_back_is_in_one_piece_however_fast_the_reader_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut pipe, mut reader) = read_pipe(&folder.path().join("fifo"));
+    let reading = std::thread::spawn(move || {
+        let mut some = [0; 100];
+        // Nothing to read is an error here, and the end is none.
+        while !matches!(reader.read(&mut some), Ok(0)) {}
+    });
+    let numbers: Vec<u8> = (0..=250).collect();
+    for _ in 0..2_000 {
+        let mut bytes = numbers.repeat(16);
+        pipe.write(&mut bytes, &never).expect("written");
+        let back = pipe.read_back().expect("read");
+        let in_order = |pair: &[u8]| pair[1] == (pair[0] + 1) % 251;
+        assert!(back.windows(2).all(in_order), "{back:?}");
+    }
+    drop(pipe);
+    reading.join().expect("a reader");
+}
+
+#[test]
 fn a_plain_file_is_appended_to() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("raw");
