@@ -95,10 +95,11 @@ pub async fn run(
         reports,
         Pairings::new(pairings),
     );
-    house.open().await;
     introduce(&house, &mut board);
     desk.publish(board.house());
-    let mut surfaces = Surfaces::open(&config, bus, remarks).await;
+    // Side by side: whoever sees it announced finds somebody who answers.
+    let ((), mut surfaces) = tokio::join!(house.open(), Surfaces::open(&config, bus, remarks));
+    introduce(&house, &mut board);
     service.ready();
     let mut watchdog = service.watchdog().map(interval);
     loop {

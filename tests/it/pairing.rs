@@ -324,6 +324,7 @@ fn a_running_daemon_does_it_itself_and_one_at_a_time() {
         let daemon = world.start(&world.settings(&format!("log = \"trace\"\n{NULL}")));
         world.find().await;
         let mut pair = Watched::start(&world, &["pair"]);
+        pair.says("code: ").await;
         let code = code(&listener).await;
         pair.says(&format!("code: {code}")).await;
         let asked_by: String = daemon.engines().into_iter().map(of_process).collect();

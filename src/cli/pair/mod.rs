@@ -17,7 +17,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines, Stdin},
     signal::unix::{SignalKind, signal},
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use super::{
@@ -29,8 +29,9 @@ use super::{
     pick::pick,
 };
 use crate::{
+    accounts::StoreError,
     config::{self, Config, LogLevel, Surroundings},
-    daemon::{pairing, places},
+    daemon::{pairing, pairing::PairError, places},
     model::{House, Pairing, Way, unix_ms},
 };
 use show::{Screen, Show};
@@ -38,6 +39,10 @@ use source::{Here, Source, There};
 
 /// Between two looks of the countdown.
 const TICK: Duration = Duration::from_secs(1);
+
+/// A daemon that has the state answers within this time, if it ever does; it is looked for so often.
+const STARTING: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Where a terminal does not tell.
 const COLUMNS: usize = 80;
@@ -63,9 +68,16 @@ pub fn pair(door: &Door, speaker: Option<&str>, way: Way) -> ExitCode {
         }
     };
     let ended = runtime.block_on(async {
-        match Client::find(&places::sockets(&config)).await {
+        let sockets = places::sockets(&config);
+        match Client::find(&sockets).await {
             Ok(client) => there(client, speaker, way).await,
-            Err(ClientError::NoDaemon { .. }) => here(door, speaker, way).await,
+            Err(ClientError::NoDaemon { .. }) => match here(door, speaker, way).await {
+                Err(Stop::InUse(failure)) => match starting(&sockets).await {
+                    Some(client) => there(client, speaker, way).await,
+                    None => Err(Stop::Failed(failure)),
+                },
+                ended => ended,
+            },
             Err(error) => Err(Stop::Failed(door::told(error))),
         }
     });
@@ -74,7 +86,9 @@ pub fn pair(door: &Door, speaker: Option<&str>, way: Way) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(Stop::Cancelled) => ExitCode::from(exit::INTERRUPTED),
-        Err(Stop::Failed((what, help))) => failed(exit::FAILED, &what, &help),
+        Err(Stop::Failed((what, help)) | Stop::InUse((what, help))) => {
+            failed(exit::FAILED, &what, &help)
+        }
         Err(Stop::Misconfigured(problems)) => misconfigured(&problems),
     }
 }
@@ -83,7 +97,22 @@ pub fn pair(door: &Door, speaker: Option<&str>, way: Way) -> ExitCode {
 enum Stop {
     Cancelled,
     Failed(Failure),
+    /// A daemon has the state directory, and nobody answers for it.
+    InUse(Failure),
     Misconfigured(config::Problems),
+}
+
+/// A daemon that has just been started and answers in a moment.
+async fn starting(sockets: &[PathBuf]) -> Option<Client> {
+    let found = async {
+        loop {
+            match Client::find(sockets).await {
+                Ok(client) => break client,
+                Err(_) => sleep(LOOK).await,
+            }
+        }
+    };
+    timeout(STARTING, found).await.ok()
 }
 
 /// A running daemon does it; the account is signed in at once.
@@ -107,8 +136,13 @@ async fn here(door: &Door, speaker: Option<&str>, way: Way) -> Result<(), Stop> 
     };
     let at = which(speaker, &config.speakers, |one| [&one.name, &one.id]).map_err(Stop::Failed)?;
     let dir = dir(&config).map_err(Stop::Failed)?;
-    let flow = pairing::pair_here(&config, &dir, &config.speakers[at], way)
-        .map_err(|error| Stop::Failed((error.to_string(), error.help().to_owned())))?;
+    let flow = pairing::pair_here(&config, &dir, &config.speakers[at], way).map_err(|error| {
+        let failure = (error.to_string(), error.help().to_owned());
+        match error {
+            PairError::Store(StoreError::InUse { .. }) => Stop::InUse(failure),
+            _ => Stop::Failed(failure),
+        }
+    })?;
     follow(Here::new(flow), way).await?;
     put("siskin signs the account in when it is started\n");
     Ok(())
