@@ -33,6 +33,7 @@ impl Connect {
             Command::Pause => self.pause(),
             Command::Resume => self.resume(),
             Command::SeekTo { position_ms } => self.seek(position_ms),
+            Command::SeekBy { ms } => self.seek_by(ms),
             Command::SkipNext { track } => self.skip_next(track),
             Command::SkipPrev => self.skip_prev(),
             Command::Shuffle(on) => self.change(|connect| connect.lineup.set_shuffle(on)),
@@ -44,7 +45,10 @@ impl Connect {
             }
             Command::Options(options) => self.change(|connect| connect.lineup.set_options(options)),
             Command::AddToQueue(entry) => self.add_to_queue(entry),
-            Command::SetQueue { next } => self.change(|connect| connect.lineup.set_queue(next)),
+            Command::SetQueue { next } => self.change(|connect| {
+                connect.lineup.set_queue(next);
+                connect.try_next();
+            }),
             Command::UpdateContext(listing) => self.update_context(listing),
             Command::Sleep(timer) => self.sleep_at(timer, None),
         };
@@ -74,8 +78,9 @@ impl Connect {
         self.settle(|wants| wants == Wants::Playing, Ok(()));
         match self.phase {
             Phase::Idle if self.lineup.current().is_none() => Answer::No(NOTHING.to_owned()),
-            Phase::Paused if std::mem::take(&mut self.held) => {
-                // It must not go on by itself any more, which is news to whoever takes it up again.
+            // On its way to sound, or to go on by itself when there is an output: not any more, which
+            // is news to whoever takes it up again.
+            Phase::Paused if std::mem::take(&mut self.held) | was_wanted => {
                 self.touched = true;
                 self.push(Action::Pause);
                 Answer::Yes
@@ -148,13 +153,10 @@ impl Connect {
         match self.phase {
             Phase::Idle | Phase::Waiting => {
                 self.set_position(position_ms);
-                if let Some(super::Resolving {
-                    then:
-                        super::Then::Start {
-                            position_ms: at, ..
-                        },
-                    ..
-                }) = &mut self.resolving
+                let then = self.resolving.as_mut().map(|it| &mut it.then);
+                if let Some(super::Then::Start {
+                    position_ms: at, ..
+                }) = then
                 {
                     *at = position_ms;
                 }
@@ -176,8 +178,15 @@ impl Connect {
         }
     }
 
+    /// From where the listener is.
+    pub(super) fn seek_by(&mut self, ms: i64) -> Answer {
+        let position = i64::from(self.position_ms()).saturating_add(ms).max(0);
+        self.seek(u32::try_from(position).unwrap_or(u32::MAX))
+    }
+
     pub(super) fn skip_next(&mut self, track: Option<Entry>) -> Answer {
-        if self.lineup.current().is_none() {
+        // While a context is awaited, there may be something in the queue.
+        if self.lineup.current().is_none() && !self.lineup.has_next() {
             return Answer::No(NOTHING.to_owned());
         }
         let Some(wanted) = track else {
@@ -223,6 +232,7 @@ impl Connect {
             });
         }
         self.touched = true;
+        self.try_next();
         Answer::Yes
     }
 

@@ -53,6 +53,8 @@ pub struct Context {
     key: Option<ShuffleKey>,
     /// `key` makes the order no more: the list has changed since.
     moved: bool,
+    /// So many positions, from the first on, were taken out of this round: nobody has heard them.
+    left_out: usize,
     /// The index each page begins at.
     pages: Vec<u32>,
     ahead: VecDeque<String>,
@@ -209,6 +211,16 @@ impl Context {
         self.order = Some(order);
         self.key = Some(key);
         self.moved = false;
+        self.left_out = 0;
+    }
+
+    /// The first position that may have been heard when this one is: what was taken out before it is
+    /// only there for the next round.
+    pub fn first_heard(&self, position: usize) -> usize {
+        match position < self.left_out {
+            true => 0,
+            false => self.left_out,
+        }
     }
 
     /// Goes on in the shuffled order of `old`, a list that has changed into this one: what both
@@ -237,6 +249,9 @@ impl Context {
         let mut was: Vec<u32> = Vec::with_capacity(self.entries.len());
         let mut here = 0;
         for position in 0..old.len() {
+            if position == old.left_out {
+                self.left_out = was.len();
+            }
             if let Some(entry) = old.at(position) {
                 was.extend(find(entry));
             }
@@ -267,6 +282,7 @@ impl Context {
         self.order = None;
         self.key = None;
         self.moved = false;
+        self.left_out = 0;
     }
 
     /// An app put what comes in another order: after `position` come exactly `chosen` (indices),
@@ -282,6 +298,7 @@ impl Context {
         let free = |index: &&u32| !taken.contains(index);
         let current = position.and_then(|at| order.get(at).copied());
         let mut new: Vec<u32> = order[split..end].iter().filter(free).copied().collect();
+        self.left_out += new.len();
         let past = order[..split].iter();
         new.extend(past.filter(|index| free(index) && Some(**index) != current));
         new.extend(current);
@@ -296,6 +313,23 @@ impl Context {
         new.extend(order[end..].iter().filter(free));
         self.order = Some(new);
     }
+}
+
+/// Whether `part` stands in `all` in the same order; what is not in it does not count.
+pub fn in_order(part: &[Entry], all: &[&Entry]) -> bool {
+    let mut places: HashMap<&Uri, Vec<usize>> = HashMap::new();
+    for (at, entry) in all.iter().enumerate() {
+        places.entry(&entry.uri).or_default().push(at);
+    }
+    let mut from = 0;
+    part.iter().all(|entry| {
+        let Some(places) = places.get(&entry.uri) else {
+            return true;
+        };
+        let at = places.iter().find(|at| **at >= from);
+        from = at.map_or(from, |at| at + 1);
+        at.is_some()
+    })
 }
 
 /// What a list without a context is called towards connect-state: without any URI the official

@@ -43,19 +43,19 @@ pub enum Input {
     /// What a context holds, or that it could not be had.
     Resolved {
         ticket: Ticket,
-        listing: Result<Listing, String>,
+        listing: Result<Listing, Missing>,
     },
     /// Pages that were asked for.
     Paged {
         ticket: Ticket,
-        pages: Result<Vec<Page>, String>,
+        pages: Result<Vec<Page>, Missing>,
     },
     /// What [`super::Action::Describe`] asked for.
     Track(Box<Track>),
     /// What goes on after a context.
     Autoplay {
         ticket: Ticket,
-        listing: Result<Listing, String>,
+        listing: Result<Listing, Missing>,
     },
     /// Somebody changed a playlist.
     ContextChanged { uri: String },
@@ -86,6 +86,14 @@ pub struct Sender {
     pub message: u32,
 }
 
+/// The service did not tell what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    pub why: String,
+    /// The same question may have an answer later.
+    pub may_pass: bool,
+}
+
 /// A command of an app.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
@@ -96,6 +104,10 @@ pub enum Command {
     Resume,
     SeekTo {
         position_ms: u32,
+    },
+    /// From where the listener is.
+    SeekBy {
+        ms: i64,
     },
     /// To the next track, or to this one of those that come.
     SkipNext {
@@ -142,7 +154,15 @@ pub struct Play {
 pub struct SkipTo {
     pub uid: Option<Uid>,
     pub uri: Option<Uri>,
+    /// Of some page, if a name is given as well.
     pub index: Option<u32>,
+}
+
+impl SkipTo {
+    /// Whether the track or its place is named, so that the index is no more than a hint.
+    pub fn is_named(&self) -> bool {
+        self.uid.is_some() || self.uri.is_some()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]

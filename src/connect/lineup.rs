@@ -271,9 +271,10 @@ impl Lineup {
         let here = usize::from(!self.is_on(Provider::Queue));
         let chosen = self.auto_at.map_or(0, |at| (at + 1).saturating_sub(here));
         let here = if self.auto_at.is_some() { 0 } else { here };
+        let first = self.cursor.map_or(0, |at| self.context.first_heard(at));
         let own = self.cursor.map_or(0, |at| (at + 1).saturating_sub(here));
         let chosen = (0..chosen).rev().map(Slot::Autoplay);
-        let own = (0..own).rev().map(Slot::Context);
+        let own = (first..own).rev().map(Slot::Context);
         let mut slots: Vec<_> = chosen.chain(own).filter(fits).take(limit).collect();
         slots.reverse();
         slots
@@ -452,7 +453,10 @@ impl Lineup {
             let item = self.current.as_ref()?;
             if item.provider == Provider::Context {
                 let (uid, uri) = (&item.entry.uid, &item.entry.uri);
-                let told = item.index.filter(|index| *index < context.len());
+                // Of which page that was, is known only where there is one.
+                let told = item
+                    .index
+                    .filter(|index| *index < context.len() && context.is_complete());
                 return context.find(uid, uri, item.index).or(match &before {
                     // It was taken out: what came after it stands there now.
                     Some((index, _)) => index.checked_sub(1),
@@ -524,8 +528,9 @@ impl Lineup {
     /// Whether the place that `skip_to` names is known, or is not going to be.
     pub fn reaches(&self, skip_to: &SkipTo) -> bool {
         let SkipTo { uid, uri, index } = skip_to;
-        let names_none = uid.is_none() && uri.is_none() && index.is_none();
-        let within = index.is_some_and(|index| (index as usize) < self.context.len());
+        let names_none = !skip_to.is_named() && index.is_none();
+        let is_known = |index: u32| (index as usize) < self.context.len();
+        let within = index.is_some_and(is_known) && !skip_to.is_named();
         let find = || {
             let none = (Uid::default(), Uri::new(""));
             let (uid, uri) = (uid.as_ref(), uri.as_ref());

@@ -20,10 +20,12 @@ mod commands;
 mod context;
 mod failures;
 mod input;
+mod later;
 mod lineup;
 mod orders;
 mod peers;
 mod play;
+mod questions;
 mod replies;
 mod shown;
 mod sleep;
@@ -47,7 +49,9 @@ pub use uri::{Entry, Uid, Uri};
 use crate::model::{Obstacle, Peer, Playback, Track, Volume};
 use chance::Chance;
 use failures::Failures;
+use later::Retry;
 use lineup::Lineup;
+use questions::{Following, Paging, Resolving};
 use replies::{By, Replies, Wants};
 use sleep::Rest;
 use standing::Standing;
@@ -111,21 +115,17 @@ struct Prepared {
     id: LoadId,
     uri: Uri,
     track: Option<Box<Track>>,
-    /// It could not be had for a reason that may pass: it is tried again when its time comes.
-    failed: bool,
+    /// It could not be had for a reason that may pass.
+    retry: Retry,
 }
 
-/// A context that was asked for.
-#[derive(Debug)]
-struct Resolving {
-    ticket: Ticket,
-    then: Then,
-}
-
+/// What is to be done with a context that was asked for.
 #[derive(Debug)]
 enum Then {
     /// A track of it plays already; this is the name of its place, when it has another one.
     Adopt { anchor: Option<Uid> },
+    /// As `Adopt`, where an app has told a part of it, unless it has told that in another order.
+    Extend,
     /// Begin there.
     Start { skip_to: SkipTo, position_ms: u32 },
     /// As `Adopt`, with the shuffled order of before.
@@ -185,8 +185,8 @@ pub struct Connect {
     told: Option<Told>,
     resolving: Option<Resolving>,
     beginning: Option<Beginning>,
-    paging: Option<Ticket>,
-    following: Option<Ticket>,
+    paging: Option<Paging>,
+    following: Option<Following>,
     /// Nothing follows this context, as the service said.
     no_following: Option<String>,
     tickets: Ticket,
@@ -295,10 +295,7 @@ impl Connect {
             Input::Asked { ticket, order } => self.order(order, Some(ticket)),
             Input::NotFetched { why } => self.not_fetched(&why),
             Input::NotSent { why } => self.not_sent(&why),
-            Input::Settings(settings) => {
-                self.settings = settings;
-                self.no_following = None;
-            }
+            Input::Settings(settings) => self.set_settings(settings),
             Input::Level(volume) => self.level(volume),
             Input::Timer => {}
         }
@@ -451,6 +448,25 @@ impl Connect {
         }
     }
 
+    /// What the account's owner changes holds from now on, also for what was chosen before; the track
+    /// that plays is left alone.
+    fn set_settings(&mut self, settings: Settings) {
+        let before = std::mem::replace(&mut self.settings, settings);
+        self.no_following = None;
+        if before.autoplay && !settings.autoplay {
+            self.following = None;
+            self.touched |= self.lineup.drop_autoplay();
+        }
+        if before.filter_explicit && !settings.filter_explicit {
+            self.touched |= self.lineup.forgive_explicit();
+        }
+        let explicit = |it: &&Prepared| it.track.as_ref().is_some_and(|track| track.explicit);
+        let next = self.prepared.as_ref().filter(explicit).map(|it| it.id);
+        if let Some(id) = next.filter(|_| settings.filter_explicit) {
+            self.failed(id, Why::Explicit);
+        }
+    }
+
     fn log_out(&mut self) {
         self.leave();
         self.push(Action::LoggedOut);
@@ -489,7 +505,9 @@ impl Connect {
     fn set_timer(&mut self) {
         let sleep = self.rest.next_due(self.now.tick_ms);
         let due = self.replies.next_due();
-        let next = [sleep, due].into_iter().flatten().min();
+        let prepared = self.prepared.as_ref().and_then(|it| it.retry.due());
+        let all = [sleep, due, prepared, self.asks_again_at()];
+        let next = all.into_iter().flatten().min();
         if let Some(tick_ms) = next
             && self.timer != next
         {

@@ -86,10 +86,7 @@ impl Connect {
             Order::Next => self.skip_next(None),
             Order::Previous => self.skip_prev(),
             Order::Seek { position_ms } => self.seek(position_ms),
-            Order::SeekBy { ms } => {
-                let position = i64::from(self.position_ms()).saturating_add(ms).max(0);
-                self.seek(u32::try_from(position).unwrap_or(u32::MAX))
-            }
+            Order::SeekBy { ms } => self.seek_by(ms),
             Order::Shuffle(on) => {
                 self.lineup.set_shuffle(on);
                 self.touched = true;

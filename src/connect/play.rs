@@ -1,8 +1,7 @@
 //! Beginning to play: by an app's choice, by transfer from another device, and again after a loss.
 
 use super::{
-    Action, Beginning, Connect, Entry, Listing, Phase, Play, Resolving, SkipTo, Then, Transfer,
-    Uid, Uri, Waiting,
+    Beginning, Connect, Entry, Listing, Phase, Play, SkipTo, Then, Transfer, Uid, Uri, Waiting,
     context::{BARE_LIST, Context, ShuffleKey},
     input::{Options, Page},
     lineup::Provider,
@@ -33,17 +32,21 @@ impl Connect {
         self.activate();
         // Who asks for it anew is not told what was wrong the last time.
         self.lineup.forgive();
-        self.origin = play.origin;
         self.want_play = !play.paused;
-        self.resolving = None;
         self.beginning = None;
         let position_ms = play.seek_to.unwrap_or(0);
         let uri = play.context.uri.clone();
         let known = !uri.is_empty() && uri == self.lineup.context.uri;
-        if known && self.holds(named.as_ref(), &play.skip_to) {
+        let holds = known && self.holds(named.as_ref(), &play);
+        self.origin = play.origin;
+        if holds {
+            // What is being asked about it is still of use.
+            self.resolving
+                .take_if(|it| matches!(it.then, Then::Start { .. }));
             self.lineup.set_options(play.options);
             return self.start(&play.skip_to, position_ms);
         }
+        self.resolving = None;
         self.another_context(play.options);
         let context = Context::new(play.context);
         let here = context.find(
@@ -51,17 +54,15 @@ impl Connect {
             play.skip_to.uri.as_ref().unwrap_or(&Uri::new("")),
             play.skip_to.index.map(|index| index as usize),
         );
-        let by_index = play
-            .skip_to
-            .index
-            .is_some_and(|at| (at as usize) < context.len());
+        let index = play.skip_to.index.map(|index| index as usize);
+        let by_index = !play.skip_to.is_named() && index.is_some_and(|at| at < context.len());
         let complete = !can_be_resolved(&uri);
         if complete && has_tracks || here.is_some() || by_index {
             // All of it, or enough of it, came with the command.
             self.lineup.begin(context);
             let answer = self.start(&play.skip_to, position_ms);
             if !complete {
-                self.resolve(uri, Then::Adopt { anchor: None });
+                self.resolve(uri, Then::Extend);
             }
             return answer;
         }
@@ -74,7 +75,6 @@ impl Connect {
         }));
         match named {
             Some(entry) => {
-                let index = play.skip_to.index.map(|index| index as usize);
                 self.lineup.play_named(entry, Provider::Context, index);
                 if !complete {
                     self.resolve(uri, Then::Adopt { anchor: None });
@@ -98,13 +98,17 @@ impl Connect {
         }
     }
 
-    /// Whether the context that is known already has what is wanted of it.
-    fn holds(&self, named: Option<&Entry>, skip_to: &SkipTo) -> bool {
+    /// Whether the context that is known already has what is wanted of it, in the order in which the
+    /// app tells it, if it does.
+    fn holds(&self, named: Option<&Entry>, play: &Play) -> bool {
         let context = &self.lineup.context;
-        if context.is_empty() {
+        let mut told = play.context.pages.iter().flat_map(|page| &page.tracks);
+        let mut known = context.entries().iter();
+        let as_told = told.all(|entry| known.next().is_some_and(|it| it.uri == entry.uri));
+        if context.is_empty() || !as_told {
             return false;
         }
-        match (named, skip_to.index) {
+        match (named, play.skip_to.index) {
             (Some(entry), _) => context.find(&entry.uid, &entry.uri, None).is_some(),
             (None, Some(index)) => (index as usize) < context.len(),
             (None, None) => true,
@@ -162,9 +166,13 @@ impl Connect {
         self.touched = true;
     }
 
-    /// What waited was obeyed until this came.
+    /// What waited was obeyed until this came; but for what was to go elsewhere, and stays.
     fn superseded(&mut self) {
-        self.settle(|_| true, Ok(()));
+        self.settle(|wants| wants != Wants::Sent, Ok(()));
+        self.settle(
+            |_| true,
+            Err("something else was asked for meanwhile".to_owned()),
+        );
     }
 
     pub(super) fn transfer(&mut self, transfer: Option<Transfer>) -> Answer {
@@ -329,13 +337,6 @@ impl Connect {
         }
         self.load(then.position_ms);
         self.sleep_at(then.sleep, Some(then.sleep_fade_ms));
-    }
-
-    /// Asks what a context holds.
-    pub(super) fn resolve(&mut self, uri: String, then: Then) {
-        let ticket = self.ticket();
-        self.resolving = Some(Resolving { ticket, then });
-        self.push(Action::ResolveContext { ticket, uri });
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     lineup::Moved,
     replies::{Answer, Wants},
 };
-use crate::model::{ConditionCode, Track};
+use crate::model::{ConditionCode, Obstacle, Track};
 
 /// The clock may be so far from what was told before anybody hears of it.
 const DRIFT_MS: u32 = 100;
@@ -40,6 +40,11 @@ impl Connect {
                 self.want_play = false;
                 self.touched = true;
                 self.settle(|wants| wants == Wants::Known(id), Ok(()));
+                let why = "there is no output; it goes on by itself when there is one";
+                let result = Err(why.to_owned());
+                let waits = |wants| wants == Wants::Playing;
+                let obstacle = Obstacle::NoOutput;
+                self.replies.settle(waits, &result, obstacle, &mut self.out);
             }
             Heard::Seeked { id, position_ms } if self.is_current(id) => {
                 self.is_at(position_ms);
@@ -78,7 +83,8 @@ impl Connect {
         if !self.is_current(id) {
             return;
         }
-        if unwanted {
+        // What plays already was allowed to.
+        if unwanted && self.described.is_none() {
             self.failed(id, Why::Explicit);
             return;
         }
@@ -92,6 +98,10 @@ impl Connect {
         self.touched = true;
         self.rest.tell_anew();
         self.want_play |= std::mem::take(&mut self.held);
+        if !self.want_play {
+            // It began a moment before it heard that it is not to.
+            self.push(Action::Pause);
+        }
         if self.failures.playing() {
             for code in [ConditionCode::KeysRefused, ConditionCode::TracksFail] {
                 self.push(Action::Clear(code));
@@ -140,15 +150,16 @@ impl Connect {
         self.started(id);
     }
 
-    fn failed(&mut self, id: LoadId, why: Why) {
+    pub(super) fn failed(&mut self, id: LoadId, why: Why) {
         if let Some(prepared) = self.prepared.as_mut().filter(|it| it.id == id) {
             let uri = prepared.uri.clone();
             if why.is_common() {
-                // Tried again when its time has come.
-                prepared.failed = true;
+                // There may be minutes until it is needed.
+                prepared.retry.failed(self.now.tick_ms);
                 self.push(Action::DropNext);
             } else {
                 self.prepared = None;
+                self.push(Action::DropNext);
                 self.note(format!("{uri} is left out: {}", why.words()));
                 self.lineup.mark_bad(&uri, why);
                 self.touched = true;

@@ -112,13 +112,20 @@ impl Standing {
             let lately = self
                 .reasserted
                 .is_some_and(|then| now.tick_ms.saturating_sub(then) < REASSERT_MS);
-            if answers.is_some() || active.confirmed.is_none() || lately {
+            if answers.is_some() {
+                // It took our word, whatever it says of it.
+                let now_ms = self.offset.map_or(0, |offset| offset + ticks(now));
+                active.confirmed = active.confirmed.max(Some(now_ms));
+                return Verdict::Same;
+            }
+            if active.confirmed.is_none() || lately {
                 return Verdict::Same;
             }
             self.reasserted = Some(now.tick_ms);
             return Verdict::Reassert;
         }
         if active.confirmed.is_some() || cluster.active != active.before {
+            self.named.clone_from(&cluster.active);
             return Verdict::Yield;
         }
         // The one from which we took over, and nobody has confirmed us yet: most likely news from
@@ -128,6 +135,7 @@ impl Standing {
         }
         active.denials += 1;
         if active.denials > 1 {
+            self.named.clone_from(&cluster.active);
             Verdict::Yield
         } else {
             Verdict::Reassert
@@ -187,6 +195,32 @@ mod tests {
         assert_eq!(standing.cluster(&crossing, None, at(160)), Verdict::Same);
         let taken = says("phone", 5_200);
         assert_eq!(standing.cluster(&taken, None, at(210)), Verdict::Yield);
+    }
+
+    #[test]
+    fn whoever_took_over_is_taken_over_from_as_well_as_the_first_time() {
+        let mut standing = taken_over();
+        standing.cluster(&says("own", 5_140), Some(7), at(150));
+        let taken = says("phone", 5_200);
+        assert_eq!(standing.cluster(&taken, None, at(210)), Verdict::Yield);
+        standing.deactivate();
+        assert!(standing.activate(at(260), 8));
+        let crossing = says("phone", 5_265);
+        assert_eq!(standing.cluster(&crossing, None, at(290)), Verdict::Same);
+    }
+
+    #[test]
+    fn a_service_that_takes_our_word_without_naming_anybody_has_confirmed_us() {
+        let mut standing = taken_over();
+        let crossing = says("phone", 5_105);
+        assert_eq!(standing.cluster(&crossing, None, at(120)), Verdict::Same);
+        assert_eq!(
+            standing.cluster(&says("", 0), Some(7), at(150)),
+            Verdict::Same
+        );
+        assert_eq!(standing.cluster(&crossing, None, at(160)), Verdict::Same);
+        let taken = says("phone", 9_000);
+        assert_eq!(standing.cluster(&taken, None, at(4_001)), Verdict::Yield);
     }
 
     #[test]

@@ -487,7 +487,7 @@ impl Loader {
 }
 
 impl Deck for Loader {
-    fn load(&mut self, id: LoadId, uri: &Uri, position_ms: u32, play: bool) {
+    fn load(&mut self, id: LoadId, uri: &Uri, position_ms: u32, play: bool) -> Option<Heard> {
         self.playing = play;
         let now = Instant::now();
         let leafed = self.leafed(now);
@@ -518,7 +518,7 @@ impl Deck for Loader {
             if let Some(slot) = &mut self.current {
                 slot.begin_ms = position_ms;
             }
-            return;
+            return self.waits_for_output(id, position_ms);
         }
         // Silence is the truth until the new one is there.
         self.tools.player.order(Order::Stop);
@@ -527,6 +527,7 @@ impl Deck for Loader {
             prepared.unwrap_or_else(|| self.open(id, uri, position_ms, Budget::Playing, rest));
         slot.begin_ms = position_ms;
         self.current = Some(slot);
+        None
     }
 
     fn prepare(&mut self, id: LoadId, uri: &Uri) {
@@ -544,9 +545,13 @@ impl Deck for Loader {
         }
     }
 
-    fn play(&mut self) {
+    fn play(&mut self) -> Option<Heard> {
         self.playing = true;
         self.tools.player.order(Order::Play);
+        // One that is still being opened is told of when it is there.
+        let opened = |slot: &&Slot| matches!(slot.state, State::Ready { .. });
+        let id = self.current.as_ref().filter(opened)?.id;
+        self.waits_for_output(id, self.position(id))
     }
 
     fn pause(&mut self) {

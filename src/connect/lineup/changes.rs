@@ -75,6 +75,8 @@ impl Lineup {
                 Some((_, Slot::Context(at))) => chosen.extend(self.context.index(*at)),
                 Some((_, Slot::Autoplay(at))) => after.push(*at),
                 _ if !entry.uri.is_playable() || queue.len() >= MAX_QUEUE => {}
+                // The app had not heard yet that it plays, or has played.
+                None if !queued && self.has_passed(&entry.uid) => {}
                 _ => {
                     if !uid.starts_with('q') {
                         entry.uid = self.queue_uid();
@@ -98,6 +100,13 @@ impl Lineup {
             self.autoplay.truncate(from);
             self.autoplay.extend(kept);
         }
+    }
+
+    /// Whether the context has a place of this name, and that is not one that comes.
+    fn has_passed(&self, uid: &Uid) -> bool {
+        let index = self.context.find(uid, &Uri::new(""), None);
+        let position = index.and_then(|index| self.context.position(index));
+        position.is_some_and(|at| self.cursor.is_some_and(|cursor| at <= cursor))
     }
 
     fn order_context(&mut self, shown: &[Slot], chosen: &[usize]) {
@@ -149,6 +158,20 @@ impl Lineup {
         if had_none && self.is_on(Provider::Context) {
             self.find_place();
         }
+    }
+
+    /// Nothing is to go on after the end any more. Whether there was something.
+    pub fn drop_autoplay(&mut self) -> bool {
+        let before = self.autoplay.len();
+        self.autoplay.truncate(self.auto_at.map_or(0, |at| at + 1));
+        self.autoplay.len() < before
+    }
+
+    /// Explicit tracks may be played again. Whether there were any.
+    pub fn forgive_explicit(&mut self) -> bool {
+        let before = self.bad.len();
+        self.bad.retain(|_, why| *why != Why::Explicit);
+        self.bad.len() < before
     }
 
     /// What goes on after the end.

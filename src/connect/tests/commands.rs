@@ -1,6 +1,6 @@
 //! Every command in every state.
 
-use super::rig::{ALBUM, Rig, entry, listing, play, uri};
+use super::rig::{ALBUM, Rig, entry, listing, missing, play, uri};
 use crate::{
     connect::{
         Action, Command, Entry, Heard, Input, Options, Order, Provided, PutReason, Settings, Shown,
@@ -43,6 +43,7 @@ fn all_commands() -> Vec<Command> {
         Command::Pause,
         Command::Resume,
         Command::SeekTo { position_ms: 9_000 },
+        Command::SeekBy { ms: 9_000 },
         Command::SkipNext { track: None },
         Command::SkipNext {
             track: Some(entry(7)),
@@ -87,6 +88,9 @@ fn is_so(command: &Command, before: &Shown, after: &Shown) -> bool {
         Command::Pause => after.paused && after.track == before.track,
         Command::Resume => !after.paused && after.track == before.track,
         Command::SeekTo { position_ms } => after.position_ms == *position_ms,
+        Command::SeekBy { ms } => {
+            i64::from(after.position_ms) == i64::from(before.position_ms) + ms
+        }
         Command::SkipNext { track: None } => after.track.as_ref() == before.next.first(),
         Command::SkipNext { .. } => is_on(7),
         Command::SkipPrev => after.track.as_ref() == before.previous.last(),
@@ -204,7 +208,7 @@ fn a_context_that_cannot_be_had_is_refused_and_nothing_stays_active() {
     let ticket = rig.command(Command::Play(Box::new(command)));
     rig.step(Input::Resolved {
         ticket: 1,
-        listing: Err("gone".into()),
+        listing: Err(missing("gone")),
     });
     assert_eq!(rig.reply(ticket), Some(Err("gone".into())));
     assert!(!rig.connect.is_active());

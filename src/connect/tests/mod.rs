@@ -3,8 +3,10 @@
 mod clusters;
 mod commands;
 mod contexts;
+mod crossing;
 mod failures;
 mod odd;
+mod outages;
 mod places;
 mod random;
 mod reference;

@@ -1,6 +1,6 @@
 //! Commands in the forms that are seldom sent, at moments that seldom come.
 
-use super::rig::{ALBUM, Rig, entry, listing, play, uri};
+use super::rig::{ALBUM, Rig, entry, listing, missing, play, uri};
 use crate::{
     connect::{
         Action, Command, Entry, Heard, Input, Listing, Options, Play, Provided, Sender, Settings,
@@ -215,7 +215,7 @@ fn a_transfer_of_a_context_that_nobody_knows_plays_its_track_and_ends() {
     });
     rig.step(Input::Resolved {
         ticket: asked.expect("a question"),
-        listing: Err("unknown".into()),
+        listing: Err(missing("unknown")),
     });
     assert_eq!(rig.current(), Some(2));
     assert!(rig.sounding);
@@ -410,7 +410,7 @@ fn a_station_that_fails_is_the_end_and_none_is_asked_for_when_the_account_wants_
         state == Some(PlayState::Stopped)
     };
     assert!(stopped(&rig));
-    for listing in [Err("no".to_owned()), Ok(Listing::default())] {
+    for listing in [Err(missing("no")), Ok(Listing::default())] {
         let mut rig = Rig::new(Settings {
             autoplay: true,
             ..Settings::default()

@@ -1,7 +1,7 @@
 //! Places in a list of which only a part is known, and lists that change while they play.
 
-use super::rig::{ALBUM, Rig, entry, listing, play};
-use crate::connect::{Action, Command, Entry, Input, Page, Play, Settings, SkipTo};
+use super::rig::{ALBUM, Rig, entry, listing, missing, play};
+use crate::connect::{Action, Command, Entry, Input, Missing, Page, Play, Settings, SkipTo};
 
 const PAGE: usize = 100;
 
@@ -33,7 +33,7 @@ fn asked(rig: &mut Rig) -> Option<(u64, usize)> {
 }
 
 /// Answers all questions for pages.
-fn answer(rig: &mut Rig, make: impl Fn(usize) -> Result<Vec<Page>, String>) -> usize {
+fn answer(rig: &mut Rig, make: impl Fn(usize) -> Result<Vec<Page>, Missing>) -> usize {
     let mut count = 0;
     while let Some((ticket, from)) = asked(rig) {
         count += 1;
@@ -124,7 +124,7 @@ fn a_beginning_whose_page_never_comes_is_what_is_known() {
     rig.resolve(first(300));
     rig.wait(1_800);
     assert_eq!(rig.reply(ticket), Some(Ok(())), "it is under way");
-    answer(&mut rig, |_| Err("gone".into()));
+    answer(&mut rig, |_| Err(missing("gone")));
     assert_eq!(rig.current(), Some(0));
 }
 
@@ -193,7 +193,7 @@ fn a_page_that_does_not_come_in_time_is_waited_for_and_one_that_never_comes_is_t
     assert_eq!(rig.current(), Some(98), "others are played meanwhile");
     rig.end();
     rig.end();
-    answer(&mut rig, |_| Err("gone".into()));
+    answer(&mut rig, |_| Err(missing("gone")));
     let shown = rig.connect.shown();
     assert!(!shown.buffering && shown.paused);
     assert_eq!(rig.current(), Some(0), "the end");

@@ -1,10 +1,10 @@
 //! Anything in any order: nothing breaks, everybody is answered, nothing grows.
 
-use super::rig::{ALBUM, Rig, entry, listing, play, track};
+use super::rig::{ALBUM, Rig, entry, listing, missing, play, track};
 use crate::{
     connect::{
-        Action, Cluster, Command, Entry, Heard, Input, Listing, Now, Options, Order, Page, Play,
-        Provided, Sender, Settings, SkipTo, Ticket, Transfer, Uid, Uri, Why, chance::Chance,
+        Action, Cluster, Command, Entry, Heard, Input, Listing, Missing, Now, Options, Order, Page,
+        Play, Provided, Sender, Settings, SkipTo, Ticket, Transfer, Uid, Uri, Why, chance::Chance,
     },
     fuzz::machine::Promises,
     model::{Playback, Repeat, SleepTimer, Volume},
@@ -163,7 +163,10 @@ fn any_answer(asked: &mut Vec<Action>, chance: &mut Chance) -> Option<Input> {
     let action = asked.swap_remove(chance.below(asked.len()));
     let fails = chance.below(4) == 0;
     let listing = match fails {
-        true => Err("no".to_owned()),
+        true => Err(Missing {
+            may_pass: chance.below(2) == 0,
+            ..missing("no")
+        }),
         false if chance.below(2) == 0 => Ok(listing(ALBUM, 0..chance.below(120))),
         false => Ok(any_listing(chance)),
     };

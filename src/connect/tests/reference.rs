@@ -14,6 +14,8 @@ struct Naive {
     active: bool,
     /// The context in the order of playing, and where in it.
     list: Vec<usize>,
+    /// So many of them were taken out of this round.
+    out: usize,
     at: Option<usize>,
     queue: Vec<usize>,
     current: Option<usize>,
@@ -75,7 +77,7 @@ impl Naive {
         if self.from_queue {
             self.to(at);
             self.load(0);
-        } else if at > 0 {
+        } else if at > self.first(at) {
             self.to(at - 1);
             self.load(0);
         } else if self.round {
@@ -84,6 +86,11 @@ impl Naive {
         } else {
             self.position = 0;
         }
+    }
+
+    /// The first that may have been heard in the round in which this one is.
+    fn first(&self, at: usize) -> usize {
+        if at < self.out { 0 } else { self.out }
     }
 
     fn yields(&mut self) {
@@ -117,6 +124,7 @@ impl Pair {
         sorted.sort_unstable();
         assert_eq!(sorted, (0..TRACKS).collect::<Vec<_>>());
         (self.naive.list, self.naive.at) = (list, Some(0));
+        self.naive.out = 0;
     }
 
     fn play(&mut self, from: usize) {
@@ -132,6 +140,7 @@ impl Pair {
         let naive = &mut self.naive;
         naive.active = true;
         naive.list = (0..TRACKS).collect();
+        naive.out = 0;
         naive.to(from);
         naive.want = !paused;
         naive.load(0);
@@ -198,6 +207,7 @@ impl Pair {
             .copied()
             .collect();
         let at = naive.at.map(|at| at + out.len());
+        naive.out += out.len();
         naive.list = [out, naive.list[..split].to_vec(), chosen].concat();
         naive.at = at;
     }
@@ -295,6 +305,7 @@ impl Pair {
         } else {
             let here = self.naive.list[self.naive.at.expect("a place")];
             self.naive.list = (0..TRACKS).collect();
+            self.naive.out = 0;
             self.naive.at = Some(here);
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::{
     connect::{
-        Action, Cluster, Command, Connect, Device, Entry, Heard, Input, Listing, LoadId, Now, Page,
-        Play, Sender, Settings, ShownTrack, SkipTo, Ticket, Uri,
+        Action, Cluster, Command, Connect, Device, Entry, Heard, Input, Listing, LoadId, Missing,
+        Now, Page, Play, Sender, Settings, ShownTrack, SkipTo, Ticket, Uri,
     },
     model::{Playback, Track, Volume},
 };
@@ -59,6 +59,14 @@ pub fn listing(uri: &str, numbers: impl IntoIterator<Item = usize>) -> Listing {
             tracks: numbers.into_iter().map(entry).collect(),
             ..Page::default()
         }],
+    }
+}
+
+/// The service does not know, and never will.
+pub fn missing(why: &str) -> Missing {
+    Missing {
+        why: why.to_owned(),
+        may_pass: false,
     }
 }
 

@@ -10,16 +10,21 @@ use protobuf::Message;
 
 use super::json;
 use crate::{
-    connect::{Action, Input, Listing, Page},
+    connect::{Action, Input, Listing, Missing, Page},
     librespot::service::{self, JSON, Patience, Question},
 };
 
 /// How long one try may take. A resolver that needs longer is a resolver that hangs.
 const LIMIT: Duration = Duration::from_secs(8);
 
-/// What plays does not depend on it; what comes next does.
+/// Somebody may wait for it, who gives up about then.
 const PATIENCE: Patience = Patience {
-    pauses: &[Duration::from_millis(300), Duration::from_millis(1_500)],
+    pauses: &[
+        Duration::from_millis(300),
+        Duration::from_millis(1_500),
+        Duration::from_secs(3),
+        Duration::from_secs(6),
+    ],
     limit: Duration::from_secs(40),
 };
 
@@ -55,22 +60,23 @@ pub async fn answer(session: Session, action: Action) -> Option<Input> {
     }
 }
 
-async fn context(session: &Session, uri: &str) -> Result<Listing, String> {
+async fn context(session: &Session, uri: &str) -> Result<Listing, Missing> {
     let path = format!("{RESOLVE}{uri}");
     let answer = persist(session, &question(Method::GET, path, Vec::new())).await?;
     Ok(parse(&answer)?.into_listing())
 }
 
-async fn page(session: &Session, url: &str) -> Result<Vec<Page>, String> {
+async fn page(session: &Session, url: &str) -> Result<Vec<Page>, Missing> {
     let question = question(Method::GET, page_path(url), Vec::new());
     let answer = persist(session, &question).await?;
     Ok(parse(&answer)?.into_pages())
 }
 
-async fn following(session: &Session, request: &AutoplayContextRequest) -> Result<Listing, String> {
-    let body = request
-        .write_to_bytes()
-        .map_err(|error| error.to_string())?;
+async fn following(
+    session: &Session,
+    request: &AutoplayContextRequest,
+) -> Result<Listing, Missing> {
+    let body = request.write_to_bytes().map_err(senseless)?;
     let path = format!("{RESOLVE}autoplay");
     let answer = persist(session, &question(Method::POST, path, body)).await?;
     Ok(parse(&answer)?.into_listing())
@@ -107,13 +113,24 @@ fn question(method: Method, path: String, body: Vec<u8>) -> Question {
     }
 }
 
-pub(crate) fn parse(answer: &[u8]) -> Result<json::Answer, String> {
-    serde_json::from_slice(answer).map_err(|error| format!("the answer is not to be read: {error}"))
+pub(crate) fn parse(answer: &[u8]) -> Result<json::Answer, Missing> {
+    serde_json::from_slice(answer).map_err(senseless)
 }
 
-async fn persist(session: &Session, question: &Question) -> Result<Bytes, String> {
+/// What would be the same another time.
+fn senseless(error: impl std::fmt::Display) -> Missing {
+    Missing {
+        why: format!("the answer is not to be read: {error}"),
+        may_pass: false,
+    }
+}
+
+async fn persist(session: &Session, question: &Question) -> Result<Bytes, Missing> {
     let answer = service::persist(session, question, PATIENCE).await;
-    answer.map_err(|trouble| trouble.to_string())
+    answer.map_err(|trouble| Missing {
+        why: trouble.to_string(),
+        may_pass: trouble.may_pass(),
+    })
 }
 
 #[cfg(test)]

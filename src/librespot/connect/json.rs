@@ -29,8 +29,8 @@ pub fn command(raw: &Value) -> Command {
         "skip_next" => Command::SkipNext {
             track: raw.get("track").and_then(entry),
         },
-        "seek_to" => match number(raw, "value").or_else(|| number(raw, "position")) {
-            Some(position_ms) => Command::SeekTo { position_ms },
+        "seek_to" => match seek(raw) {
+            Some(command) => command,
             None => malformed("a position"),
         },
         "set_shuffling_context" => match flag(raw, "value") {
@@ -66,6 +66,16 @@ pub fn command(raw: &Value) -> Command {
         },
         _ => Command::Unknown(endpoint.chars().take(64).collect()),
     }
+}
+
+/// A `position` may be one from where the listener is *(go-librespot, daemon/player.go)*.
+fn seek(raw: &Value) -> Option<Command> {
+    if text(raw, "relative") == "current" {
+        let ms = raw.get("position")?.as_i64()?;
+        return Some(Command::SeekBy { ms });
+    }
+    let position_ms = number(raw, "value").or_else(|| number(raw, "position"))?;
+    Some(Command::SeekTo { position_ms })
 }
 
 fn play(raw: &Value) -> Command {

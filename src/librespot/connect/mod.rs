@@ -55,7 +55,7 @@ use super::{
     tracks::look,
 };
 use crate::{
-    connect::{Action, Connect, Device, Input, LoadId, Now, PutReason, Ticket, Uri},
+    connect::{Action, Connect, Device, Heard, Input, LoadId, Now, PutReason, Ticket, Uri},
     model::{
         Condition, ConditionCode, Dim, Obstacle, Peer, PlayState, Playback, Transport, Unmet,
         Volume,
@@ -95,13 +95,13 @@ const ORDERS: usize = 64;
 
 /// Where the orders about sound go. None of them may block.
 pub trait Deck {
-    /// As [`Action::Load`].
-    fn load(&mut self, id: LoadId, uri: &Uri, position_ms: u32, play: bool);
+    /// As [`Action::Load`]. Returns what is to be heard of it at once: that there is no output.
+    fn load(&mut self, id: LoadId, uri: &Uri, position_ms: u32, play: bool) -> Option<Heard>;
     /// As [`Action::Prepare`].
     fn prepare(&mut self, id: LoadId, uri: &Uri);
     fn drop_next(&mut self);
-    /// While a track still loads: it is to sound when it has.
-    fn play(&mut self);
+    /// While a track still loads: it is to sound when it has. Returns the same as `load`.
+    fn play(&mut self) -> Option<Heard>;
     /// While a track still loads: it is to wait when it has.
     fn pause(&mut self);
     /// While a track still loads: it is to begin there.
@@ -343,18 +343,30 @@ impl<D: Deck> Desk<D> {
             tick_ms: self.begin.elapsed().as_millis() as u64,
         };
         let actions = self.machine.step(input, now);
-        let mut holds = None;
+        let mut found = Vec::new();
         let mut news = Vec::new();
         for action in actions {
-            if let Action::SetVolume(asked) = action {
-                holds = Some(self.deck.set_volume(asked)).filter(|level| *level != asked);
-            } else {
-                news.extend(self.carry_out(action));
+            match action {
+                Action::SetVolume(asked) => {
+                    // The phone is shown what is heard, not what it asked for.
+                    let level = Some(self.deck.set_volume(asked));
+                    found.extend(level.filter(|it| *it != asked).map(Input::Level));
+                }
+                Action::Load {
+                    id,
+                    uri,
+                    position_ms,
+                    play,
+                } => {
+                    let heard = self.deck.load(id, &uri, position_ms, play);
+                    found.extend(heard.map(Input::Player));
+                }
+                Action::Play => found.extend(self.deck.play().map(Input::Player)),
+                action => news.extend(self.carry_out(action)),
             }
         }
-        if let Some(level) = holds {
-            // The phone is shown what is heard, not what it asked for.
-            news.extend(self.input(Input::Level(level)));
+        for input in found {
+            news.extend(self.input(input));
         }
         // Whoever is told that it is done finds it so.
         news.sort_by_key(|news| matches!(news, News::Done { .. }));
@@ -376,21 +388,14 @@ impl<D: Deck> Desk<D> {
 
     fn carry_out(&mut self, action: Action) -> Option<News> {
         match action {
-            Action::Load {
-                id,
-                uri,
-                position_ms,
-                play,
-            } => self.deck.load(id, &uri, position_ms, play),
             Action::Prepare { id, uri } => self.deck.prepare(id, &uri),
             Action::DropNext => self.deck.drop_next(),
-            Action::Play => self.deck.play(),
             Action::Pause => self.deck.pause(),
             Action::Seek { position_ms } => self.deck.seek(position_ms),
             Action::Stop => self.deck.stop(),
             Action::Dim(dim) => self.deck.dim(dim),
-            // Where its outcome is heard: `input`.
-            Action::SetVolume(_) => {}
+            // Where their outcome is heard: `input`.
+            Action::Load { .. } | Action::Play | Action::SetVolume(_) => {}
             Action::Describe { uri } => self.describe(uri),
             Action::ResolveContext { .. } => self.look_up(Question::Context, action),
             Action::ResolvePage { .. } => self.look_up(Question::Page, action),

@@ -56,6 +56,8 @@ fn simple_commands_are_understood_with_and_without_what_librespot_wants() {
         both(json!({"endpoint": "seek_to", "value": 5, "position": 5})),
         Command::SeekTo { position_ms: 5 }
     );
+    let from_here = json!({"endpoint": "seek_to", "relative": "current", "position": -15_000});
+    assert_eq!(command(from_here), Command::SeekBy { ms: -15_000 });
     assert_eq!(
         both(json!({"endpoint": "seek_to", "value": 9})),
         Command::SeekTo { position_ms: 9 }

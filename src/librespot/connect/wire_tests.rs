@@ -47,7 +47,7 @@ impl Mime {
 }
 
 impl Deck for Mime {
-    fn load(&mut self, id: LoadId, uri: &Uri, position_ms: u32, play: bool) {
+    fn load(&mut self, id: LoadId, uri: &Uri, position_ms: u32, play: bool) -> Option<Heard> {
         (self.id, self.sounds, self.loaded) = (id, play, true);
         self.position_ms = position_ms;
         let track = Box::new(Track {
@@ -62,12 +62,14 @@ impl Deck for Mime {
         });
         self.say(Heard::Described { id, track });
         self.obey();
+        None
     }
     fn prepare(&mut self, _: LoadId, _: &Uri) {}
     fn drop_next(&mut self) {}
-    fn play(&mut self) {
+    fn play(&mut self) -> Option<Heard> {
         self.sounds = true;
         self.obey();
+        None
     }
     fn pause(&mut self) {
         self.sounds = false;
