@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use spotify_sim::{Controller, Fault, Place, PlayOptions, Reply, Spoilt, Then};
+use spotify_sim::{AppState, Controller, Fault, Place, PlayOptions, Reply, Spoilt, Then};
 
 use crate::{
     booth::{Booth, assert_in_time, assert_yes, file_of, uris},
@@ -188,6 +188,25 @@ fn a_named_track_sounds_while_nobody_knows_yet_what_follows_it() {
             state.playing && state.track_uri == uri(3)
         })
         .await;
+    });
+}
+
+#[test]
+fn the_rest_of_a_list_comes_after_an_outage_of_the_service_that_tells_it() {
+    scenario(async |world| {
+        let booth = Booth::open(&world).await;
+        let album = world.sim.catalogue().titled("Dozen").clone();
+        let uri = |index: usize| album.tracks[index].uri();
+        let away = Fault::on(Place::Context).times(6);
+        world.sim.faults().add(away.then(Then::Status(503, None)));
+        // One track lasts ten seconds; it is heard again and again until more is known.
+        let mut begin = PlayOptions::from_track(&uri(2));
+        begin.repeat_track = Some(true);
+        booth.sounds(&album.uri(), begin).await;
+        let is_known = |state: &AppState| state.next.len() == 9;
+        let shown = booth.app.wait_until(3 * PATIENCE, is_known).await;
+        let shown = shown.expect("what follows");
+        assert_eq!(shown.next[..2], [uri(3), uri(4)]);
     });
 }
 

@@ -474,6 +474,20 @@ fn music_after_a_silence_waits_for_a_hook_but_not_for_ever() {
         let took = begun.elapsed();
         assert!(took >= Duration::from_millis(2_800), "{took:?}");
         assert!(took < Duration::from_secs(7), "{took:?}");
+
+        // Who pauses meanwhile hears nothing.
+        fs::write(&go, "").expect("written");
+        order(&world, "pause", json!({})).await;
+        tokio::time::sleep(Duration::from_millis(2_300)).await;
+        fs::remove_file(&go).expect("there");
+        let heard = fifo.capture().len();
+        app.resume().await.expect("an answer");
+        diary.says_times("before-play", 3).await;
+        assert!(app.pause().await.expect("an answer").success);
+        fs::write(&go, "").expect("written");
+        tokio::time::sleep(Duration::from_millis(3_500)).await;
+        assert_eq!(fifo.capture().len(), heard);
+        shows(&app, "the pause", |state| state.paused).await;
         drop(daemon);
     });
 }
