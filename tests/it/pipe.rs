@@ -92,6 +92,13 @@ fn a_pipe_that_nobody_reads_is_a_condition_until_somebody_does() {
             .expect("an answer");
         daemon.says("output_lost").await;
         shows(&app, "a pause", |state| state.paused).await;
+        // To press play helps nobody: it says so, stays as it is, and goes on by itself all the same.
+        let reply = app.resume().await.expect("an answer");
+        assert!(
+            !reply.success && reply.latency < Duration::from_secs(1),
+            "{reply:?}"
+        );
+        shows(&app, "the pause still", |state| state.paused).await;
         let taken = Taken::from(Late(path, None));
         assert_eq!(taken.track(world.sim.catalogue()).await, "Tone 1");
         shows(&app, "the music going on", |state| state.playing).await;
