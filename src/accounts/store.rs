@@ -242,7 +242,8 @@ impl Store {
         for leftover in ["json", "locked", "damaged", "new"] {
             files::remove(&path.with_extension(leftover))?;
         }
-        self.clear_seats(Some(user))?;
+        let gone = hashed(user);
+        self.clear_seats(|_, name| name == gone)?;
         Ok(known)
     }
 
@@ -257,8 +258,27 @@ impl Store {
             count += usize::from(path.extension().is_some_and(|kind| kind == "json"));
             files::remove(&path)?;
         }
-        self.clear_seats(None)?;
+        self.clear_seats(|_, _| true)?;
         Ok(count)
+    }
+
+    /// Takes everybody off a speaker, and off the machine whoever does not sit on one of the `others`
+    /// (ids) or owns it: what the house remembers is of use to all its speakers, so it goes with any
+    /// of them, unless somebody's music would stop elsewhere.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn reset(&self, speaker: &str, others: &[String]) -> io::Result<()> {
+        let _writing = self.writing();
+        let elsewhere = self.seated_on(others);
+        for path in files::listed(&self.dir.join("accounts")) {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            if !elsewhere.contains(&*name) {
+                files::remove(&path)?;
+            }
+        }
+        let own = self.speaker_folder(speaker);
+        self.clear_seats(|folder, name| folder == own || !elsewhere.contains(name))
     }
 
     /// Changes what is kept of an account. False when it is not remembered, or cannot be opened.

@@ -146,6 +146,39 @@ fn who_is_forgotten_leaves_no_trace_on_any_speaker() {
     assert!(!left.iter().any(|name| name.contains("level-")), "{left:?}");
 }
 
+#[test]
+fn a_reset_of_one_speaker_takes_everybody_but_whom_another_one_needs() {
+    let (dir, store) = open();
+    for user in ["kim", "alex", "sam", "noa"] {
+        store.signed_in(signed_in(user, 1)).expect("written");
+    }
+    fs::write(store.account_file("old").with_extension("damaged"), "{").expect("written");
+    let seat = |speaker, user, owner| store.take_seat(speaker, Some(user), owner).expect("kept");
+    seat("kitchen", "alex", Some("kim"));
+    seat("bath", "noa", Some("kim"));
+    // A speaker that is not configured any more needs nobody.
+    seat("attic", "sam", None);
+    for (speaker, user) in [("kitchen", "kim"), ("bath", "kim"), ("bath", "sam")] {
+        let kept = store.keep_level(speaker, Some(user), Volume(7));
+        kept.expect("written");
+    }
+    store.reset("kitchen", &["bath".into()]).expect("removed");
+    let known = |user: &str| store.remembers(user);
+    assert!(known("kim") && known("noa") && !known("alex") && !known("sam"));
+    assert_eq!(store.seat("kitchen").0, Seat::default());
+    assert_eq!(store.seat("attic").0, Seat::default());
+    let bath = store.seat("bath").0;
+    assert_eq!(
+        (bath.login, bath.owner),
+        (Some(login("noa")), Some(login("kim")))
+    );
+    let left = walk(dir.path());
+    let levels = left.iter().filter(|name| name.contains("level-")).count();
+    assert_eq!(levels, 1, "kim's in the bath: {left:?}");
+    store.reset("bath", &[]).expect("removed");
+    assert!(store.is_empty(), "{:?}", walk(dir.path()));
+}
+
 fn walk(dir: &Path) -> Vec<String> {
     let mut names = Vec::new();
     for path in files::listed(dir) {

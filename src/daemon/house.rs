@@ -52,6 +52,7 @@ impl Running {
         self.settings = Settings {
             device: self.settings.device.clone(),
             speaker,
+            others: others(config, &self.settings.speaker.id),
             network: config.network.clone(),
             log: config.log,
             hold_ms: config.hold_ms(&self.settings.speaker.id),
@@ -345,6 +346,7 @@ impl House {
         let settings = Settings {
             device,
             speaker,
+            others: others(&self.config, &place),
             network: self.config.network.clone(),
             log: self.config.log,
             hold_ms: self.config.hold_ms(&place),
@@ -433,6 +435,12 @@ impl House {
             drop(ushers);
         }
     }
+}
+
+/// Every speaker of the house but this one, by id.
+fn others(config: &Config, id: &str) -> Vec<String> {
+    let ids = config.speakers.iter().map(|speaker| speaker.id.clone());
+    ids.filter(|other| other != id).collect()
 }
 
 /// Passes logins from discovery to a speaker, in discovery's and the speaker's own words.

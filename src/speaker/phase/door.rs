@@ -252,17 +252,8 @@ impl Seats {
         });
     }
 
-    /// Whoever sits here is forgotten.
-    pub(super) fn reset(&mut self, ticket: Ticket, now: Now, out: &mut Vec<Action>) {
-        self.clear_door("everybody was signed out meanwhile", out);
-        if let Some(user) = self.user().map(str::to_owned) {
-            out.push(Action::Forget { user });
-        }
-        self.vacate(now, out);
-        answer(ticket, Ok(()), out);
-    }
-
-    /// Lets `user` go, everybody when `None`. Their files are removed by the caller.
+    /// Lets `user` go; when `None`, everybody, so that no owner comes back. Their files are removed by
+    /// the caller.
     pub(super) fn forget(
         &mut self,
         ticket: Ticket,
@@ -278,7 +269,7 @@ impl Seats {
             self.clear_door("the account was forgotten meanwhile", out);
         }
         let sits = self.resident.login().is_some_and(is_meant);
-        if sits || (user.is_none() && self.resident == Resident::Refused) {
+        if sits || user.is_none() {
             self.vacate(now, out);
         } else {
             self.keep_seat(out);
