@@ -262,23 +262,27 @@ impl Store {
         Ok(count)
     }
 
-    /// Takes everybody off a speaker, and off the machine whoever does not sit on one of the `others`
-    /// (ids) or owns it: what the house remembers is of use to all its speakers, so it goes with any
-    /// of them, unless somebody's music would stop elsewhere.
+    /// Takes `user`, or everybody, off a speaker, and off the machine who neither sits on one of the
+    /// `others` (ids) nor owns it: what the house remembers is of use to all its speakers, so it goes
+    /// with any of them, unless somebody's music would stop elsewhere.
     ///
     /// # Errors
     /// When the disk does not take it.
-    pub fn reset(&self, speaker: &str, others: &[String]) -> io::Result<()> {
+    pub fn reset(&self, speaker: &str, others: &[String], user: Option<&str>) -> io::Result<()> {
         let _writing = self.writing();
+        let only = user.map(hashed);
+        let is_meant = |name: &str| only.as_deref().is_none_or(|only| only == name);
         let elsewhere = self.seated_on(others);
         for path in files::listed(&self.dir.join("accounts")) {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            if !elsewhere.contains(&*name) {
+            if is_meant(&name) && !elsewhere.contains(&*name) {
                 files::remove(&path)?;
             }
         }
         let own = self.speaker_folder(speaker);
-        self.clear_seats(|folder, name| folder == own || !elsewhere.contains(name))
+        self.clear_seats(|folder, name| {
+            is_meant(name) && (folder == own || !elsewhere.contains(name))
+        })
     }
 
     /// Changes what is kept of an account. False when it is not remembered, or cannot be opened.

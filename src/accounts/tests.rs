@@ -162,7 +162,9 @@ fn a_reset_of_one_speaker_takes_everybody_but_whom_another_one_needs() {
         let kept = store.keep_level(speaker, Some(user), Volume(7));
         kept.expect("written");
     }
-    store.reset("kitchen", &["bath".into()]).expect("removed");
+    store
+        .reset("kitchen", &["bath".into()], None)
+        .expect("removed");
     let known = |user: &str| store.remembers(user);
     assert!(known("kim") && known("noa") && !known("alex") && !known("sam"));
     assert_eq!(store.seat("kitchen").0, Seat::default());
@@ -175,8 +177,22 @@ fn a_reset_of_one_speaker_takes_everybody_but_whom_another_one_needs() {
     let left = walk(dir.path());
     let levels = left.iter().filter(|name| name.contains("level-")).count();
     assert_eq!(levels, 1, "kim's in the bath: {left:?}");
-    store.reset("bath", &[]).expect("removed");
+    store.reset("bath", &[], None).expect("removed");
     assert!(store.is_empty(), "{:?}", walk(dir.path()));
+}
+
+#[test]
+fn a_reset_of_one_user_leaves_the_others() {
+    let (_dir, store) = open();
+    for user in ["kim", "alex"] {
+        store.signed_in(signed_in(user, 1)).expect("written");
+    }
+    let sits = store.take_seat("kitchen", Some("alex"), Some("kim"));
+    sits.expect("written");
+    store.reset("kitchen", &[], Some("kim")).expect("removed");
+    assert!(store.remembers("alex") && !store.remembers("kim"));
+    let kitchen = store.seat("kitchen").0;
+    assert_eq!((kitchen.login, kitchen.owner), (Some(login("alex")), None));
 }
 
 fn walk(dir: &Path) -> Vec<String> {

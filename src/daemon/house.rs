@@ -459,7 +459,10 @@ async fn usher(mut requested: mpsc::Receiver<Request>, knocks: mpsc::Sender<Knoc
                 answer: phone,
                 ..
             } => (Knock::AddUser { login, answer }, phone),
-            Request::ResetUsers { answer: phone } => (Knock::ResetUsers { answer }, phone),
+            Request::ResetUsers {
+                user,
+                answer: phone,
+            } => (Knock::ResetUsers { user, answer }, phone),
         };
         if knocks.send(knock).await.is_err() {
             return;

@@ -175,9 +175,14 @@ impl Speaker {
         .await
     }
 
-    /// Signs everybody out and forgets whoever could sign in here. Off the disk first, so that nobody
-    /// who is told of it finds them there.
-    pub(super) async fn reset(&mut self, ticket: Ticket, answer: oneshot::Sender<bool>) {
+    /// Signs this user out and forgets him; when `None`, whoever could sign in here. Off the disk
+    /// first, so that nobody who is told of it finds them there.
+    pub(super) async fn reset(
+        &mut self,
+        ticket: Ticket,
+        user: Option<String>,
+        answer: oneshot::Sender<bool>,
+    ) {
         if !policy::may_reset(self.settings.speaker.household.guests) {
             // Whoever hung up meanwhile needs no answer.
             let _ = answer.send(false);
@@ -185,17 +190,15 @@ impl Speaker {
         }
         let speaker = self.settings.speaker.id.clone();
         let others = self.settings.others.clone();
-        match self
-            .removed(move |store| store.reset(&speaker, &others))
-            .await
-        {
+        let gone = user.clone();
+        let removed = self.removed(move |store| store.reset(&speaker, &others, gone.as_deref()));
+        match removed.await {
             Ok(()) => drop(self.answers.insert(ticket, Waiting::ForYesOrNo(answer))),
             Err(why) => {
                 self.tell_all(News::Raised(trouble::not_forgotten(&why)))
                     .await;
             }
         }
-        let user = None;
         self.step(Input::Forget { ticket, user }).await;
     }
 

@@ -77,6 +77,11 @@ impl Rig {
         sent.expect("the speaker lives");
         answered.await.expect("an answer")
     }
+
+    async fn reset(&self, user: Option<&str>) -> bool {
+        let user = user.map(str::to_owned);
+        self.ask(|answer| Knock::ResetUsers { user, answer }).await
+    }
 }
 
 impl Drop for Rig {
@@ -110,7 +115,7 @@ async fn who_keeps_strangers_out_is_not_signed_out_by_one() {
         (Guests::Open, true),
     ] {
         let rig = speaker(guests);
-        assert_eq!(rig.ask(|answer| Knock::ResetUsers { answer }).await, may);
+        assert_eq!(rig.reset(None).await, may);
     }
 }
 
@@ -126,10 +131,12 @@ async fn a_reset_forgets_also_who_does_not_sit_and_leaves_whom_another_speaker_n
     rig.store.signed_in(alex).expect("written");
     let sits = rig.store.take_seat("bath", Some("alex"), None);
     sits.expect("written");
-    assert!(rig.ask(|answer| Knock::ResetUsers { answer }).await);
+    assert!(rig.reset(None).await);
     assert!(!rig.store.remembers("kim") && rig.store.remembers("alex"));
     rig.store.take_seat("bath", None, None).expect("written");
-    assert!(rig.ask(|answer| Knock::ResetUsers { answer }).await);
+    assert!(rig.reset(Some("noa")).await, "there is nothing to do");
+    assert!(rig.store.remembers("alex"));
+    assert!(rig.reset(None).await);
     assert!(rig.store.is_empty());
 }
 

@@ -74,9 +74,12 @@ pub enum Knock {
         login: Login,
         answer: oneshot::Sender<bool>,
     },
-    /// Somebody on the network wants everybody to be forgotten who could sign in here. `false`: the
-    /// policy forbids it. Not answered: they are signed out, but the disk still knows them.
-    ResetUsers { answer: oneshot::Sender<bool> },
+    /// Somebody on the network wants this user, everybody when `None`, to be forgotten who could sign
+    /// in here. `false`: the policy forbids it. Not answered: signed out, but the disk still knows.
+    ResetUsers {
+        user: Option<String>,
+        answer: oneshot::Sender<bool>,
+    },
     /// An account that signed in at the machine itself (a code, a browser): of the household, so no
     /// policy applies. Why not, and what to do, in words.
     SignIn {
@@ -368,7 +371,7 @@ impl Speaker {
                     }
                 }
             }
-            Knock::ResetUsers { answer } => self.reset(ticket, answer).await,
+            Knock::ResetUsers { user, answer } => self.reset(ticket, user, answer).await,
             Knock::SignIn {
                 login,
                 came_by,

@@ -8,10 +8,11 @@ use nix::{
 };
 use spotify_sim::{
     Place, PlayOptions,
-    phone::Login,
+    phone::{Login, Parcel},
     rigs::{Fifo, FifoFormat, Pace},
 };
 
+use crate::lan::fifo;
 use crate::world::{PATIENCE, World, hears, pipe_to, scenario, shows};
 
 const NULL: &str = "[output]\nkind = \"null\"\n";
@@ -290,6 +291,45 @@ fn a_reset_of_one_speaker_leaves_who_sits_on_another() {
         signed_in.unwrap_or_else(|error| panic!("{error}"));
         let kitchen = crate::speakers::find(&world, "Kitchen").await;
         assert_eq!(world.info(&kitchen).await.active_user, "");
+    });
+}
+
+/// Kim plays. A handover with nothing in it is a mistake, whomever it names; a blob that is well made
+/// and has nothing inside forgets whom it names, and nobody else.
+#[test]
+fn an_empty_handover_does_not_sign_the_resident_out() {
+    scenario(async |world| {
+        let fifo = fifo();
+        let daemon = world.start_on(&fifo);
+        let found = world.find().await;
+        assert_eq!(world.hand_over(&found, "alex").await, 101);
+        let kim = plays(&world, "kim", "Staircase").await;
+        let engine = one_engine(&daemon).await;
+        hears(&fifo, 44_100).await;
+        let nothing = Parcel {
+            blob: String::new(),
+            client_key: String::new(),
+        };
+        for user in ["kim", "alex", "nobody"] {
+            let fields = world.phone.fields(user, &nothing);
+            let answer = world.phone.add_user_fields(&found, &fields).await;
+            assert_eq!(answer.expect("an answer").status(), Some(303), "{user}");
+        }
+        assert_eq!(accounts_kept(&world), 2);
+        let hollow = Login::stored(b"");
+        for user in ["nobody", "alex"] {
+            assert_eq!(world.hand_over_as(&found, user, &hollow).await, 101);
+        }
+        assert_eq!(accounts_kept(&world), 1, "alex is forgotten");
+        assert_eq!(world.info(&found).await.active_user, "kim");
+        assert!(kim.state().playing);
+        assert_eq!(one_engine(&daemon).await, engine);
+        let heard = fifo.capture().len();
+        hears(&fifo, heard + 44_100).await;
+        // Kim takes the account back.
+        assert_eq!(world.hand_over_as(&found, "kim", &hollow).await, 101);
+        assert_eq!(world.info(&found).await.active_user, "");
+        assert_eq!(accounts_kept(&world), 0);
     });
 }
 

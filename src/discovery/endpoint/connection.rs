@@ -231,7 +231,7 @@ async fn act(call: Call, peer: IpAddr, shared: &Shared) -> (Status, Value) {
             return (Status::Ok, info);
         }
         Call::AddUser(handover) => add_user(handover, peer, shared).await,
-        Call::ResetUsers => reset_users(shared).await,
+        Call::ResetUsers => reset_users(None, shared).await,
     };
     (status, status.body())
 }
@@ -246,7 +246,9 @@ async fn add_user(handover: Handover, peer: IpAddr, shared: &Shared) -> Status {
     let device = &shared.identity.device;
     let login: Login = match shared.keys.open(device, &user, &blob, &client_key) {
         Ok(Opened::Login(login)) => login,
-        Ok(Opened::Empty) => return reset_users(shared).await,
+        // Whoever reads our public key can make one of these: it proves less than a login does. So it
+        // takes the one who is named, and where strangers may not reset, nobody.
+        Ok(Opened::Empty) => return reset_users(Some(user), shared).await,
         Err(error) => {
             tracing::debug!(%peer, %error, "a handover could not be read");
             return match error {
@@ -269,8 +271,9 @@ async fn add_user(handover: Handover, peer: IpAddr, shared: &Shared) -> Status {
     }
 }
 
-async fn reset_users(shared: &Shared) -> Status {
+async fn reset_users(user: Option<String>, shared: &Shared) -> Status {
     let asked = ask(shared, |answer| crate::discovery::Request::ResetUsers {
+        user,
         answer,
     });
     match asked.await {
