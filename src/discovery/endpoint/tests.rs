@@ -296,6 +296,7 @@ async fn what_is_not_http_or_too_much_of_it_ends_the_connection() {
 #[tokio::test]
 async fn slow_strangers_are_sent_away() {
     let limits = Limits {
+        first: Duration::from_millis(100),
         head: Duration::from_millis(100),
         body: Duration::from_millis(100),
         ..Limits::default()
@@ -339,6 +340,24 @@ async fn a_crowd_is_cut_to_size_and_then_served_again() {
         }
     };
     timeout(SOON, back).await.expect("places are given back");
+}
+
+/// Whoever says nothing, or not all of it, is not in the way of whoever does: with default limits,
+/// from the same address.
+#[tokio::test]
+async fn a_request_is_answered_at_once_however_many_others_are_silent() {
+    let rig = rig(Limits::default()).await;
+    let half_body = post(&rig.handover());
+    for start in [b"".as_slice(), b"GET / HT", &half_body[..200]] {
+        let mut crowd = Vec::new();
+        for _ in 0..30 {
+            let mut stream = rig.connect().await;
+            stream.write_all(start).await.expect("sent");
+            crowd.push(stream);
+        }
+        let asked = timeout(Duration::from_secs(1), rig.get("action=getInfo"));
+        assert_eq!(asked.await.expect("in time").0, 200, "{start:?}");
+    }
 }
 
 #[tokio::test]
