@@ -6,11 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    files,
+    files, machine,
     store::{Store, hashed},
     words::Damage,
 };
@@ -68,16 +67,15 @@ pub struct Seat {
 }
 
 impl Store {
-    /// The speaker's id: kept from the first start on, random then.
+    /// The speaker's id: kept from the first start on, made from the machine then, and again when what
+    /// was kept cannot be read.
     pub fn device(&self, speaker: &str) -> (DeviceId, Vec<Damage>) {
         let mut damage = Vec::new();
         let path = self.speaker_file(speaker, "device");
         if let Some(file) = files::read::<DeviceFile>(&path, &mut damage) {
             return (file.device, damage);
         }
-        let mut bytes = [0; 20];
-        rand::rng().fill_bytes(&mut bytes);
-        let device = DeviceId::from_bytes(bytes);
+        let device = machine::device(self.dir(), speaker);
         let file = DeviceFile {
             version: VERSION,
             device: device.clone(),

@@ -75,6 +75,33 @@ fn the_device_id_stays_and_differs_between_speakers() {
 }
 
 #[test]
+fn a_damaged_device_id_comes_back_as_it_was_and_is_said_so() {
+    let (dir, store) = open();
+    let before = machine::device(dir.path(), "kitchen");
+    if before != machine::device(dir.path(), "kitchen") {
+        println!("passed over: this machine has no id");
+        return;
+    }
+    assert_eq!(store.device("kitchen").0, before);
+    let path = files::listed(&dir.path().join("speakers"))[0].join("device.json");
+    fs::write(&path, b"{\"version\": 1, \"dev").expect("halved");
+    let (after, damage) = store.device("kitchen");
+    assert_eq!(after, before);
+    assert_eq!(codes(&damage), [ConditionCode::StateDamaged]);
+    assert_eq!(store.device("kitchen"), (before, vec![]));
+}
+
+#[test]
+fn an_id_that_was_kept_before_stays_whatever_the_machine_says() {
+    let (dir, store) = open();
+    store.device("kitchen");
+    let path = files::listed(&dir.path().join("speakers"))[0].join("device.json");
+    let kept = "ab".repeat(20);
+    fs::write(&path, format!("{{\"version\":1,\"device\":\"{kept}\"}}")).expect("written");
+    assert_eq!(store.device("kitchen").0.as_str(), kept);
+}
+
+#[test]
 fn everybody_who_signed_in_is_remembered_with_the_facts_and_for_the_owner_only() {
     let (_dir, store) = open();
     store.signed_in(signed_in("kim", 1)).expect("written");

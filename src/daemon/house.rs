@@ -20,7 +20,7 @@ use super::{
     presence::{Life, Monitor, Report},
 };
 use crate::{
-    accounts::{Damage, Store},
+    accounts::{self, Damage, Store},
     config::{self, Change, Config, Effort, LogLevel, diff},
     discovery::{Discovery, Identity, Notice, Request, Speaker as Shown, Verdict},
     model::{self, DeviceId, Pairing, Way},
@@ -379,7 +379,7 @@ impl House {
     /// The id phones know the speaker by. Read before anything is announced: a few hundred bytes.
     fn device(&self, place: &Place) -> DeviceId {
         let Some(store) = &self.store else {
-            return DeviceId::from_bytes(rand::random());
+            return accounts::device(&places::state_dir(&self.config), place);
         };
         let (device, damage) = store.device(place);
         if let Some(Damage(condition)) = damage.into_iter().next() {
