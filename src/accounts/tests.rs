@@ -330,6 +330,38 @@ fn a_file_that_others_could_read_is_closed_and_said_so() {
 }
 
 #[test]
+fn a_folder_that_was_there_before_is_not_closed_and_what_is_ours_in_it_is() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let state = dir.path().join("shared");
+    fs::create_dir(&state).expect("a folder");
+    fs::set_permissions(&state, PermissionsExt::from_mode(0o755)).expect("set");
+    for _ in 0..2 {
+        drop(Store::open(&state).expect("it can be written"));
+        assert_eq!(mode(&state), 0o755);
+    }
+    for folder in ["accounts", "speakers"] {
+        assert_eq!(mode(&state.join(folder)), 0o700);
+    }
+    let made = dir.path().join("of/its/own");
+    drop(Store::open(&made).expect("made"));
+    for folder in ["of", "of/its", "of/its/own"] {
+        assert_eq!(mode(&dir.path().join(folder)), 0o700, "{folder}");
+    }
+}
+
+#[test]
+fn looking_for_accounts_makes_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).expect("set");
+    let found = Store::find(dir.path(), AccountKey::Off);
+    assert!(found.expect("looked").is_none());
+    assert_eq!((walk(dir.path()), mode(dir.path())), (vec![], 0o755));
+    drop(Store::open(dir.path()).expect("made"));
+    let found = Store::find(dir.path(), AccountKey::Off);
+    assert!(found.expect("opened").is_some());
+}
+
+#[test]
 fn a_disk_that_takes_nothing_leaves_the_old_file_as_it_was() {
     let (_dir, store) = open();
     store.signed_in(signed_in("kim", 1)).expect("written");
