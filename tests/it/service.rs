@@ -62,6 +62,26 @@ fn the_unit_is_exposed_to_two_points_at_most() {
     assert!(closed, "{told}");
 }
 
+/// The value of a line of the unit, if it is there.
+fn unit_says(key: &str) -> Option<String> {
+    let unit = fs::read_to_string(UNIT).expect("readable");
+    let line = unit.lines().find_map(|line| line.strip_prefix(key));
+    line.and_then(|rest| rest.strip_prefix('=')).map(str::to_owned)
+}
+
+#[test]
+fn an_engine_that_the_kernel_ends_does_not_end_the_service() {
+    assert_eq!(unit_says("OOMPolicy").as_deref(), Some("continue"));
+}
+
+/// Who holds a card stands in /proc/asound, and what that program is called in its own folder.
+#[test]
+fn the_unit_lets_siskin_see_who_holds_a_card() {
+    for hides in ["ProcSubset", "ProtectProc", "InaccessiblePaths", "PrivatePIDs"] {
+        assert_eq!(unit_says(hides), None, "{hides}");
+    }
+}
+
 /// What a service manager was told, in order.
 #[derive(Clone, Default)]
 pub struct Told(Arc<Mutex<Vec<String>>>);
