@@ -66,7 +66,8 @@ fn the_unit_is_exposed_to_two_points_at_most() {
 fn unit_says(key: &str) -> Option<String> {
     let unit = fs::read_to_string(UNIT).expect("readable");
     let line = unit.lines().find_map(|line| line.strip_prefix(key));
-    line.and_then(|rest| rest.strip_prefix('=')).map(str::to_owned)
+    line.and_then(|rest| rest.strip_prefix('='))
+        .map(str::to_owned)
 }
 
 #[test]
@@ -77,7 +78,12 @@ fn an_engine_that_the_kernel_ends_does_not_end_the_service() {
 /// Who holds a card stands in /proc/asound, and what that program is called in its own folder.
 #[test]
 fn the_unit_lets_siskin_see_who_holds_a_card() {
-    for hides in ["ProcSubset", "ProtectProc", "InaccessiblePaths", "PrivatePIDs"] {
+    for hides in [
+        "ProcSubset",
+        "ProtectProc",
+        "InaccessiblePaths",
+        "PrivatePIDs",
+    ] {
         assert_eq!(unit_says(hides), None, "{hides}");
     }
 }
