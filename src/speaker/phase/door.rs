@@ -36,6 +36,12 @@ impl Seats {
         } = &self.resident
             && seated.user == login.user
         {
+            // The session is asked whether it lives, and what was handed over is not tried. A second
+            // session of the account would register the same device, and so take it from the one that
+            // plays; and as phones hand over something else every time, each selection would cost a
+            // sign-in, for which Spotify shuts accounts out. The answer is true without it: the one
+            // who was named is signed in here, as Spotify says at this moment, and sees the speaker in
+            // his app. Who has a wrong credential for him gets a yes by it, and nothing else.
             out.push(Action::Tell {
                 seat: *seat,
                 command: Command::Check {
