@@ -207,7 +207,7 @@ fn a_question_leaves_a_folder_that_is_not_siskins_as_it_is() {
         fs::write(state.join("other"), "somebody else's").expect("written");
         fs::set_permissions(&state, PermissionsExt::from_mode(0o755)).expect("open to all");
         fs::write(world.dir().join("config.toml"), world.settings(NULL)).expect("written");
-        let mode = |path| {
+        let mode = |path: &std::path::Path| {
             let found = fs::metadata(path).expect("there");
             found.permissions().mode() & 0o777
         };

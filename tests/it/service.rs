@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use tokio::net::UnixDatagram;
 
 use crate::{
-    lan::{NULL, fifo, one_engine, play, plays, sees, until},
+    lan::{NULL, count, fifo, one_engine, play, plays, sees, until},
     world::{PATIENCE, hears, scenario},
 };
 
@@ -183,6 +183,24 @@ fn systemd_is_told_what_the_daemon_does() {
                 .count(),
             1
         );
+    });
+}
+
+#[test]
+fn what_a_container_orchestrator_sets_is_named_once_and_stops_nothing() {
+    scenario(async |world| {
+        let daemon = world.start_with(&world.settings(NULL), |command| {
+            command
+                .env("SISKIN_SERVICE_HOST", "10.0.0.5")
+                .env("SISKIN_SERVICE_PORT", "7070")
+                .env("SISKIN_PORT", "tcp://10.0.0.5:7070")
+                .env("SISKIN_PORT_7070_TCP_ADDR", "10.0.0.5");
+        });
+        let told = daemon.says("passed over").await;
+        assert!(told.contains("SISKIN_PORT_7070_TCP_ADDR"), "{told}");
+        daemon.says("is announced").await;
+        assert_eq!(world.hand_over(&world.find().await, "kim").await, 101);
+        assert_eq!(count(&daemon, "passed over"), 1);
     });
 }
 

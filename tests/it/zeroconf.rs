@@ -232,7 +232,7 @@ fn a_siege_of_the_endpoint_costs_neither_music_nor_memory() {
                     "{size} bytes"
                 );
             }
-            crowd(&world, &found, &daemon).await;
+            crowd(&found, &daemon).await;
         });
 
         let grown = resident_kb(daemon.pid()) - memory;
@@ -330,7 +330,7 @@ async fn slow_and_large(found: &Found) {
 
 /// Two hundred connections at once, which say nothing: a phone gets through at once, whether they
 /// come from its own address, from another, or from everywhere.
-async fn crowd(world: &World, found: &Found, daemon: &Daemon) {
+async fn crowd(found: &Found, daemon: &Daemon) {
     let to = SocketAddr::new([127, 0, 0, 1].into(), found.port);
     let mut one = Hostile::new(to, PATIENCE).crowd(200).await;
     assert_eq!(one.len(), 200, "the kernel takes them all");
