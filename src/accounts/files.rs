@@ -17,12 +17,18 @@ const MAX_FILE: u64 = 256 * 1024;
 /// The bits that let others in.
 const OTHERS: u32 = 0o077;
 
-/// Makes a folder that only we can enter, and closes one that others can.
-pub fn make_private(dir: &Path) -> io::Result<()> {
+/// Makes a folder that only we can enter. One that is there stays as it is: what was named may be no
+/// folder of ours.
+pub fn make(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(dir)?;
+        .create(dir)
+}
+
+/// Makes a folder that only we can enter, and closes one that others can: it must be one of ours.
+pub fn make_private(dir: &Path) -> io::Result<()> {
+    make(dir)?;
     let found = fs::metadata(dir)?;
     if found.mode() & OTHERS != 0 && found.uid() == us() {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;

@@ -11,6 +11,7 @@
 
 mod files;
 mod key;
+mod machine;
 mod record;
 mod seal;
 mod speakers;
@@ -28,6 +29,7 @@ pub(crate) fn read_any(bytes: &[u8]) {
 }
 
 pub use key::{AccountKey, CREDENTIAL};
+pub use machine::device;
 pub use record::SignedIn;
 pub use speakers::{Choice, Seat};
 pub use store::{Store, StoreError};

@@ -1,18 +1,23 @@
 //! What is kept of each speaker: its id, who sits on it, and how loud it was for whom.
 
-use std::{io, path::PathBuf};
+use std::{
+    collections::HashSet,
+    io,
+    path::{Path, PathBuf},
+};
 
-use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    files,
+    files, machine,
     store::{Store, hashed},
     words::Damage,
 };
 use crate::model::{DeviceId, Login, Volume};
 
 const VERSION: u32 = 1;
+/// Before the name of an account, in the name of the file with its volume.
+const LEVEL: &str = "level-";
 
 #[derive(Serialize, Deserialize)]
 struct DeviceFile {
@@ -62,16 +67,15 @@ pub struct Seat {
 }
 
 impl Store {
-    /// The speaker's id: kept from the first start on, random then.
+    /// The speaker's id: kept from the first start on, made from the machine then, and again when what
+    /// was kept cannot be read.
     pub fn device(&self, speaker: &str) -> (DeviceId, Vec<Damage>) {
         let mut damage = Vec::new();
         let path = self.speaker_file(speaker, "device");
         if let Some(file) = files::read::<DeviceFile>(&path, &mut damage) {
             return (file.device, damage);
         }
-        let mut bytes = [0; 20];
-        rand::rng().fill_bytes(&mut bytes);
-        let device = DeviceId::from_bytes(bytes);
+        let device = machine::device(self.dir(), speaker);
         let file = DeviceFile {
             version: VERSION,
             device: device.clone(),
@@ -167,14 +171,15 @@ impl Store {
         self.write_speaker(speaker, "choice", &ChoiceFile { version, choice })
     }
 
-    /// Takes every trace of `gone` (all accounts, when `None`) off all speakers.
-    pub(super) fn clear_seats(&self, gone: Option<&str>) -> io::Result<()> {
+    /// Takes every trace of whoever is gone off all speakers. `is_gone` is asked with the folder of a
+    /// speaker and an account's name as it is [`hashed`].
+    pub(super) fn clear_seats(&self, is_gone: impl Fn(&Path, &str) -> bool) -> io::Result<()> {
         for folder in files::listed(&self.dir().join("speakers")) {
             for file in files::listed(&folder) {
                 let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-                let level = gone.map_or(stem.starts_with("level-"), |user| stem == level_of(user));
+                let level = stem.strip_prefix(LEVEL);
                 // What an engine left behind may be about anybody.
-                let theirs = level || stem == "left";
+                let theirs = level.is_some_and(|name| is_gone(&folder, name)) || stem == "left";
                 if theirs {
                     files::remove(&file)?;
                 }
@@ -183,7 +188,7 @@ impl Store {
             let Some(mut seat) = files::read::<SeatFile>(&path, &mut Vec::new()) else {
                 continue;
             };
-            let is_gone = |user: &mut String| gone.is_none_or(|gone| gone == user);
+            let is_gone = |user: &mut String| is_gone(&folder, &hashed(user));
             let left = (seat.user.take_if(is_gone), seat.owner.take_if(is_gone));
             if left != (None, None) {
                 files::write(&path, &seat)?;
@@ -192,14 +197,28 @@ impl Store {
         Ok(())
     }
 
+    /// Who sits on these speakers or owns them, each name as it is [`hashed`].
+    pub(super) fn seated_on(&self, speakers: &[String]) -> HashSet<String> {
+        let seat = |speaker: &String| {
+            let path = self.speaker_file(speaker, "seat");
+            files::read::<SeatFile>(&path, &mut Vec::new())
+        };
+        let users = speakers.iter().filter_map(seat);
+        let users = users.flat_map(|seat| [seat.user, seat.owner]);
+        users.flatten().map(|user| hashed(&user)).collect()
+    }
+
     /// Where an engine whose daemon dies leaves word for the next one.
     pub fn note_file(&self, speaker: &str) -> PathBuf {
         self.speaker_file(speaker, "left")
     }
 
+    pub(super) fn speaker_folder(&self, speaker: &str) -> PathBuf {
+        self.dir().join("speakers").join(hashed(speaker))
+    }
+
     fn speaker_file(&self, speaker: &str, name: &str) -> PathBuf {
-        let folder = self.dir().join("speakers").join(hashed(speaker));
-        folder.join(format!("{name}.json"))
+        self.speaker_folder(speaker).join(format!("{name}.json"))
     }
 
     fn write_speaker(&self, speaker: &str, name: &str, value: &impl Serialize) -> io::Result<()> {
@@ -219,5 +238,5 @@ pub(super) fn read_any(bytes: &[u8]) {
 }
 
 fn level_of(user: &str) -> String {
-    format!("level-{}", hashed(user))
+    format!("{LEVEL}{}", hashed(user))
 }

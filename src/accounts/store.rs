@@ -19,6 +19,9 @@ use super::{
 };
 use crate::model::{Account, Login};
 
+/// The folder with the accounts; where it is, siskin was.
+const ACCOUNTS: &str = "accounts";
+
 /// How long (ms) to leave it when Spotify refused an account its audio keys.
 const ASK_AGAIN_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -81,7 +84,10 @@ impl Store {
             dir: dir.to_owned(),
             source,
         };
-        for folder in [dir.to_owned(), dir.join("accounts"), dir.join("speakers")] {
+        // Everything in it that is nobody's business lies in these two: the folder itself may hold
+        // other things, of other programs.
+        files::make(dir).map_err(unusable)?;
+        for folder in [dir.join(ACCOUNTS), dir.join("speakers")] {
             files::make_private(&folder).map_err(unusable)?;
         }
         let lock = OpenOptions::new()
@@ -105,10 +111,22 @@ impl Store {
         }
     }
 
+    /// Opens the directory if siskin ever kept anything there. `None`: it did not, and it is left as
+    /// it is.
+    ///
+    /// # Errors
+    /// As [`Store::open_with`].
+    pub fn find(dir: &Path, key: AccountKey) -> Result<Option<Self>, StoreError> {
+        if !dir.join(ACCOUNTS).is_dir() {
+            return Ok(None);
+        }
+        Self::open_with(dir, key).map(Some)
+    }
+
     /// Everybody who is remembered, the one used last first, and what could not be read.
     pub fn accounts(&self) -> (Vec<Account>, Vec<Damage>) {
         let mut damage = Vec::new();
-        let mut accounts: Vec<_> = files::listed(&self.dir.join("accounts"))
+        let mut accounts: Vec<_> = files::listed(&self.dir.join(ACCOUNTS))
             .iter()
             .filter(|path| path.extension().is_some_and(|kind| kind == "json"))
             .filter_map(|path| record::read(path, &self.key, &mut damage))
@@ -131,7 +149,7 @@ impl Store {
 
     /// Whether nobody is remembered at all.
     pub fn is_empty(&self) -> bool {
-        files::listed(&self.dir.join("accounts")).is_empty()
+        files::listed(&self.dir.join(ACCOUNTS)).is_empty()
     }
 
     /// The lasting credential of a remembered account.
@@ -242,7 +260,8 @@ impl Store {
         for leftover in ["json", "locked", "damaged", "new"] {
             files::remove(&path.with_extension(leftover))?;
         }
-        self.clear_seats(Some(user))?;
+        let gone = hashed(user);
+        self.clear_seats(|_, name| name == gone)?;
         Ok(known)
     }
 
@@ -253,12 +272,35 @@ impl Store {
     pub fn forget_all(&self) -> io::Result<usize> {
         let _writing = self.writing();
         let mut count = 0;
-        for path in files::listed(&self.dir.join("accounts")) {
+        for path in files::listed(&self.dir.join(ACCOUNTS)) {
             count += usize::from(path.extension().is_some_and(|kind| kind == "json"));
             files::remove(&path)?;
         }
-        self.clear_seats(None)?;
+        self.clear_seats(|_, _| true)?;
         Ok(count)
+    }
+
+    /// Takes `user`, or everybody, off a speaker, and off the machine who neither sits on one of the
+    /// `others` (ids) nor owns it: what the house remembers is of use to all its speakers, so it goes
+    /// with any of them, unless somebody's music would stop elsewhere.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn reset(&self, speaker: &str, others: &[String], user: Option<&str>) -> io::Result<()> {
+        let _writing = self.writing();
+        let only = user.map(hashed);
+        let is_meant = |name: &str| only.as_deref().is_none_or(|only| only == name);
+        let elsewhere = self.seated_on(others);
+        for path in files::listed(&self.dir.join(ACCOUNTS)) {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            if is_meant(&name) && !elsewhere.contains(&*name) {
+                files::remove(&path)?;
+            }
+        }
+        let own = self.speaker_folder(speaker);
+        self.clear_seats(|folder, name| {
+            is_meant(name) && (folder == own || !elsewhere.contains(name))
+        })
     }
 
     /// Changes what is kept of an account. False when it is not remembered, or cannot be opened.
@@ -282,7 +324,7 @@ impl Store {
 
     pub(super) fn account_file(&self, user: &str) -> PathBuf {
         let name = format!("{}.json", hashed(user));
-        self.dir.join("accounts").join(name)
+        self.dir.join(ACCOUNTS).join(name)
     }
 
     pub(super) fn writing(&self) -> MutexGuard<'_, ()> {

@@ -75,6 +75,33 @@ fn the_device_id_stays_and_differs_between_speakers() {
 }
 
 #[test]
+fn a_damaged_device_id_comes_back_as_it_was_and_is_said_so() {
+    let (dir, store) = open();
+    let before = machine::device(dir.path(), "kitchen");
+    if before != machine::device(dir.path(), "kitchen") {
+        println!("passed over: this machine has no id");
+        return;
+    }
+    assert_eq!(store.device("kitchen").0, before);
+    let path = files::listed(&dir.path().join("speakers"))[0].join("device.json");
+    fs::write(&path, b"{\"version\": 1, \"dev").expect("halved");
+    let (after, damage) = store.device("kitchen");
+    assert_eq!(after, before);
+    assert_eq!(codes(&damage), [ConditionCode::StateDamaged]);
+    assert_eq!(store.device("kitchen"), (before, vec![]));
+}
+
+#[test]
+fn an_id_that_was_kept_before_stays_whatever_the_machine_says() {
+    let (dir, store) = open();
+    store.device("kitchen");
+    let path = files::listed(&dir.path().join("speakers"))[0].join("device.json");
+    let kept = "ab".repeat(20);
+    fs::write(&path, format!("{{\"version\":1,\"device\":\"{kept}\"}}")).expect("written");
+    assert_eq!(store.device("kitchen").0.as_str(), kept);
+}
+
+#[test]
 fn everybody_who_signed_in_is_remembered_with_the_facts_and_for_the_owner_only() {
     let (_dir, store) = open();
     store.signed_in(signed_in("kim", 1)).expect("written");
@@ -144,6 +171,55 @@ fn who_is_forgotten_leaves_no_trace_on_any_speaker() {
     assert!(store.is_empty());
     let left = walk(dir.path());
     assert!(!left.iter().any(|name| name.contains("level-")), "{left:?}");
+}
+
+#[test]
+fn a_reset_of_one_speaker_takes_everybody_but_whom_another_one_needs() {
+    let (dir, store) = open();
+    for user in ["kim", "alex", "sam", "noa"] {
+        store.signed_in(signed_in(user, 1)).expect("written");
+    }
+    fs::write(store.account_file("old").with_extension("damaged"), "{").expect("written");
+    let seat = |speaker, user, owner| store.take_seat(speaker, Some(user), owner).expect("kept");
+    seat("kitchen", "alex", Some("kim"));
+    seat("bath", "noa", Some("kim"));
+    // A speaker that is not configured any more needs nobody.
+    seat("attic", "sam", None);
+    for (speaker, user) in [("kitchen", "kim"), ("bath", "kim"), ("bath", "sam")] {
+        let kept = store.keep_level(speaker, Some(user), Volume(7));
+        kept.expect("written");
+    }
+    store
+        .reset("kitchen", &["bath".into()], None)
+        .expect("removed");
+    let known = |user: &str| store.remembers(user);
+    assert!(known("kim") && known("noa") && !known("alex") && !known("sam"));
+    assert_eq!(store.seat("kitchen").0, Seat::default());
+    assert_eq!(store.seat("attic").0, Seat::default());
+    let bath = store.seat("bath").0;
+    assert_eq!(
+        (bath.login, bath.owner),
+        (Some(login("noa")), Some(login("kim")))
+    );
+    let left = walk(dir.path());
+    let levels = left.iter().filter(|name| name.contains("level-")).count();
+    assert_eq!(levels, 1, "kim's in the bath: {left:?}");
+    store.reset("bath", &[], None).expect("removed");
+    assert!(store.is_empty(), "{:?}", walk(dir.path()));
+}
+
+#[test]
+fn a_reset_of_one_user_leaves_the_others() {
+    let (_dir, store) = open();
+    for user in ["kim", "alex"] {
+        store.signed_in(signed_in(user, 1)).expect("written");
+    }
+    let sits = store.take_seat("kitchen", Some("alex"), Some("kim"));
+    sits.expect("written");
+    store.reset("kitchen", &[], Some("kim")).expect("removed");
+    assert!(store.remembers("alex") && !store.remembers("kim"));
+    let kitchen = store.seat("kitchen").0;
+    assert_eq!((kitchen.login, kitchen.owner), (Some(login("alex")), None));
 }
 
 fn walk(dir: &Path) -> Vec<String> {
@@ -251,6 +327,38 @@ fn a_file_that_others_could_read_is_closed_and_said_so() {
     drop(store);
     reopen(&dir, AccountKey::Off);
     assert_eq!(mode(&dir.path().join("accounts")), 0o700);
+}
+
+#[test]
+fn a_folder_that_was_there_before_is_not_closed_and_what_is_ours_in_it_is() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let state = dir.path().join("shared");
+    fs::create_dir(&state).expect("a folder");
+    fs::set_permissions(&state, PermissionsExt::from_mode(0o755)).expect("set");
+    for _ in 0..2 {
+        drop(Store::open(&state).expect("it can be written"));
+        assert_eq!(mode(&state), 0o755);
+    }
+    for folder in ["accounts", "speakers"] {
+        assert_eq!(mode(&state.join(folder)), 0o700);
+    }
+    let made = dir.path().join("of/its/own");
+    drop(Store::open(&made).expect("made"));
+    for folder in ["of", "of/its", "of/its/own"] {
+        assert_eq!(mode(&dir.path().join(folder)), 0o700, "{folder}");
+    }
+}
+
+#[test]
+fn looking_for_accounts_makes_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).expect("set");
+    let found = Store::find(dir.path(), AccountKey::Off);
+    assert!(found.expect("looked").is_none());
+    assert_eq!((walk(dir.path()), mode(dir.path())), (vec![], 0o755));
+    drop(Store::open(dir.path()).expect("made"));
+    let found = Store::find(dir.path(), AccountKey::Off);
+    assert!(found.expect("opened").is_some());
 }
 
 #[test]

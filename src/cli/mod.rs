@@ -146,6 +146,12 @@ fn run(settings: &Settings) -> ExitCode {
         Err(problems) => return misconfigured(&problems),
     };
     logging::start(loaded.config.log, None);
+    if !loaded.passed_over.is_empty() {
+        tracing::info!(
+            "passed over, as a container orchestrator sets them for a service called siskin: {}",
+            loaded.passed_over.join(", ")
+        );
+    }
     // The level follows the file as soon as it is known to be right.
     let settings = settings.clone();
     let reload = move || {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    env,
     file::{self, Document, Table},
     hooks::HOOK_VARIABLES,
     problem::Problem,
@@ -100,6 +101,8 @@ pub(super) struct Layers {
     pub flags: Table,
     pub variables: Table,
     pub document: Document,
+    /// Names of variables that are no settings, and no mistakes either.
+    pub passed_over: Vec<String>,
 }
 
 /// Reads everything there is. The path is that of the file that was read.
@@ -116,7 +119,7 @@ pub(super) fn gather(
             Err(problem) => problems.push(problem),
         }
     }
-    layers.variables = from_environment(around, problems);
+    layers.variables = from_environment(around, &mut layers.passed_over, problems);
     for flag in &request.flags {
         let value = Value::loose(flag.value.clone(), Origin::Flag(flag.flag));
         layers.flags.insert(flag.key, value);
@@ -143,7 +146,11 @@ fn is_there(path: &Path) -> bool {
 }
 
 /// An unknown `SISKIN_…` is a mistake like an unknown key: silence would hide it.
-fn from_environment(around: &Surroundings, problems: &mut Vec<Problem>) -> Table {
+fn from_environment(
+    around: &Surroundings,
+    passed_over: &mut Vec<String>,
+    problems: &mut Vec<Problem>,
+) -> Table {
     let mut table = Table::new();
     for (name, value) in &around.variables {
         let name = name.to_string_lossy();
@@ -153,6 +160,10 @@ fn from_environment(around: &Surroundings, problems: &mut Vec<Problem>) -> Table
             // A hook may ask siskin for something.
             || HOOK_VARIABLES.contains(&name.as_ref());
         if foreign || value.is_empty() {
+            continue;
+        }
+        if env::of_a_service(&name, &value.to_string_lossy()) {
+            passed_over.push(name.into_owned());
             continue;
         }
         let origin = Origin::Variable(name.to_string());

@@ -11,6 +11,7 @@ mod build;
 mod check;
 mod clash;
 mod diff;
+mod env;
 mod file;
 mod hooks;
 mod household;
@@ -50,6 +51,8 @@ pub struct Loaded {
     pub explained: Explained,
     /// The file that was read, if there was one.
     pub file: Option<PathBuf>,
+    /// Variables that begin like settings and were set by a container orchestrator for itself.
+    pub passed_over: Vec<String>,
 }
 
 /// Reads and checks everything. An error holds every problem, not the first.
@@ -84,6 +87,7 @@ fn judge(
             config,
             explained,
             file,
+            passed_over: layers.passed_over.clone(),
         })
     } else {
         Err(problems)

@@ -269,6 +269,25 @@ fn a_wrong_variable_or_flag_is_told_by_its_name() {
 }
 
 #[test]
+fn what_an_orchestrator_sets_is_passed_over_and_a_mistake_beside_it_is_not() {
+    let set = [
+        ("SISKIN_PORT", "tcp://10.0.0.5:7070"),
+        ("SISKIN_SERVICE_HOST", "10.0.0.5"),
+        ("SISKIN_NAME", "Kitchen"),
+    ];
+    let loaded = load(&Request::default(), &with(&set)).expect("no mistake");
+    assert_eq!(loaded.config.speakers[0].name, "Kitchen");
+    assert_eq!(loaded.passed_over, ["SISKIN_PORT", "SISKIN_SERVICE_HOST"]);
+    let wrong = [&set[..], &[("SISKIN_PORT", "7070")]].concat();
+    let problems = load(&Request::default(), &with(&wrong[1..])).expect_err("a mistake");
+    assert!(
+        problems.to_string().starts_with("SISKIN_PORT: "),
+        "{problems}"
+    );
+    assert!(!problems.to_string().contains("SERVICE"), "{problems}");
+}
+
+#[test]
 fn speakers_inherit_what_they_do_not_say() {
     let text = r#"
         device_type = "avr"

@@ -20,7 +20,7 @@ use super::{
     presence::{Life, Monitor, Report},
 };
 use crate::{
-    accounts::{Damage, Store},
+    accounts::{self, Damage, Store},
     config::{self, Change, Config, Effort, LogLevel, diff},
     discovery::{Discovery, Identity, Notice, Request, Speaker as Shown, Verdict},
     model::{self, DeviceId, Pairing, Way},
@@ -52,6 +52,7 @@ impl Running {
         self.settings = Settings {
             device: self.settings.device.clone(),
             speaker,
+            others: others(config, &self.settings.speaker.id),
             network: config.network.clone(),
             log: config.log,
             hold_ms: config.hold_ms(&self.settings.speaker.id),
@@ -345,6 +346,7 @@ impl House {
         let settings = Settings {
             device,
             speaker,
+            others: others(&self.config, &place),
             network: self.config.network.clone(),
             log: self.config.log,
             hold_ms: self.config.hold_ms(&place),
@@ -377,7 +379,7 @@ impl House {
     /// The id phones know the speaker by. Read before anything is announced: a few hundred bytes.
     fn device(&self, place: &Place) -> DeviceId {
         let Some(store) = &self.store else {
-            return DeviceId::from_bytes(rand::random());
+            return accounts::device(&places::state_dir(&self.config), place);
         };
         let (device, damage) = store.device(place);
         if let Some(Damage(condition)) = damage.into_iter().next() {
@@ -435,6 +437,12 @@ impl House {
     }
 }
 
+/// Every speaker of the house but this one, by id.
+fn others(config: &Config, id: &str) -> Vec<String> {
+    let ids = config.speakers.iter().map(|speaker| speaker.id.clone());
+    ids.filter(|other| other != id).collect()
+}
+
 /// Passes logins from discovery to a speaker, in discovery's and the speaker's own words.
 async fn usher(mut requested: mpsc::Receiver<Request>, knocks: mpsc::Sender<Knock>) {
     let mut answering = JoinSet::new();
@@ -451,7 +459,10 @@ async fn usher(mut requested: mpsc::Receiver<Request>, knocks: mpsc::Sender<Knoc
                 answer: phone,
                 ..
             } => (Knock::AddUser { login, answer }, phone),
-            Request::ResetUsers { answer: phone } => (Knock::ResetUsers { answer }, phone),
+            Request::ResetUsers {
+                user,
+                answer: phone,
+            } => (Knock::ResetUsers { user, answer }, phone),
         };
         if knocks.send(knock).await.is_err() {
             return;

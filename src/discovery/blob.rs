@@ -57,7 +57,7 @@ pub enum BlobError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opened {
     Login(Login),
-    /// Well made, but with nothing inside: the user is to be forgotten.
+    /// Well made for this device and this user, but with nothing inside: he is to be forgotten.
     Empty,
 }
 

@@ -80,8 +80,11 @@ pub enum Request {
         device_name: Option<String>,
         answer: oneshot::Sender<Verdict>,
     },
-    /// Sign out and forget everybody.
-    ResetUsers { answer: oneshot::Sender<Verdict> },
+    /// Sign out and forget this user; when `None`, everybody.
+    ResetUsers {
+        user: Option<String>,
+        answer: oneshot::Sender<Verdict>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -206,6 +206,7 @@ fn when_all_are_forgotten_the_speaker_is_free_and_nobody_is_at_the_door() {
     assert!(out.contains(&Action::Retire { seat: 2 }));
     assert_eq!(seats.resident(), &Resident::Nobody);
     assert_eq!(spawned(&out), []);
+    assert_eq!(kept_seat(&out), Some((None, None)), "no owner comes back");
 }
 
 #[test]

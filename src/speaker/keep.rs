@@ -3,10 +3,11 @@
 
 use std::{io, path::PathBuf};
 
+use tokio::sync::oneshot;
 use tracing::info;
 
 use super::{
-    News, Speaker,
+    News, Speaker, Waiting,
     phase::{Input, Seat, Ticket},
     policy::{self, Circumstances, Who},
     trouble,
@@ -167,14 +168,48 @@ impl Speaker {
 
     /// Takes accounts off the disk; the answer to who asked for it.
     pub(super) async fn forget(&mut self, user: Option<String>) -> Result<(), String> {
+        self.removed(move |store| match user {
+            Some(user) => store.forget_account(&user).map(|_| ()),
+            None => store.forget_all().map(|_| ()),
+        })
+        .await
+    }
+
+    /// Signs this user out and forgets him; when `None`, whoever could sign in here. Off the disk
+    /// first, so that nobody who is told of it finds them there.
+    pub(super) async fn reset(
+        &mut self,
+        ticket: Ticket,
+        user: Option<String>,
+        answer: oneshot::Sender<bool>,
+    ) {
+        if !policy::may_reset(self.settings.speaker.household.guests) {
+            // Whoever hung up meanwhile needs no answer.
+            let _ = answer.send(false);
+            return;
+        }
+        let speaker = self.settings.speaker.id.clone();
+        let others = self.settings.others.clone();
+        let gone = user.clone();
+        let removed = self.removed(move |store| store.reset(&speaker, &others, gone.as_deref()));
+        match removed.await {
+            Ok(()) => drop(self.answers.insert(ticket, Waiting::ForYesOrNo(answer))),
+            Err(why) => {
+                self.tell_all(News::Raised(trouble::not_forgotten(&why)))
+                    .await;
+            }
+        }
+        self.step(Input::Forget { ticket, user }).await;
+    }
+
+    async fn removed(
+        &self,
+        job: impl FnOnce(&Store) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), String> {
         let Some(store) = self.store.clone() else {
             return Ok(());
         };
-        let job = move || match user {
-            Some(user) => store.forget_account(&user).map(|_| ()),
-            None => store.forget_all().map(|_| ()),
-        };
-        match tokio::task::spawn_blocking(job).await {
+        match tokio::task::spawn_blocking(move || job(&store)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(format!("the files could not be removed: {error}")),
             Err(failed) => Err(failed.to_string()),

@@ -41,6 +41,7 @@ fn speaker(guests: Guests) -> Rig {
         cache: None,
         device: DeviceId::from_bytes([1; 20]),
         speaker: config.speakers[0].clone(),
+        others: vec!["bath".into()],
         network: config.network,
         log: config.log,
     };
@@ -76,6 +77,11 @@ impl Rig {
         sent.expect("the speaker lives");
         answered.await.expect("an answer")
     }
+
+    async fn reset(&self, user: Option<&str>) -> bool {
+        let user = user.map(str::to_owned);
+        self.ask(|answer| Knock::ResetUsers { user, answer }).await
+    }
 }
 
 impl Drop for Rig {
@@ -109,8 +115,29 @@ async fn who_keeps_strangers_out_is_not_signed_out_by_one() {
         (Guests::Open, true),
     ] {
         let rig = speaker(guests);
-        assert_eq!(rig.ask(|answer| Knock::ResetUsers { answer }).await, may);
+        assert_eq!(rig.reset(None).await, may);
     }
+}
+
+#[tokio::test]
+async fn a_reset_forgets_also_who_does_not_sit_and_leaves_whom_another_speaker_needs() {
+    let rig = speaker(Guests::Open);
+    let alex = SignedIn {
+        login: login("alex"),
+        country: None,
+        came_by: None,
+        at_ms: 2,
+    };
+    rig.store.signed_in(alex).expect("written");
+    let sits = rig.store.take_seat("bath", Some("alex"), None);
+    sits.expect("written");
+    assert!(rig.reset(None).await);
+    assert!(!rig.store.remembers("kim") && rig.store.remembers("alex"));
+    rig.store.take_seat("bath", None, None).expect("written");
+    assert!(rig.reset(Some("noa")).await, "there is nothing to do");
+    assert!(rig.store.remembers("alex"));
+    assert!(rig.reset(None).await);
+    assert!(rig.store.is_empty());
 }
 
 #[tokio::test]

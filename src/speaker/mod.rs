@@ -74,9 +74,12 @@ pub enum Knock {
         login: Login,
         answer: oneshot::Sender<bool>,
     },
-    /// Somebody on the network wants whoever sits here to be forgotten. `false`: the policy forbids
-    /// it.
-    ResetUsers { answer: oneshot::Sender<bool> },
+    /// Somebody on the network wants this user, everybody when `None`, to be forgotten who could sign
+    /// in here. `false`: the policy forbids it. Not answered: signed out, but the disk still knows.
+    ResetUsers {
+        user: Option<String>,
+        answer: oneshot::Sender<bool>,
+    },
     /// An account that signed in at the machine itself (a code, a browser): of the household, so no
     /// policy applies. Why not, and what to do, in words.
     SignIn {
@@ -155,6 +158,8 @@ pub enum News {
 pub struct Settings {
     pub device: DeviceId,
     pub speaker: config::Speaker,
+    /// Ids of the other speakers of the house: who sits there is kept when this one forgets everybody.
+    pub others: Vec<String>,
     pub network: config::Network,
     pub log: config::LogLevel,
     /// How long music after a silence may be held, in ms; `None`: not at all.
@@ -366,14 +371,7 @@ impl Speaker {
                     }
                 }
             }
-            Knock::ResetUsers { answer } => {
-                self.answers.insert(ticket, Waiting::ForYesOrNo(answer));
-                if policy::may_reset(self.settings.speaker.household.guests) {
-                    self.step(Input::ResetUsers { ticket }).await;
-                } else {
-                    self.answer(ticket, Err("the policy of this speaker forbids it".into()));
-                }
-            }
+            Knock::ResetUsers { user, answer } => self.reset(ticket, user, answer).await,
             Knock::SignIn {
                 login,
                 came_by,

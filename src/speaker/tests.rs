@@ -355,9 +355,9 @@ fn an_unreachable_service_is_tried_again_for_ever_and_ever_more_slowly() {
 #[test]
 fn forgetting_everybody_ends_the_music_and_leaves_nobody() {
     let mut seats = seated("kim");
-    let out = seats.step(Input::ResetUsers { ticket: 3 }, NOW);
+    let (ticket, user) = (3, None);
+    let out = seats.step(Input::Forget { ticket, user }, NOW);
     assert!(out.contains(&Action::Retire { seat: 1 }));
-    assert!(out.contains(&Action::Forget { user: "kim".into() }));
     assert!(out.contains(&Action::Clear(ConditionCode::OutputLost)));
     assert!(said_yes(&out, 3));
     assert_eq!(seats.resident(), &Resident::Nobody);

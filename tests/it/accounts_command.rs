@@ -1,6 +1,6 @@
 //! `siskin accounts`: with a daemon, and on its files without one.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::{
     ask::{Said, ask, has_no_secret, siskin, status_says},
@@ -196,5 +196,34 @@ fn files_of_a_daemon_that_runs_are_left_alone() {
             );
         }
         assert_eq!(world.info(&world.find().await).await.active_user, "kim");
+    });
+}
+
+#[test]
+fn a_question_leaves_a_folder_that_is_not_siskins_as_it_is() {
+    scenario(async |world| {
+        let state = world.dir().join("state");
+        fs::create_dir(&state).expect("a folder");
+        fs::write(state.join("other"), "somebody else's").expect("written");
+        fs::set_permissions(&state, PermissionsExt::from_mode(0o755)).expect("open to all");
+        fs::write(world.dir().join("config.toml"), world.settings(NULL)).expect("written");
+        let mode = |path: &std::path::Path| {
+            let found = fs::metadata(path).expect("there");
+            found.permissions().mode() & 0o777
+        };
+        for arguments in [&["list"][..], &["forget", "--all"]] {
+            done(&world, arguments).await;
+            let inside = fs::read_dir(&state).expect("a folder");
+            let names: Vec<_> = inside
+                .map(|entry| entry.expect("one").file_name())
+                .collect();
+            assert_eq!((names, mode(&state)), (vec!["other".into()], 0o755));
+        }
+        // A daemon that is told to keep things there closes its own.
+        let daemon = world.start(&world.settings(NULL));
+        daemon.says("is announced").await;
+        assert_eq!(mode(&state), 0o755);
+        assert_eq!(mode(&state.join("accounts")), 0o700);
+        assert_eq!(mode(&state.join("speakers")), 0o700);
     });
 }

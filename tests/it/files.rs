@@ -220,3 +220,31 @@ fn an_account_is_kept_with_the_facts_that_people_know_it_by() {
         drop(daemon);
     });
 }
+
+/// As on a machine whose disk may not be written to at all.
+#[test]
+fn where_nothing_can_be_kept_the_speaker_is_the_same_one_after_a_restart() {
+    let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    if id.trim().len() != 32 {
+        println!("passed over: this machine has no id");
+        return;
+    }
+    scenario(async move |world| {
+        let settings = world.settings(NULL);
+        let nowhere = settings.replace(
+            &world.dir().join("state").display().to_string(),
+            "/dev/null/x",
+        );
+        assert_ne!(settings, nowhere);
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let daemon = world.start(&nowhere);
+            daemon.says("nothing can be kept").await;
+            daemon.says("is announced").await;
+            seen.push(world.info(&world.find().await).await.device_id);
+            assert!(daemon.stop().await.0.success());
+        }
+        assert_eq!(seen[0], seen[1]);
+        assert!(!seen[0].contains(&id[..8]), "the id of the machine shows");
+    });
+}

@@ -105,3 +105,33 @@ fn a_pipe_that_nobody_reads_is_a_condition_until_somebody_does() {
         daemon.says("over: output lost").await;
     });
 }
+
+#[test]
+fn an_ordinary_file_is_not_filled_with_music_and_it_is_said_why() {
+    scenario(async |world| {
+        let path = world.dir().join("music");
+        std::fs::write(&path, "notes").expect("written");
+        let daemon = world.start(&world.settings(&crate::world::pipe_to(&path)));
+        let app = world.sign_in("kim").await;
+        let album = world.sim.catalogue().titled("Tones").uri();
+        app.play(&album, PlayOptions::default())
+            .await
+            .expect("an answer");
+        let told = daemon.says("output_lost").await;
+        assert!(told.contains("is no pipe"), "{told}");
+        assert!(
+            told.contains("ordinary file") && told.contains("FIFO"),
+            "{told}"
+        );
+        assert_eq!(std::fs::read(&path).expect("the file"), b"notes");
+        // Out of the way, it is followed by a pipe, and the music is heard.
+        std::fs::remove_file(&path).expect("there");
+        let until = Instant::now() + PATIENCE;
+        while !path.exists() {
+            assert!(Instant::now() < until, "no pipe was made");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let taken = Taken::from(Late(path, None));
+        assert_eq!(taken.track(world.sim.catalogue()).await, "Tone 1");
+    });
+}

@@ -7,11 +7,12 @@ use nix::{
     unistd::Pid,
 };
 use spotify_sim::{
-    PlayOptions,
-    phone::Login,
+    Place, PlayOptions,
+    phone::{Login, Parcel},
     rigs::{Fifo, FifoFormat, Pace},
 };
 
+use crate::lan::fifo;
 use crate::world::{PATIENCE, World, hears, pipe_to, scenario, shows};
 
 const NULL: &str = "[output]\nkind = \"null\"\n";
@@ -205,6 +206,137 @@ fn everybody_is_forgotten_on_demand() {
             .count();
         assert_eq!(kept, 0);
     });
+}
+
+/// A reset is answered only when nobody is left: not the visitor, not the owner to whom the speaker
+/// would go back, and not at the next start either.
+#[test]
+fn a_reset_forgets_the_owner_behind_the_visitor_and_holds_over_a_restart() {
+    scenario(async |world| {
+        let settings = world.settings(NULL);
+        let daemon = world.start(&settings);
+        world.sign_in("kim").await;
+        let alex = plays(&world, "alex", "Tones").await;
+        let found = world.find().await;
+        let mark = world.sim.record().mark();
+        let answer = world.phone.reset_users(&found).await.expect("an answer");
+        assert_eq!(answer.status(), Some(101));
+        assert_eq!(accounts_kept(&world), 0);
+        alex.wait_until_gone("Kitchen", PATIENCE)
+            .await
+            .expect("gone from the app");
+        assert_eq!(world.info(&found).await.active_user, "");
+        // Longer than an owner ever waits for his turn.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        assert_eq!(world.info(&found).await.active_user, "");
+        assert!(daemon.stop().await.0.success());
+
+        let daemon = world.start(&settings);
+        daemon.says("is announced").await;
+        let found = world.find().await;
+        assert_eq!(world.info(&found).await.active_user, "");
+        assert!(daemon.stop().await.0.success());
+        let asked = world.sim.record().since(mark);
+        let tried = asked.iter().filter(|entry| entry.place == Place::ApLogin);
+        assert_eq!(tried.count(), 0, "somebody was signed in again");
+        assert_eq!(accounts_kept(&world), 0);
+    });
+}
+
+#[test]
+fn a_reset_forgets_whose_login_was_refused() {
+    scenario(async |world| {
+        let settings = world.settings(NULL);
+        let daemon = world.start(&settings);
+        world.sign_in("kim").await;
+        assert!(daemon.stop().await.0.success());
+        world.sim.users().revoke("kim");
+        let daemon = world.start(&settings);
+        daemon.says("login_refused").await;
+        assert_eq!(accounts_kept(&world), 1);
+        let found = world.find().await;
+        let answer = world.phone.reset_users(&found).await.expect("an answer");
+        assert_eq!(answer.status(), Some(101));
+        assert_eq!(accounts_kept(&world), 0);
+        daemon.says("over: login refused").await;
+    });
+}
+
+/// Kim was on both speakers, and the bath plays for alex: a reset of the kitchen takes kim from
+/// both, and nothing from alex.
+#[test]
+fn a_reset_of_one_speaker_leaves_who_sits_on_another() {
+    scenario(async |world| {
+        let section = |id, name| {
+            format!("[[speaker]]\nid = \"{id}\"\nname = \"{name}\"\noutput.kind = \"null\"\n")
+        };
+        let both = [section("kitchen", "Kitchen"), section("bath", "Bath")].concat();
+        let settings = world.settings(&both);
+        let daemon = world.start(&settings);
+        let alex = crate::speakers::plays(&world, "alex", "Bath", "Staircase").await;
+        crate::speakers::plays(&world, "kim", "Kitchen", "Tones").await;
+        let kitchen = crate::speakers::find(&world, "Kitchen").await;
+        let bath = crate::speakers::find(&world, "Bath").await;
+        assert_eq!(world.hand_over(&kitchen, "alex").await, 101);
+        let answer = world.phone.reset_users(&kitchen).await.expect("an answer");
+        assert_eq!(answer.status(), Some(101));
+        assert_eq!(accounts_kept(&world), 1, "alex's");
+        assert_eq!(world.info(&kitchen).await.active_user, "");
+        assert_eq!(world.info(&bath).await.active_user, "alex");
+        assert!(alex.state().playing);
+        assert!(daemon.stop().await.0.success());
+
+        let _daemon = world.start(&settings);
+        let signed_in = alex.wait_for_device("Bath", PATIENCE).await;
+        signed_in.unwrap_or_else(|error| panic!("{error}"));
+        let kitchen = crate::speakers::find(&world, "Kitchen").await;
+        assert_eq!(world.info(&kitchen).await.active_user, "");
+    });
+}
+
+/// Kim plays. A handover with nothing in it is a mistake, whomever it names; a blob that is well made
+/// and has nothing inside forgets whom it names, and nobody else.
+#[test]
+fn an_empty_handover_does_not_sign_the_resident_out() {
+    scenario(async |world| {
+        let fifo = fifo();
+        let daemon = world.start_on(&fifo);
+        let found = world.find().await;
+        assert_eq!(world.hand_over(&found, "alex").await, 101);
+        let kim = plays(&world, "kim", "Staircase").await;
+        let engine = one_engine(&daemon).await;
+        hears(&fifo, 44_100).await;
+        let nothing = Parcel {
+            blob: String::new(),
+            client_key: String::new(),
+        };
+        for user in ["kim", "alex", "nobody"] {
+            let fields = world.phone.fields(user, &nothing);
+            let answer = world.phone.add_user_fields(&found, &fields).await;
+            assert_eq!(answer.expect("an answer").status(), Some(303), "{user}");
+        }
+        assert_eq!(accounts_kept(&world), 2);
+        let hollow = Login::stored(b"");
+        for user in ["nobody", "alex"] {
+            assert_eq!(world.hand_over_as(&found, user, &hollow).await, 101);
+        }
+        assert_eq!(accounts_kept(&world), 1, "alex is forgotten");
+        assert_eq!(world.info(&found).await.active_user, "kim");
+        assert!(kim.state().playing);
+        assert_eq!(one_engine(&daemon).await, engine);
+        let heard = fifo.capture().len();
+        hears(&fifo, heard + 44_100).await;
+        // Kim takes the account back.
+        assert_eq!(world.hand_over_as(&found, "kim", &hollow).await, 101);
+        assert_eq!(world.info(&found).await.active_user, "");
+        assert_eq!(accounts_kept(&world), 0);
+    });
+}
+
+/// How many files there are of accounts.
+fn accounts_kept(world: &World) -> usize {
+    let folder = world.dir().join("state/accounts");
+    std::fs::read_dir(folder).expect("a folder").count()
 }
 
 /// The engines, once those on their way out have left.

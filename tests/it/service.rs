@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use tokio::net::UnixDatagram;
 
 use crate::{
-    lan::{NULL, fifo, one_engine, play, plays, sees, until},
+    lan::{NULL, count, fifo, one_engine, play, plays, sees, until},
     world::{PATIENCE, hears, scenario},
 };
 
@@ -60,6 +60,32 @@ fn the_unit_is_exposed_to_two_points_at_most() {
         UNIT,
     ]);
     assert!(closed, "{told}");
+}
+
+/// The value of a line of the unit, if it is there.
+fn unit_says(key: &str) -> Option<String> {
+    let unit = fs::read_to_string(UNIT).expect("readable");
+    let line = unit.lines().find_map(|line| line.strip_prefix(key));
+    line.and_then(|rest| rest.strip_prefix('='))
+        .map(str::to_owned)
+}
+
+#[test]
+fn an_engine_that_the_kernel_ends_does_not_end_the_service() {
+    assert_eq!(unit_says("OOMPolicy").as_deref(), Some("continue"));
+}
+
+/// Who holds a card stands in /proc/asound, and what that program is called in its own folder.
+#[test]
+fn the_unit_lets_siskin_see_who_holds_a_card() {
+    for hides in [
+        "ProcSubset",
+        "ProtectProc",
+        "InaccessiblePaths",
+        "PrivatePIDs",
+    ] {
+        assert_eq!(unit_says(hides), None, "{hides}");
+    }
 }
 
 /// What a service manager was told, in order.
@@ -157,6 +183,24 @@ fn systemd_is_told_what_the_daemon_does() {
                 .count(),
             1
         );
+    });
+}
+
+#[test]
+fn what_a_container_orchestrator_sets_is_named_once_and_stops_nothing() {
+    scenario(async |world| {
+        let daemon = world.start_with(&world.settings(NULL), |command| {
+            command
+                .env("SISKIN_SERVICE_HOST", "10.0.0.5")
+                .env("SISKIN_SERVICE_PORT", "7070")
+                .env("SISKIN_PORT", "tcp://10.0.0.5:7070")
+                .env("SISKIN_PORT_7070_TCP_ADDR", "10.0.0.5");
+        });
+        let told = daemon.says("passed over").await;
+        assert!(told.contains("SISKIN_PORT_7070_TCP_ADDR"), "{told}");
+        daemon.says("is announced").await;
+        assert_eq!(world.hand_over(&world.find().await, "kim").await, 101);
+        assert_eq!(count(&daemon, "passed over"), 1);
     });
 }
 

@@ -18,7 +18,7 @@ pub fn section(id: &str, name: &str, path: &std::path::Path) -> String {
     )
 }
 
-async fn find(world: &World, name: &str) -> Found {
+pub async fn find(world: &World, name: &str) -> Found {
     let fits = |found: &Found| found.instance.starts_with(name);
     let found = world.phone.wait_for(fits, PATIENCE).await;
     found.unwrap_or_else(|error| panic!("{error}"))

@@ -68,8 +68,11 @@ impl Desk {
         for dir in places::state_dirs(&config) {
             if is_ours(&dir)? {
                 let key = AccountKey::find(config.account_key_file.as_deref());
-                let store = Some(Store::open_with(&dir, key).map_err(not_opened)?);
-                return Ok(Self::Files { store, speakers });
+                // A folder that holds nothing of siskin's is not made into one by a question.
+                let store = Store::find(&dir, key).map_err(not_opened)?;
+                if store.is_some() {
+                    return Ok(Self::Files { store, speakers });
+                }
             }
         }
         Ok(Self::Files {

@@ -28,8 +28,9 @@ const US: &str = "siskin";
 
 pub fn look(report: &mut Report) {
     report.looks_at("this machine");
-    if clock::is_wrong(unix_ms()) {
-        report.found((&clock::wrong()).into());
+    let now = unix_ms();
+    if clock::is_wrong(now) {
+        report.found((&clock::wrong(now)).into());
     }
     let certificates = rustls_native_certs::load_native_certs();
     if certificates.certs.is_empty() {

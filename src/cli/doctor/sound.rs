@@ -124,11 +124,14 @@ fn pipe(report: &mut Report, path: &Path) {
         Ok(found) if found.file_type().is_fifo() => {
             report.fact(format!("the sound goes into the pipe {}", path.display()));
         }
-        Ok(_) => report.found(Finding::notice(
-            "pipe_is_file",
+        Ok(found) if found.file_type().is_char_device() => {
+            report.fact(format!("the sound goes into the device {}", path.display()));
+        }
+        Ok(_) => report.found(Finding::trouble(
+            "output_lost",
             format!("{} is no pipe", path.display()),
-            "what is played is written to it as to a file",
-            "make one with mkfifo, if another program is to read it",
+            "a file would grow by 15 GB a day, so nothing is written to it",
+            "take it away, and siskin makes a FIFO there; or set output.path to another path",
         )),
         Err(_) => folder(report, path),
     }

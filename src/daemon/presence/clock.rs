@@ -6,6 +6,8 @@ use crate::model::{Condition, ConditionCode};
 
 /// No siskin is older (2026-09-01, Unix time in ms). A clock before it has not been set since power-on.
 const MADE_MS: i64 = 1_788_220_800_000;
+/// Nobody runs this siskin for longer (ten years, in ms): a clock beyond was set wrong, or broke.
+const SERVES_MS: i64 = 10 * 365 * 24 * 3_600_000;
 /// What clocks drift between two looks, generously.
 const DRIFT_MS: u64 = 5_000;
 
@@ -19,7 +21,7 @@ pub struct Clock {
 /// What a look at the clock tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Told {
-    /// The wall clock stands in the past.
+    /// The wall clock stands in the past, or far in the future.
     pub wrong: bool,
     /// That has changed since the last look (at the first: it is so).
     pub news: bool,
@@ -47,15 +49,27 @@ impl Clock {
 
 /// Whether a clock that says this cannot be right.
 pub fn is_wrong(wall_ms: i64) -> bool {
-    wall_ms < MADE_MS
+    !(MADE_MS..MADE_MS + SERVES_MS).contains(&wall_ms)
 }
 
-/// The condition while it is.
-pub fn wrong() -> Condition {
+/// The condition while it says this.
+pub fn wrong(wall_ms: i64) -> Condition {
+    let (what, why) = if wall_ms < MADE_MS {
+        (
+            "the clock of this machine stands in the past",
+            "it says a time before this siskin was made, so no certificate of Spotify's is valid yet",
+        )
+    } else {
+        (
+            "the clock of this machine stands far in the future",
+            "it says a time more than ten years after this siskin was made, so no certificate of \
+             Spotify's is valid any more",
+        )
+    };
     Condition::new(
         ConditionCode::ClockWrong,
-        "the clock of this machine stands in the past",
-        "it says a time before this siskin was made, so no certificate of Spotify's is valid yet",
+        what,
+        why,
         "connect it to the internet and let it set its clock (timedatectl set-ntp true); siskin \
          signs in as soon as that is done",
     )
@@ -85,6 +99,21 @@ mod tests {
             clock.look(MADE_MS + 60_100, 61 * S),
             told(false, false, false)
         );
+    }
+
+    #[test]
+    fn a_clock_far_in_the_future_is_as_wrong_as_one_in_the_past_and_told_so() {
+        let in_2099 = 4_070_908_800_000;
+        for (says, word) in [(0, "past"), (in_2099, "future"), (i64::MAX, "future")] {
+            assert!(is_wrong(says), "{says}");
+            assert!(wrong(says).what.contains(word), "{says}");
+        }
+        let in_2034 = 2_019_686_400_000;
+        assert!(!is_wrong(MADE_MS) && !is_wrong(in_2034));
+        let mut clock = Clock::default();
+        assert!(clock.look(in_2099, S).wrong);
+        let set = clock.look(in_2034, 21 * S);
+        assert!(!set.wrong && set.news && set.stepped);
     }
 
     #[test]

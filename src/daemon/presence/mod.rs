@@ -127,10 +127,11 @@ impl Monitor {
     }
 
     async fn look_at_clock(&self, clock: &mut Clock, begun: Instant) -> bool {
-        let told = clock.look(unix_ms(), begun.elapsed());
+        let now = unix_ms();
+        let told = clock.look(now, begun.elapsed());
         if told.news {
-            self.tell(Report::Clock(told.wrong.then(clock::wrong)))
-                .await;
+            let wrong = told.wrong.then(|| clock::wrong(now));
+            self.tell(Report::Clock(wrong)).await;
         }
         if told.stepped && !told.wrong {
             tracing::info!("the clock of this machine was set");

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     answer::{self, Status},
     form::{self, Call, Handover},
+    gate::Place,
 };
 use crate::{
     discovery::{
@@ -34,6 +35,8 @@ use crate::{
 /// What a stranger may cost us.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
+    /// For the first byte: whoever connects has something to ask.
+    pub first: Duration,
     /// For the head of a request, and for the silence before the next one.
     pub head: Duration,
     /// For the body of a request.
@@ -51,6 +54,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            // One lost packet costs a second, on a bad network.
+            first: Duration::from_secs(3),
             head: Duration::from_secs(10),
             body: Duration::from_secs(5),
             answer: Duration::from_secs(10),
@@ -108,12 +113,25 @@ impl Shared {
 }
 
 /// Serves `stream` until the stranger leaves, a limit is hit, or `stop` fires.
-pub async fn serve(stream: TcpStream, peer: IpAddr, shared: Arc<Shared>, stop: CancellationToken) {
+pub(super) async fn serve(
+    stream: TcpStream,
+    place: &Arc<Place>,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) {
     let limits = shared.limits;
+    let speaks = tokio::select! {
+        speaks = timeout(limits.first, stream.readable()) => matches!(speaks, Ok(Ok(()))),
+        () = stop.cancelled() => false,
+    };
+    if !speaks {
+        return;
+    }
+    let peer = place.peer;
     let ending = stop.clone();
     let service = service_fn(move |request| {
-        let (shared, ending) = (shared.clone(), ending.clone());
-        async move { Ok::<_, Infallible>(respond(request, peer, &shared, &ending).await) }
+        let (place, shared, ending) = (place.clone(), shared.clone(), ending.clone());
+        async move { Ok::<_, Infallible>(respond(request, &place, &shared, &ending).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -142,13 +160,17 @@ pub async fn serve(stream: TcpStream, peer: IpAddr, shared: Arc<Shared>, stop: C
 
 async fn respond(
     request: Request<Incoming>,
-    peer: IpAddr,
+    place: &Arc<Place>,
     shared: &Shared,
     ending: &CancellationToken,
 ) -> Response<Full<Bytes>> {
     let may_hand_over = may_hand_over(request.headers());
     let (status, body, close) = match read(request, shared.limits.body).await {
         Ok(call) => {
+            let Some(_answering) = place.answering() else {
+                // The connection is being closed under us: nothing begins any more.
+                return std::future::pending().await;
+            };
             if call == Call::GetInfo && may_hand_over {
                 shared.asked.notify_one();
             }
@@ -156,7 +178,7 @@ async fn respond(
             // answered.
             let (status, body) = tokio::select! {
                 biased;
-                acted = act(call, peer, shared) => acted,
+                acted = act(call, place.peer, shared) => acted,
                 () = ending.cancelled() => (Status::LoginFailed, Status::LoginFailed.body()),
             };
             (status, body, false)
@@ -231,7 +253,7 @@ async fn act(call: Call, peer: IpAddr, shared: &Shared) -> (Status, Value) {
             return (Status::Ok, info);
         }
         Call::AddUser(handover) => add_user(handover, peer, shared).await,
-        Call::ResetUsers => reset_users(shared).await,
+        Call::ResetUsers => reset_users(None, shared).await,
     };
     (status, status.body())
 }
@@ -246,7 +268,9 @@ async fn add_user(handover: Handover, peer: IpAddr, shared: &Shared) -> Status {
     let device = &shared.identity.device;
     let login: Login = match shared.keys.open(device, &user, &blob, &client_key) {
         Ok(Opened::Login(login)) => login,
-        Ok(Opened::Empty) => return reset_users(shared).await,
+        // Whoever reads our public key can make one of these: it proves less than a login does. So it
+        // takes the one who is named, and where strangers may not reset, nobody.
+        Ok(Opened::Empty) => return reset_users(Some(user), shared).await,
         Err(error) => {
             tracing::debug!(%peer, %error, "a handover could not be read");
             return match error {
@@ -269,8 +293,9 @@ async fn add_user(handover: Handover, peer: IpAddr, shared: &Shared) -> Status {
     }
 }
 
-async fn reset_users(shared: &Shared) -> Status {
+async fn reset_users(user: Option<String>, shared: &Shared) -> Status {
     let asked = ask(shared, |answer| crate::discovery::Request::ResetUsers {
+        user,
         answer,
     });
     match asked.await {

@@ -63,10 +63,9 @@ fn handover(fields: &Fields) -> Result<Call, Status> {
     let user = required("userName", USER)?;
     let blob = required("blob", BLOB)?;
     let client_key = required("clientKey", CLIENT_KEY)?;
-    // There, and empty: the phone takes the account back. (Missing is a mistake.)
-    if blob.is_empty() && client_key.is_empty() {
-        return Ok(Call::ResetUsers);
-    }
+    // Also when all of them are empty. "Empty new credentials mean forget this user" is said of what a
+    // login hands out, not of this: anybody can leave fields empty, and whoever wants everybody gone
+    // has `resetUsers`.
     if user.is_empty() || blob.is_empty() || client_key.is_empty() {
         return Err(Status::InvalidArguments);
     }
@@ -165,11 +164,11 @@ mod tests {
     }
 
     #[test]
-    fn empty_credentials_mean_to_forget_the_user() {
-        assert_eq!(
-            post("action=addUser&userName=kim&blob=&clientKey="),
-            Ok(Call::ResetUsers)
-        );
+    fn a_handover_of_nothing_is_a_mistake_and_no_reset() {
+        for user in ["kim", ""] {
+            let nothing = format!("action=addUser&userName={user}&blob=&clientKey=");
+            assert_eq!(post(&nothing), Err(Status::InvalidArguments));
+        }
     }
 
     #[test]

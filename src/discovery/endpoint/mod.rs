@@ -7,6 +7,7 @@
 mod answer;
 mod connection;
 pub(crate) mod form;
+mod gate;
 #[cfg(test)]
 mod tests;
 
@@ -14,11 +15,13 @@ use std::{
     collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 pub use connection::{Limits, Shared};
+pub use gate::Gate;
+use gate::Place;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{JoinHandle, JoinSet},
@@ -38,55 +41,6 @@ const CLOSING: Duration = Duration::from_millis(400);
 pub struct Unbound {
     pub address: SocketAddr,
     pub source: io::Error,
-}
-
-/// Counts the connections of all speakers, in all and by address.
-pub struct Gate {
-    limits: Limits,
-    inside: Mutex<HashMap<IpAddr, usize>>,
-}
-
-impl Gate {
-    pub fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self {
-            limits,
-            inside: Mutex::default(),
-        })
-    }
-
-    /// `None` when there are too many already.
-    fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
-        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = inside.values().sum();
-        let own = inside.get(&peer).copied().unwrap_or(0);
-        if all >= self.limits.connections || own >= self.limits.per_peer {
-            return None;
-        }
-        inside.insert(peer, own + 1);
-        Some(Place {
-            gate: self.clone(),
-            peer,
-        })
-    }
-}
-
-/// A connection's place; given back when dropped.
-struct Place {
-    gate: Arc<Gate>,
-    peer: IpAddr,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let inside = &self.gate.inside;
-        let mut inside = inside.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = inside.get_mut(&self.peer) {
-            *own -= 1;
-            if *own == 0 {
-                inside.remove(&self.peer);
-            }
-        }
-    }
 }
 
 /// A bound address. Dropping it ends its connections too: their address is gone, or we are.
@@ -228,6 +182,8 @@ async fn accept(
             Ok((stream, peer)) => {
                 if let Some(place) = gate.enter(peer.ip()) {
                     connections.spawn(admit(stream, place, shared.clone(), stop.clone()));
+                    // Who left for this one closes his connection before the next is taken.
+                    tokio::task::yield_now().await;
                 }
             }
             // The stranger left before it was let in, or we are out of file descriptors. The
@@ -239,7 +195,10 @@ async fn accept(
     while connections.join_next().await.is_some() {}
 }
 
-async fn admit(stream: TcpStream, place: Place, shared: Arc<Shared>, stop: CancellationToken) {
-    connection::serve(stream, place.peer, shared, stop).await;
-    drop(place);
+async fn admit(stream: TcpStream, place: Arc<Place>, shared: Arc<Shared>, stop: CancellationToken) {
+    tokio::select! {
+        biased;
+        () = place.is_needed() => {}
+        () = connection::serve(stream, &place, shared, stop) => {}
+    }
 }

@@ -205,20 +205,23 @@ async fn a_daemon_that_does_not_answer_in_time_has_failed_the_login() {
 }
 
 #[tokio::test]
-async fn empty_credentials_and_reset_users_forget_everybody() {
+async fn a_reset_means_everybody_and_a_blob_with_nothing_inside_the_one_it_names() {
     let mut rig = rig(Limits::default()).await;
-    let empty = form(&[
+    let key = rig.endpoint.shared.keys.public();
+    let (blob, client_key) = blob::phone::seal(key, &device(), "kim", 1, b"");
+    let hollow = form(&[
         ("action", "addUser"),
         ("userName", "kim"),
-        ("blob", ""),
-        ("clientKey", ""),
+        ("blob", &blob),
+        ("clientKey", &client_key),
     ]);
-    for body in ["action=resetUsers", &empty] {
+    for (body, meant) in [("action=resetUsers", None), (&hollow, Some("kim"))] {
         let mut stream = rig.connect().await;
         stream.write_all(&post(body)).await.expect("sent");
-        let Some(Request::ResetUsers { answer }) = rig.requests.recv().await else {
+        let Some(Request::ResetUsers { user, answer }) = rig.requests.recv().await else {
             panic!("a reset");
         };
+        assert_eq!(user.as_deref(), meant);
         answer.send(Verdict::Ok).expect("somebody waits");
         let (_, body) = read_answer(&mut stream).await.expect("an answer");
         assert_eq!(body["status"], 101);
@@ -246,6 +249,7 @@ async fn every_mistake_has_its_status() {
         ("action=addUser", 303, 400),
         ("action=addUser&userName=%ff%fe", 102, 400),
         (&add("kim", &foreign, &key), 203, 200),
+        (&add("kim", "", ""), 303, 400),
         (&add("kim", "???", &key), 303, 400),
         (&add("kim", "AAAA", &key), 303, 400),
         (&add("kim", &hollow, &hollow_key), 303, 400),
@@ -292,6 +296,7 @@ async fn what_is_not_http_or_too_much_of_it_ends_the_connection() {
 #[tokio::test]
 async fn slow_strangers_are_sent_away() {
     let limits = Limits {
+        first: Duration::from_millis(100),
         head: Duration::from_millis(100),
         body: Duration::from_millis(100),
         ..Limits::default()
@@ -335,6 +340,24 @@ async fn a_crowd_is_cut_to_size_and_then_served_again() {
         }
     };
     timeout(SOON, back).await.expect("places are given back");
+}
+
+/// Whoever says nothing, or not all of it, is not in the way of whoever does: with default limits,
+/// from the same address.
+#[tokio::test]
+async fn a_request_is_answered_at_once_however_many_others_are_silent() {
+    let rig = rig(Limits::default()).await;
+    let half_body = post(&rig.handover());
+    for start in [b"".as_slice(), b"GET / HT", &half_body[..200]] {
+        let mut crowd = Vec::new();
+        for _ in 0..30 {
+            let mut stream = rig.connect().await;
+            stream.write_all(start).await.expect("sent");
+            crowd.push(stream);
+        }
+        let asked = timeout(Duration::from_secs(1), rig.get("action=getInfo"));
+        assert_eq!(asked.await.expect("in time").0, 200, "{start:?}");
+    }
 }
 
 #[tokio::test]

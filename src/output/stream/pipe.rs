@@ -1,16 +1,19 @@
 //! A FIFO, or the daemon's own standard output.
 //!
+//! Somebody hears at the other end, or a device takes it; an ordinary file that lies at the path would
+//! only be filled, with 15 GB a day, and siskin keeps no music.
+//!
 //! Never blocks on a reader that is not there, and always writes whole frames: half a frame left
 //! over from one reader would be white noise to the next.
 
 use std::{
-    fs::{File, Metadata, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, Read, Write},
     os::{
         fd::AsRawFd,
         unix::fs::{FileTypeExt, OpenOptionsExt},
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -33,6 +36,8 @@ use crate::{
 
 /// What a FIFO of ours holds: 93 ms of S16. The kernel's own 64 kB would be 370 ms, heard as lag.
 const PIPE_SIZE: usize = 16 * 1024;
+/// Other names of standard output. That of this process leads to the daemon, and is not for music.
+const STANDARD_OUTPUT: [&str; 3] = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 /// The end of the output is looked for this often while a reader is slow.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -56,8 +61,9 @@ impl Pipe {
         daemon_pid: u32,
         format: SampleFormat,
     ) -> Self {
+        let is_other = |path: &PathBuf| !STANDARD_OUTPUT.iter().any(|name| path == Path::new(name));
         Self {
-            path,
+            path: path.filter(is_other),
             daemon_pid,
             format,
             file: None,
@@ -74,19 +80,20 @@ impl Pipe {
         }
     }
 
+    /// Where it is opened. Standard output becomes a new open file: ours alone gets `O_NONBLOCK`, the
+    /// daemon's stays as it is.
+    fn place(&self) -> PathBuf {
+        let standard_output = || format!("/proc/{}/fd/1", self.daemon_pid).into();
+        self.path.clone().unwrap_or_else(standard_output)
+    }
+
     fn open_file(&self) -> io::Result<File> {
-        let path = match &self.path {
-            Some(path) => {
-                if !path.exists() {
-                    let mode = Mode::from_raw_mode(0o660);
-                    mknodat(CWD, path.as_path(), FileType::Fifo, mode, 0)?;
-                }
-                path.clone()
-            }
-            // A new open file: ours alone gets O_NONBLOCK, the daemon's stays as it is.
-            None => PathBuf::from(format!("/proc/{}/fd/1", self.daemon_pid)),
-        };
-        // Appending: a plain file keeps what an earlier engine wrote.
+        let path = self.place();
+        if self.path.is_some() && !path.exists() {
+            let mode = Mode::from_raw_mode(0o660);
+            mknodat(CWD, path.as_path(), FileType::Fifo, mode, 0)?;
+        }
+        // Should it have become a file meanwhile, nothing in it is lost.
         let file = OpenOptions::new()
             .append(true)
             .custom_flags(OFlags::NONBLOCK.bits() as i32)
@@ -133,6 +140,26 @@ impl Pipe {
         }
     }
 
+    /// Why what is there is not written to. Where standard output leads is the doing of whoever
+    /// started siskin.
+    fn no_pipe(&self) -> Option<Condition> {
+        let path = self.path.as_ref()?;
+        let found = fs::metadata(path).ok()?;
+        if takes_a_stream(&found) {
+            return None;
+        }
+        let what = match found.is_file() {
+            true => "an ordinary file, which would grow by 15 GB a day",
+            false => "neither a FIFO nor a device that takes a stream",
+        };
+        Some(lost(
+            format!("{} is no pipe", path.display()),
+            format!("it is {what}"),
+            "take it away, and siskin makes a FIFO there for a program to read; or set output.path to \
+             another path. kind = \"wav\" writes a file",
+        ))
+    }
+
     /// The bytes that the reader has not read. Ours alone are in a FIFO of ours. Taken by one call:
     /// between two, the reader could take what lies in the middle.
     fn read_back(&self) -> io::Result<Vec<u8>> {
@@ -175,8 +202,11 @@ impl Target for Pipe {
             }
         }
         if self.file.is_none() {
+            if let Some(condition) = self.no_pipe() {
+                return Err(condition);
+            }
             let file = self.open_file().map_err(|error| self.trouble(&error))?;
-            // A plain file that was full goes on in the middle of the frame.
+            // A file that was full goes on in the middle of the frame.
             let metadata = file.metadata();
             self.fresh = !metadata.as_ref().is_ok_and(|m| m.is_file());
             self.fifo = metadata.is_ok_and(|m| is_fifo(&m));
@@ -261,6 +291,12 @@ impl Target for Pipe {
 
 fn is_fifo(metadata: &Metadata) -> bool {
     metadata.file_type().is_fifo()
+}
+
+/// Whether what is written there goes somewhere. (A socket does not open; that is told otherwise.)
+fn takes_a_stream(metadata: &Metadata) -> bool {
+    let kind = metadata.file_type();
+    kind.is_fifo() || kind.is_char_device() || kind.is_socket()
 }
 
 /// Whether it takes bytes within `limit`. An error when the reader is gone.

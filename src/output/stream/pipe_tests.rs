@@ -129,36 +129,71 @@ fn what_is_taken_back_is_in_one_piece_however_fast_the_reader_is() {
 }
 
 #[test]
-fn a_plain_file_is_appended_to() {
+fn an_ordinary_file_is_refused_with_a_cure_and_left_as_it_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("raw");
     std::fs::write(&path, [1, 2, 3, 4]).expect("a file");
-    let mut pipe = pipe(&path);
-    pipe.open().expect("a file is fine");
-    pipe.write(&mut vec![5, 6, 7, 8], &never).expect("written");
-    assert_eq!(
-        std::fs::read(&path).expect("the file"),
-        [1, 2, 3, 4, 5, 6, 7, 8]
-    );
+    let condition = pipe(&path).open().expect_err("it would only be filled");
+    assert!(condition.what.contains("raw is no pipe"), "{condition:?}");
+    assert!(condition.why.contains("ordinary file"), "{condition:?}");
+    assert!(condition.cure.contains("FIFO"), "{condition:?}");
+    assert_eq!(std::fs::read(&path).expect("the file"), [1, 2, 3, 4]);
+    let condition = pipe(folder.path()).open().expect_err("a folder");
+    assert!(condition.why.contains("neither a FIFO"), "{condition:?}");
+    // As soon as it is out of the way, a FIFO takes its place.
+    std::fs::remove_file(&path).expect("there");
+    let condition = pipe(&path).open().expect_err("nobody reads");
+    assert!(condition.what.starts_with("nobody reads"), "{condition:?}");
 }
 
 #[test]
-fn standard_output_is_that_of_the_named_process() {
+fn a_device_that_takes_bytes_is_as_good_as_a_pipe() {
+    let mut pipe = pipe(Path::new("/dev/null"));
+    pipe.open().expect("always open");
+    pipe.write(&mut vec![5, 6, 7, 8], &never).expect("written");
+    pipe.open().expect("still open");
+}
+
+/// A child that sleeps, with this as its standard output.
+fn sleeper(stdout: impl Into<std::process::Stdio>) -> std::process::Child {
+    let mut sleep = std::process::Command::new("sleep");
+    sleep.arg("60").stdout(stdout).spawn().expect("a child")
+}
+
+#[test]
+fn standard_output_is_that_of_the_named_process_by_any_of_its_names() {
+    for name in [None, Some("/dev/stdout"), Some("/proc/self/fd/1")] {
+        let (mut reader, writer) = std::io::pipe().expect("a pipe");
+        let mut child = sleeper(writer);
+        let mut pipe = Pipe::new(name.map(PathBuf::from), child.id(), SampleFormat::S16);
+        let opened = pipe.open();
+        let written = pipe.write(&mut vec![1, 2, 3, 4], &never);
+        child.kill().expect("it runs");
+        child.wait().expect("it ran");
+        assert_eq!(opened.expect("open").device, "standard output");
+        written.expect("written");
+        let mut read = [0; 4];
+        reader.read_exact(&mut read).expect("bytes");
+        assert_eq!(read, [1, 2, 3, 4]);
+    }
+}
+
+#[test]
+fn standard_output_that_leads_to_a_file_is_appended_to() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("out");
-    let mut child = std::process::Command::new("sleep")
-        .arg("60")
-        .stdout(File::create(&path).expect("a file"))
-        .spawn()
-        .expect("a child");
+    std::fs::write(&path, [1, 2, 3, 4]).expect("a file");
+    let file = OpenOptions::new().append(true).open(&path);
+    let mut child = sleeper(file.expect("the file"));
     let mut pipe = Pipe::new(None, child.id(), SampleFormat::S16);
     let opened = pipe.open();
-    let written = pipe.write(&mut vec![1, 2, 3, 4], &never);
+    let written = pipe.write(&mut vec![5, 6, 7, 8], &never);
     child.kill().expect("it runs");
     child.wait().expect("it ran");
-    assert_eq!(opened.expect("open").device, "standard output");
+    opened.expect("open");
     written.expect("written");
-    assert_eq!(std::fs::read(&path).expect("the file"), [1, 2, 3, 4]);
+    let bytes = std::fs::read(&path).expect("the file");
+    assert_eq!(bytes, [1, 2, 3, 4, 5, 6, 7, 8]);
 }
 
 #[test]

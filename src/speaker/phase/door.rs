@@ -36,6 +36,12 @@ impl Seats {
         } = &self.resident
             && seated.user == login.user
         {
+            // The session is asked whether it lives, and what was handed over is not tried. A second
+            // session of the account would register the same device, and so take it from the one that
+            // plays; and as phones hand over something else every time, each selection would cost a
+            // sign-in, for which Spotify shuts accounts out. The answer is true without it: the one
+            // who was named is signed in here, as Spotify says at this moment, and sees the speaker in
+            // his app. Who has a wrong credential for him gets a yes by it, and nothing else.
             out.push(Action::Tell {
                 seat: *seat,
                 command: Command::Check {
@@ -252,17 +258,8 @@ impl Seats {
         });
     }
 
-    /// Whoever sits here is forgotten.
-    pub(super) fn reset(&mut self, ticket: Ticket, now: Now, out: &mut Vec<Action>) {
-        self.clear_door("everybody was signed out meanwhile", out);
-        if let Some(user) = self.user().map(str::to_owned) {
-            out.push(Action::Forget { user });
-        }
-        self.vacate(now, out);
-        answer(ticket, Ok(()), out);
-    }
-
-    /// Lets `user` go, everybody when `None`. Their files are removed by the caller.
+    /// Lets `user` go; when `None`, everybody, so that no owner comes back. Their files are removed by
+    /// the caller.
     pub(super) fn forget(
         &mut self,
         ticket: Ticket,
@@ -278,7 +275,7 @@ impl Seats {
             self.clear_door("the account was forgotten meanwhile", out);
         }
         let sits = self.resident.login().is_some_and(is_meant);
-        if sits || (user.is_none() && self.resident == Resident::Refused) {
+        if sits || user.is_none() {
             self.vacate(now, out);
         } else {
             self.keep_seat(out);

@@ -76,9 +76,6 @@ pub enum Input {
         login: Login,
         arrival: Arrival,
     },
-    ResetUsers {
-        ticket: Ticket,
-    },
     /// An account was forgotten, all of them when `None`.
     Forget {
         ticket: Ticket,
@@ -351,7 +348,6 @@ impl Seats {
                 login,
                 arrival,
             } => self.add_user(ticket, login, arrival, now, &mut out),
-            Input::ResetUsers { ticket } => self.reset(ticket, now, &mut out),
             Input::Forget { ticket, user } => self.forget(ticket, user.as_deref(), now, &mut out),
             Input::VisitOver => self.visit_over(now, &mut out),
             Input::Engine { seat, event } => self.event(seat, event, now, &mut out),

@@ -355,12 +355,7 @@ impl World {
     fn housekeeping(&mut self) {
         let user = NAMES[self.roll(3) as usize];
         match self.roll(4) {
-            0 => {
-                self.forget_owed();
-                let ticket = self.ticket();
-                self.step(Input::ResetUsers { ticket });
-            }
-            1 => {
+            0 | 1 => {
                 self.forget_owed();
                 let all = self.roll(3) == 0;
                 let user = (!all).then(|| user.to_owned());
