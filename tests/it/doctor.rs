@@ -97,6 +97,44 @@ fn beside_a_healthy_daemon_it_finds_nothing_wrong_and_says_what_is_so() {
     });
 }
 
+#[test]
+fn beside_a_daemon_its_own_settings_count_and_not_those_that_are_found() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        world.find().await;
+        let named = json!({"name": "Den"});
+        let route = "/api/v1/speakers/main/name";
+        assert_eq!(ask(&world, "POST", route, Some(named)).await.status, 200);
+        // What somebody finds who knows nothing of the flags that the daemon was started with.
+        let state = world.dir().join("state");
+        let other = format!(
+            "name = \"Elsewhere\"\nstate_dir = {state:?}\n[output]\ndevice = \"hw:CARD=NoSuchCard\"\n\
+             [network]\nallow = [\"eth7\"]\n"
+        );
+        configured(&world, &other);
+        let found = doctor(&world, None).await;
+        assert_eq!(found.value["healthy"], true, "{:#}", found.value);
+        assert_eq!(found.code, Some(0));
+        for fact in [
+            "seen by the siskin that runs",
+            "used: lo (127.0.0.1, 10.77.0.1)",
+            "the speaker Den runs, announced at",
+            "login5.spotify.com is reached, and proves who it is",
+        ] {
+            assert!(found.has_fact(fact), "{fact}: {:#}", found.value);
+        }
+        let text = found.value.to_string();
+        assert!(text.contains("Den makes no sound at all"), "{text}");
+        for elsewhere in ["NoSuchCard", "Elsewhere", "eth7"] {
+            assert!(!text.contains(elsewhere), "{text}");
+        }
+        daemon.stop().await;
+        let found = doctor(&world, None).await;
+        assert!(found.has_fact("seen from here"), "{:#}", found.value);
+        assert_eq!(found.severity("output_lost"), Some("trouble"));
+    });
+}
+
 /// Asks a daemon to have the doctor look.
 async fn asked(world: &World) -> Answer {
     ask(world, "POST", "/api/v1/doctor", Some(json!({}))).await

@@ -23,6 +23,8 @@ use crate::{
 
 /// How long answers to a question to everybody are waited for.
 const LISTEN: Duration = Duration::from_millis(1500);
+/// What is told where a firewall's rules are hidden.
+pub const UNREAD: &str = "the firewall's rules could not be read (only root may)";
 /// How long a firewall's own tool may take.
 const TOOL: Duration = Duration::from_secs(3);
 
@@ -222,7 +224,8 @@ async fn endpoints(report: &mut Report, house: &House) {
     }
 }
 
-async fn firewall(report: &mut Report, house: Option<&House>) {
+/// Whether there were rules to be read, and what of them may keep phones out.
+pub async fn firewall(report: &mut Report, house: Option<&House>) -> bool {
     report.looks_at("the firewall");
     let ports: Vec<u16> = house
         .into_iter()
@@ -245,8 +248,9 @@ async fn firewall(report: &mut Report, house: Option<&House>) {
         }
     }
     if !looked {
-        report.fact("the firewall's rules could not be read (only root may)");
+        report.fact(UNREAD);
     }
+    looked
 }
 
 async fn output(tool: &str, words: &[&str]) -> Option<String> {
