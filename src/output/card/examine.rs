@@ -59,7 +59,7 @@ fn of_errno(error: alsa::Error) -> Trouble {
         Errno::NOENT | Errno::NODEV | Errno::NXIO => Trouble::Missing,
         Errno::BUSY | Errno::AGAIN => Trouble::Busy,
         Errno::ACCESS | Errno::PERM => Trouble::Forbidden,
-        Errno::CONNREFUSED | Errno::CONNRESET => Trouble::ServerDown,
+        Errno::CONNREFUSED | Errno::CONNRESET | Errno::HOSTDOWN => Trouble::ServerDown,
         other => Trouble::Other {
             why: other.to_string(),
         },

@@ -27,6 +27,10 @@ pub(super) enum Trouble {
     },
 }
 
+/// What only a sound server's plugin says, in the C library's words: PulseAudio's when nobody listens
+/// at the socket or somebody stopped listening, PipeWire's when there is no socket (`EHOSTDOWN`).
+const OF_SERVERS: [&str; 3] = ["Connection refused", "Connection reset", "Host is down"];
+
 pub(super) fn of_stream(error: &DeviceSinkError) -> Trouble {
     match error {
         DeviceSinkError::BuildError(error)
@@ -52,7 +56,7 @@ pub(super) fn of_open(error: &cpal::Error) -> Trouble {
         _ => {
             let why = error.to_string();
             // ALSA hands a sound server's death on as an errno without a kind of its own.
-            if why.contains("Connection refused") || why.contains("Connection reset") {
+            if OF_SERVERS.iter().any(|words| why.contains(words)) {
                 Trouble::ServerDown
             } else if why.contains("I/O error") || why.contains("errno (-5)") {
                 Trouble::Other {
@@ -117,9 +121,12 @@ impl Trouble {
                  siskin opens it anew every two seconds",
             ),
             Self::ServerDown => lost(
-                format!("the sound server behind {card} is not running"),
-                "it refused or closed the connection",
-                "start it (`systemctl --user status pipewire pulseaudio`); music goes on by itself",
+                format!("the sound server behind {card} cannot be reached"),
+                "PipeWire or PulseAudio does not run, or runs for a person who is logged in, whom a \
+                 service cannot reach",
+                "for a service, name a card itself, as `siskin devices` shows them, or run siskin in \
+                 that person's session (`systemctl --user enable --now siskin`); in a session, start \
+                 the server (`systemctl --user status pipewire pulseaudio`); music goes on by itself",
             ),
             Self::Other { why } => lost(
                 format!("{card} does not work"),
@@ -206,6 +213,19 @@ mod tests {
         assert!(holders(proc.path(), Some("hw:CARD=HDMI,DEV=0")).is_empty());
         let condition = Trouble::Busy.condition_with(None, &["mpd (process 812)".into()]);
         assert_eq!(condition.why, "held by mpd (process 812)");
+    }
+
+    #[test]
+    fn a_sound_server_out_of_reach_is_no_broken_card() {
+        for words in ["Connection refused", "Host is down"] {
+            let why = format!("ALSA function 'snd_pcm_open' failed with error '{words}'");
+            let error = cpal::Error::with_message(ErrorKind::BackendError, why);
+            assert_eq!(of_open(&error), Trouble::ServerDown, "{error}");
+        }
+        let condition = Trouble::ServerDown.condition_with(None, &[]);
+        for words in ["siskin devices", "session", "systemctl --user"] {
+            assert!(condition.cure.contains(words), "{}", condition.cure);
+        }
     }
 
     #[test]
