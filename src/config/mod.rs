@@ -37,8 +37,8 @@ pub use mqtt::{Broker, Mqtt, MqttVersion};
 pub use problem::{Problem, Problems};
 pub use schema::secret_variables;
 pub use settings::{
-    Audio, Autoplay, Bitrate, Cache, Config, Curve, Http, LogLevel, Metadata, Mpris, Network,
-    Normalisation, NormalisationMethod, Offer, Output, Pairing, SampleFormat, Socket, Speaker, Tls,
+    Audio, Autoplay, BUFFER_MS, Bitrate, Cache, Config, Curve, Http, LogLevel, Metadata, Mpris,
+    Network, Normalisation, NormalisationMethod, Offer, Output, Pairing, SampleFormat, Socket, Speaker, Tls,
     VolumeSettings,
 };
 pub use value::Origin;
