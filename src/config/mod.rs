@@ -12,6 +12,7 @@ mod check;
 mod clash;
 mod diff;
 mod file;
+mod foreign;
 mod hooks;
 mod household;
 mod layers;
@@ -30,6 +31,7 @@ pub use build::Explained;
 pub use check::speaker_name;
 pub use clash::shared;
 pub use diff::{Change, Effort, diff};
+pub use foreign::instead_of_flag;
 pub use hooks::{HOOK_VARIABLES, Hook, Occasion};
 pub use household::{ForAccount, Guests, Household, QuietHours};
 pub use layers::{Flag, Request, Surroundings};
@@ -38,8 +40,8 @@ pub use problem::{Problem, Problems};
 pub use schema::secret_variables;
 pub use settings::{
     Audio, Autoplay, BUFFER_MS, Bitrate, Cache, Config, Curve, Http, LogLevel, Metadata, Mpris,
-    Network, Normalisation, NormalisationMethod, Offer, Output, Pairing, SampleFormat, Socket, Speaker, Tls,
-    VolumeSettings,
+    Network, Normalisation, NormalisationMethod, Offer, Output, Pairing, SampleFormat, Socket,
+    Speaker, Tls, VolumeSettings,
 };
 pub use value::Origin;
 
