@@ -234,6 +234,25 @@ fn without_a_daemon_that_is_what_is_wrong() {
 }
 
 #[test]
+fn an_interface_that_is_not_there_is_told_with_those_that_there_are() {
+    scenario(async |world| {
+        let settings = world.settings(NULL);
+        let settings = settings.replace("allow = [\"lo\"]", "allow = [\"eth7\"]");
+        let daemon = world.start(&settings);
+        let words = "there is no interface eth7; there is lo";
+        let told = daemon.says("no_network").await;
+        assert!(told.contains(words), "{told}");
+        let found = doctor(&world, None).await;
+        assert_eq!(found.severity("no_network"), Some("trouble"));
+        assert!(found.value.to_string().contains(words), "{}", found.value);
+        daemon.stop().await;
+        let found = doctor(&world, None).await;
+        assert_eq!(found.severity("no_network"), Some("trouble"));
+        assert!(found.value.to_string().contains(words), "{}", found.value);
+    });
+}
+
+#[test]
 fn a_broken_configuration_is_told_with_its_place_and_the_rest_is_looked_at_anyway() {
     scenario(async |world| {
         configured(&world, &world.settings("volume = 3\n"));

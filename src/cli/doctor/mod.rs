@@ -128,7 +128,9 @@ async fn look(report: &mut Report, door: &Door, test_tone: bool) {
             }
         },
         None => {
-            report.fact("seen from here, with the settings found here: no siskin that runs was asked");
+            report.fact(
+                "seen from here, with the settings found here: no siskin that runs was asked",
+            );
             None
         }
     };
@@ -163,9 +165,7 @@ async fn seen_by_it(
     loop {
         let asked = client.send_within(ITS_LOOK, Method::POST, &["doctor"], Some(&body));
         match asked.await {
-            Err(ClientError::Refused(told))
-                if told.code == BUSY && Instant::now() < until =>
-            {
+            Err(ClientError::Refused(told)) if told.code == BUSY && Instant::now() < until => {
                 sleep(AGAIN).await;
             }
             seen => return seen,
@@ -186,7 +186,8 @@ async fn beside(report: &mut Report, house: &House, mut seen: Examination) {
         }
     }
     if report.has(machine::RECEIVER) {
-        seen.findings.retain(|found| found.code != machine::RECEIVER);
+        seen.findings
+            .retain(|found| found.code != machine::RECEIVER);
     }
     report.facts.extend(seen.facts);
     for found in seen.findings {

@@ -42,7 +42,7 @@ pub async fn look(report: &mut Report, network: &Network, house: Option<&House>)
             return;
         }
     };
-    of_interfaces(report, &selection);
+    of_interfaces(report, &selection, network);
     report.looks_at("announcements on the network");
     let ways = selection.wanted.iter().filter_map(|interface| {
         let v4 = interface.addresses.iter().find_map(|ip| match ip {
@@ -87,7 +87,7 @@ fn deaf(name: &str, error: &std::io::Error) -> Finding {
     )
 }
 
-fn of_interfaces(report: &mut Report, selection: &Selection) {
+fn of_interfaces(report: &mut Report, selection: &Selection, network: &Network) {
     for interface in &selection.wanted {
         let addresses: Vec<_> = interface
             .addresses
@@ -106,12 +106,15 @@ fn of_interfaces(report: &mut Report, selection: &Selection) {
         reasons.push(format!("{}: {}", skipped.name, skipped.reason));
     }
     if selection.wanted.is_empty() && !report.has("no_network") {
-        report.found(Finding::trouble(
-            "no_network",
-            "no phone can reach this machine",
-            reasons.join("; "),
-            "connect it to the network, or name the interface to use in network.allow",
-        ));
+        let (why, cure) = match interfaces::unfound(selection, network) {
+            Some(why) => (why, interfaces::RENAME),
+            None => (
+                reasons.join("; "),
+                "connect it to the network, or name the interface to use in network.allow",
+            ),
+        };
+        let what = "no phone can reach this machine";
+        report.found(Finding::trouble("no_network", what, why, cure));
     }
 }
 
