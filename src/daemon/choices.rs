@@ -213,7 +213,7 @@ pub async fn lead(wish: Wish) -> (Vec<OutputChoice>, Result<Chosen, Unable>) {
             }
             if !cards.iter().any(|card| card.name == device) {
                 let what = format!("there is no output {device:?}");
-                let help = "GET …/outputs lists those that there are, siskin output as well";
+                let help = "siskin output, without a name, lists those that there are";
                 return (cards, Err(Unable::new(Reason::NoOutput, what, help)));
             }
             Some(device.to_owned())

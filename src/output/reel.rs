@@ -113,7 +113,8 @@ impl Reel {
         if capacity > self.capacity {
             self.capacity = capacity;
             let room = (capacity + FADE) * CHANNELS;
-            self.samples.reserve(room.saturating_sub(self.samples.len()));
+            self.samples
+                .reserve(room.saturating_sub(self.samples.len()));
         }
     }
 

@@ -1,8 +1,9 @@
 //! As a service: the systemd unit, what systemd is told, and how the daemon ends.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{Read, Write},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::Command,
     sync::{Arc, Mutex},
@@ -50,12 +51,36 @@ fn the_unit_for_a_persons_session_is_valid_and_ends_like_the_other() {
     let lines = |unit: &str| -> Vec<String> {
         let unit = fs::read_to_string(unit).expect("readable");
         let ends = |line: &&str| {
-            let words = ["Type=", "Exec", "Restart=", "RestartP", "KillM", "Watch", "TimeoutS"];
+            let words = [
+                "Type=", "Exec", "Restart=", "RestartP", "KillM", "Watch", "TimeoutS",
+            ];
             words.iter().any(|word| line.starts_with(word))
         };
         unit.lines().filter(ends).map(str::to_owned).collect()
     };
     assert_eq!(lines(UNIT), lines(OF_A_PERSON));
+}
+
+#[test]
+fn whoever_upgrades_is_told_to_start_the_new_one_and_everybody_else_to_switch_it_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let systemctl = folder.path().join("systemctl");
+    for (runs, words) in [
+        ("0", "sudo systemctl restart siskin"),
+        ("3", "sudo systemctl enable --now siskin"),
+    ] {
+        fs::write(&systemctl, format!("#!/bin/sh\nexit {runs}\n")).expect("written");
+        fs::set_permissions(&systemctl, Permissions::from_mode(0o755)).expect("a program");
+        let path = std::env::var("PATH").unwrap_or_default();
+        let done = Command::new("make")
+            .args(["--silent", "-C", env!("CARGO_MANIFEST_DIR"), "installed"])
+            .env("PATH", format!("{}:{path}", folder.path().display()))
+            .output()
+            .expect("make is there");
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(said.contains(words), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
 }
 
 fn is_valid(unit: &str, manager: &str) {

@@ -82,7 +82,13 @@ mod tests {
 
     #[test]
     fn a_ring_is_as_long_as_was_configured_to_the_block() {
-        for (ms, period) in [(20, 512), (46, 1024), (80, 1792), (300, 6656), (2000, 44_032)] {
+        for (ms, period) in [
+            (20, 512),
+            (46, 1024),
+            (80, 1792),
+            (300, 6656),
+            (2000, 44_032),
+        ] {
             let ring = Ring::new(ms);
             assert_eq!(ring.period(), period, "{ms} ms");
             assert!(ring.ms().abs_diff(ms) <= 6, "{} for {ms}", ring.ms());

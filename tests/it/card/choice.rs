@@ -47,12 +47,21 @@ fn the_doctors_tone_is_heard_at_the_daemons_card() {
     on_card(State::Ok, "device = \"usbdac\"", async |rig| {
         rig.world.find().await;
         let said = siskin(&rig.world, &["doctor", "--test-tone"]).await;
-        assert!(said.out.contains("the sound card opens (usbdac)"), "{said:?}");
-        assert!(said.out.contains("a tone was played for a second"), "{said:?}");
+        assert!(
+            said.out.contains("the sound card opens (usbdac)"),
+            "{said:?}"
+        );
+        assert!(
+            said.out.contains("a tone was played for a second"),
+            "{said:?}"
+        );
         hears(rig.card(), 0, SECOND / 2).await;
         let before = rig.card().heard();
         let said = siskin(&rig.world, &["doctor"]).await;
-        assert!(said.out.contains("the sound card opens (usbdac)"), "{said:?}");
+        assert!(
+            said.out.contains("the sound card opens (usbdac)"),
+            "{said:?}"
+        );
         assert_eq!(rig.card().heard(), before, "only when asked");
     });
 }

@@ -33,7 +33,10 @@ fn a_card_holds_as_much_as_it_always_did() {
 
 #[test]
 fn a_card_holds_as_much_as_is_configured() {
-    takes("device = \"usbdac\"\nbuffer_ms = 300", "period=6656 buffer=13312");
+    takes(
+        "device = \"usbdac\"\nbuffer_ms = 300",
+        "period=6656 buffer=13312",
+    );
 }
 
 /// The machine does not get round to the card for a moment.
@@ -72,6 +75,9 @@ fn a_card_that_runs_dry_again_and_again_holds_more_from_then_on() {
         assert!(app.state().playing && !app.state().paused);
         assert_eq!(count(&rig.daemon, "output lost"), 0, "nothing is wrong");
         // Closed and opened by a pause that gave it back, too: it stays so.
-        assert_eq!(prepared(rig.card()).last().map(String::as_str), Some(longer));
+        assert_eq!(
+            prepared(rig.card()).last().map(String::as_str),
+            Some(longer)
+        );
     });
 }
