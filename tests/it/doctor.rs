@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    ask::{Answer, ask},
+    ask::{Answer, ask, status_says},
     http::answers,
     lan::{NULL, fifo, one_engine, plays},
     world::{World, binary, hears, scenario},
@@ -101,7 +101,7 @@ fn beside_a_healthy_daemon_it_finds_nothing_wrong_and_says_what_is_so() {
 fn beside_a_daemon_its_own_settings_count_and_not_those_that_are_found() {
     scenario(async |world| {
         let daemon = world.start(&world.settings(NULL));
-        world.find().await;
+        status_says(&world, "Kitchen").await;
         let named = json!({"name": "Den"});
         let route = "/api/v1/speakers/main/name";
         assert_eq!(ask(&world, "POST", route, Some(named)).await.status, 200);
@@ -242,6 +242,7 @@ fn an_interface_that_is_not_there_is_told_with_those_that_there_are() {
         let words = "there is no interface eth7; there is lo";
         let told = daemon.says("no_network").await;
         assert!(told.contains(words), "{told}");
+        status_says(&world, "Kitchen").await;
         let found = doctor(&world, None).await;
         assert_eq!(found.severity("no_network"), Some("trouble"));
         assert!(found.value.to_string().contains(words), "{}", found.value);

@@ -21,6 +21,7 @@ use rodio::{
 use tracing::debug;
 
 use super::{
+    bare,
     quiet::Quiet,
     trouble::{Trouble, of_open, of_stream},
 };
@@ -198,15 +199,13 @@ fn find(host: &Host, name: Option<&str>) -> Result<Device, Trouble> {
     let Some(name) = name else {
         return host.default_output_device().ok_or(Trouble::Missing);
     };
-    let id = name.strip_prefix("alsa:").unwrap_or(name);
-    host.device_by_id(&DeviceId::new(HostId::Alsa, id))
+    host.device_by_id(&DeviceId::new(HostId::Alsa, bare(name)))
         .ok_or(Trouble::Missing)
 }
 
 /// The device of the same card with ALSA's conversions.
 fn converting(name: &str) -> Option<String> {
-    let rest = name.strip_prefix("alsa:").unwrap_or(name);
-    Some(format!("plughw:{}", rest.strip_prefix("hw:")?))
+    Some(format!("plughw:{}", bare(name).strip_prefix("hw:")?))
 }
 
 fn shaped(device: Device, period: u32) -> Result<(Device, Shape), Trouble> {

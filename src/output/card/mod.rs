@@ -190,6 +190,11 @@ impl Owner {
     }
 }
 
+/// What ALSA itself calls it: settings may say whose name it is.
+fn bare(name: &str) -> &str {
+    name.strip_prefix("alsa:").unwrap_or(name)
+}
+
 /// How long it has been so, counted from the first call.
 fn begun(since: &mut Option<Instant>) -> Duration {
     since.get_or_insert_with(Instant::now).elapsed()

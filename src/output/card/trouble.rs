@@ -7,6 +7,7 @@ use rodio::{
     cpal::{self, ErrorKind},
 };
 
+use super::bare;
 use crate::{model::Condition, output::report::lost};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +80,8 @@ impl Trouble {
             || "the default sound card".to_owned(),
             |name| format!("the sound card {name}"),
         );
-        let plug = name.and_then(|name| name.strip_prefix("hw:")).map_or_else(
+        let raw = name.and_then(|name| bare(name).strip_prefix("hw:"));
+        let plug = raw.map_or_else(
             || "choose another device, as `siskin devices` shows them".to_owned(),
             |rest| format!("write device = \"plughw:{rest}\", which converts"),
         );
@@ -140,7 +142,7 @@ impl Trouble {
 /// Names the programs that hold a card's playback, as far as `/proc` tells.
 fn holders(proc: &Path, name: Option<&str>) -> Vec<String> {
     let cards = proc.join("asound");
-    let wanted = name.and_then(card_of);
+    let wanted = name.map(bare).and_then(card_of);
     let mut found: Vec<String> = entries(&cards, "card")
         .filter(|card| match wanted {
             None => true,
@@ -207,7 +209,12 @@ mod tests {
         .expect("a file");
         fs::write(sub.join("status"), "state: RUNNING\nowner_pid   : 812\n").expect("a file");
         fs::write(proc.path().join("812/comm"), "mpd\n").expect("a file");
-        for name in [None, Some("hw:CARD=DAC,DEV=0"), Some("plughw:1,0")] {
+        for name in [
+            None,
+            Some("hw:CARD=DAC,DEV=0"),
+            Some("plughw:1,0"),
+            Some("alsa:hw:1"),
+        ] {
             assert_eq!(holders(proc.path(), name), ["mpd (process 812)"]);
         }
         assert!(holders(proc.path(), Some("hw:CARD=HDMI,DEV=0")).is_empty());
@@ -231,7 +238,9 @@ mod tests {
     #[test]
     fn a_raw_card_that_refuses_is_told_of_the_one_that_converts() {
         let refused = Trouble::Refused { why: "no".into() };
-        let condition = refused.condition_with(Some("hw:CARD=DAC,DEV=0"), &[]);
-        assert!(condition.cure.contains("plughw:CARD=DAC,DEV=0"));
+        for name in ["hw:CARD=DAC,DEV=0", "alsa:hw:CARD=DAC,DEV=0"] {
+            let condition = refused.condition_with(Some(name), &[]);
+            assert!(condition.cure.contains("\"plughw:CARD=DAC,DEV=0\""));
+        }
     }
 }

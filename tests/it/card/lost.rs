@@ -6,7 +6,7 @@ use spotify_sim::{listen::position_of, rigs::State};
 
 use super::{OVER, SECOND, TENTH, count, hears, last_position, on_card, plays, since, told, until};
 use crate::{
-    ask::siskin,
+    ask::{siskin, status_says},
     booth::{assert_in_time, assert_yes},
     world::shows,
 };
@@ -67,7 +67,7 @@ fn a_sound_server_that_a_service_cannot_reach_is_no_matter_of_cables() {
 #[test]
 fn the_doctor_tells_the_same_of_it_with_both_ways_out() {
     on_card(State::Down, "", async |rig| {
-        rig.world.find().await;
+        status_says(&rig.world, "Kitchen").await;
         let said = siskin(&rig.world, &["doctor"]).await;
         for words in [
             "the sound server behind the default sound card cannot be reached [output_lost]",
