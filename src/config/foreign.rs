@@ -41,6 +41,7 @@ const ALL: &[Foreign] = &[
     of(LIBRESPOT, "disable_discovery", Instead("guests = \"locked\" lets nobody new in")),
     of(SPOTIFYD, "audio_format", Key("output.format", Some("--format"))),
     of(SPOTIFYD, "cache_path", Instead("accounts are in state_dir, audio files in cache.path")),
+    of(LIBRESPOT, "cache", Instead("accounts are in state_dir, audio files in cache.path")),
     of(LIBRESPOT, "system_cache", Key("state_dir", Some("--state-dir"))),
     of(LIBRESPOT, "cache_size_limit", Key("cache.size", None)),
     of(SPOTIFYD, "max_cache_size", Key("cache.size", None)),
@@ -73,10 +74,15 @@ const fn of(whose: &'static str, theirs: &'static str, ours: Ours) -> Foreign {
     }
 }
 
-/// The one that a file calls so.
+/// The one that a file calls so, in whatever section. Those that are no setting here are known outside
+/// of all sections only: `mqtt.username` is about somebody else.
 pub(super) fn setting(name: &str) -> Option<&'static Foreign> {
-    let name = name.rsplit('.').next().unwrap_or(name);
-    ALL.iter().find(|known| known.theirs == name)
+    let (section, name) = match name.rsplit_once('.') {
+        Some((_, name)) => (true, name),
+        None => (false, name),
+    };
+    let mut all = ALL.iter();
+    all.find(|known| known.theirs == name && (!section || matches!(known.ours, Key(..))))
 }
 
 /// What to write in place of a flag of another program, such as `--backend`.
@@ -124,6 +130,13 @@ mod tests {
                 assert!(schema::find(Scope::Top, key).is_some(), "{known:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_key_of_a_section_of_ours_is_not_taken_for_theirs() {
+        assert!(setting("username").is_some());
+        assert_eq!(setting("mqtt.username"), None);
+        assert!(setting("audio.volume_normalisation").is_some());
     }
 
     #[test]
