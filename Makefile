@@ -10,7 +10,8 @@ PEER := $(CURDIR)/target/peer/bin/librespot
 FEATURES := http mpris mqtt
 SIM := $(CARGO) run --quiet --release --locked -p spotify-sim --bin spotify-sim --
 
-.PHONY: help run build test test-peers bench chaos fuzz order demo lint install uninstall \
+.PHONY: help run build test test-peers bench chaos fuzz order demo lint install installed \
+	uninstall \
 	setup setup-test setup-chaos setup-fuzz
 
 help:
@@ -106,8 +107,21 @@ install: build
 	sed 's#/usr/bin/siskin#$(PREFIX)/bin/siskin#' contrib/systemd/siskin.service \
 		> target/siskin.service; \
 	$$sudo install -Dm644 target/siskin.service \
-		"$(DESTDIR)/usr/lib/systemd/system/siskin.service"
-	@echo "start it now and at every boot: sudo systemctl enable --now siskin"
+		"$(DESTDIR)/usr/lib/systemd/system/siskin.service"; \
+	sed 's#/usr/bin/siskin#$(PREFIX)/bin/siskin#' contrib/systemd/user/siskin.service \
+		> target/siskin.user.service; \
+	$$sudo install -Dm644 target/siskin.user.service \
+		"$(DESTDIR)/usr/lib/systemd/user/siskin.service"
+	@$(MAKE) --no-print-directory installed
+
+# What is left to do; an upgrade leaves the old program running until it is told.
+installed:
+	@if systemctl is-active --quiet siskin 2>/dev/null; then \
+		echo "the siskin that runs is still the old one:" \
+			"sudo systemctl daemon-reload && sudo systemctl restart siskin"; \
+	else \
+		echo "start it now and at every boot: sudo systemctl enable --now siskin"; \
+	fi
 
 uninstall:
 	@if [ "$$(id -u)" -ne 0 ] && [ -z "$(DESTDIR)" ]; then sudo=sudo; fi; set -ex; \
@@ -115,4 +129,5 @@ uninstall:
 		"$(DESTDIR)$(PREFIX)/share/man/man1/siskin.1" \
 		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/siskin" \
 		"$(DESTDIR)$(PREFIX)/share/doc/siskin/config.example.toml" \
-		"$(DESTDIR)/usr/lib/systemd/system/siskin.service"
+		"$(DESTDIR)/usr/lib/systemd/system/siskin.service" \
+		"$(DESTDIR)/usr/lib/systemd/user/siskin.service"

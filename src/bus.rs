@@ -67,8 +67,9 @@ pub enum Order {
     Log { level: String },
     /// What phones show, from now on; empty: what the configuration says.
     Name { speaker: String, name: String },
-    /// The doctor is to look at the whole way from a phone to the music. One at a time.
-    Examine,
+    /// The doctor is to look at the whole way from a phone to the music. One at a time. `tone`: each
+    /// card that nothing plays on is to be heard for a second.
+    Examine { tone: bool },
 }
 
 /// What an order came to.
@@ -166,7 +167,7 @@ impl Order {
             Self::Outputs { .. } => Duration::from_secs(5),
             Self::Output { .. } => Duration::from_secs(10),
             // The doctor's own limit is 40 s.
-            Self::Examine => Duration::from_secs(45),
+            Self::Examine { .. } => Duration::from_secs(45),
             Self::Accounts
             | Self::RenameAccount { .. }
             | Self::Name { .. }

@@ -266,6 +266,7 @@ impl Settings {
             (None, 1, _) => Some(("--verbose", "debug")),
             (None, ..) => Some(("--verbose", "trace")),
         };
+        let state_dir = self.state_dir.as_deref().map(from_here);
         let interfaces = self.interface.join(",");
         let interfaces = (!self.interface.is_empty()).then_some(interfaces);
         let given = [
@@ -277,7 +278,7 @@ impl Settings {
             ("--format", "output.format", &self.format),
             ("--interface", "network.allow", &interfaces),
             ("--port", "network.port", &self.port),
-            ("--state-dir", "state_dir", &self.state_dir),
+            ("--state-dir", "state_dir", &state_dir),
             ("--socket", "socket", &self.socket),
             ("--proxy", "network.proxy", &self.proxy),
             ("--ap-port", "network.ap_port", &self.ap_port),
@@ -295,6 +296,15 @@ impl Settings {
             file: self.config.clone(),
             flags: given.chain(log).collect(),
         }
+    }
+}
+
+/// On a command line, a folder is one of the folder where one stands.
+fn from_here(folder: &str) -> String {
+    match std::path::absolute(folder) {
+        Ok(path) => path.to_string_lossy().into_owned(),
+        // The configuration says what is wrong with it.
+        Err(_) => folder.to_owned(),
     }
 }
 
@@ -350,6 +360,19 @@ mod tests {
             };
             assert!(explained.contains("--"), "{shown}: {explained}");
         }
+    }
+
+    #[test]
+    fn a_folder_on_the_command_line_is_seen_from_where_one_stands() {
+        let door = Door {
+            state_dir: Some("kept".into()),
+            ..Door::default()
+        };
+        let here = std::env::current_dir().expect("a folder");
+        let [flag] = &door.request().flags[..] else {
+            panic!("one");
+        };
+        assert_eq!(flag.value, here.join("kept").to_string_lossy());
     }
 
     #[test]

@@ -146,6 +146,20 @@ impl Client {
             Method::GET => QUESTION,
             _ => ORDER,
         };
+        self.send_within(waited, method, route, body).await
+    }
+
+    /// The same, for what takes its time.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; [`ClientError::Late`] after `waited`.
+    pub async fn send_within<T: DeserializeOwned>(
+        &self,
+        waited: Duration,
+        method: Method,
+        route: &[&str],
+        body: Option<&impl Serialize>,
+    ) -> Result<T, ClientError> {
         let request = request(method, route, body)?;
         let asked = timeout(waited, ask(&self.path, request));
         let (is_ok, answer) = asked.await.map_err(|_| ClientError::Late { waited })??;

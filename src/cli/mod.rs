@@ -26,7 +26,10 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser as _, error::ErrorKind};
+use clap::{
+    CommandFactory as _, Parser as _,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::{
     config::{self, Loaded, Problems, Surroundings},
@@ -72,9 +75,10 @@ fn usual(words: &[OsString]) -> Option<Usual> {
 /// Whatever else was asked.
 #[inline(never)]
 fn any(words: Vec<OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(with_help_as_a_flag(words)) {
+    let words = with_help_as_a_flag(words);
+    let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
-        Err(error) => return answered(&error),
+        Err(error) => return answered(&error, &words),
     };
     match cli.command {
         Command::Run(settings) => run(&settings),
@@ -249,7 +253,7 @@ fn with_help_as_a_flag(mut words: Vec<OsString>) -> Vec<OsString> {
 }
 
 /// Help and version are answers; anything else is a command line that makes no sense.
-fn answered(error: &clap::Error) -> ExitCode {
+fn answered(error: &clap::Error, words: &[OsString]) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // Nobody is left to tell when standard output is closed.
@@ -261,14 +265,17 @@ fn answered(error: &clap::Error) -> ExitCode {
             ExitCode::from(exit::USAGE)
         }
         _ => {
-            let (what, help) = what_and_help(&error.render().to_string());
+            let (what, help) = what_and_help(error, words);
             failed(exit::USAGE, &what, &help)
         }
     }
 }
 
 /// clap's page of text, in our two lines.
-fn what_and_help(rendered: &str) -> (String, String) {
+fn what_and_help(error: &clap::Error, words: &[OsString]) -> (String, String) {
+    let rendered = error.render().to_string();
+    let rendered = rendered.as_str();
+    let command = command_of(words);
     let mut paragraphs = rendered.split("\n\n");
     let what = paragraphs.next().unwrap_or_default();
     let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -276,23 +283,48 @@ fn what_and_help(rendered: &str) -> (String, String) {
     let tip = rendered
         .lines()
         .find_map(|line| line.trim().strip_prefix("tip: "));
-    let help = tip.map_or_else(|| more_about(rendered), str::to_owned);
+    let help = elsewhere(error, &command)
+        .or_else(|| tip.map(str::to_owned))
+        .unwrap_or_else(|| match command.as_str() {
+            "siskin" => "siskin --help lists what there is".to_owned(),
+            command => format!("{command} --help says what it takes"),
+        });
     (what, help)
 }
 
-/// Where to read on: the page of the command whose usage clap shows.
-fn more_about(rendered: &str) -> String {
-    let usage = rendered
-        .lines()
-        .find_map(|line| line.strip_prefix("Usage: "));
-    let words = usage.unwrap_or("siskin").split_whitespace();
-    let command: Vec<_> = words
-        .take_while(|word| !word.starts_with(['[', '<', '-']))
-        .collect();
-    match command[..] {
-        [] | [_] => "siskin --help lists what there is".to_owned(),
-        _ => format!("{} --help says what it takes", command.join(" ")),
+/// The command that was meant, as far as it was understood: `siskin accounts use`.
+fn command_of(words: &[OsString]) -> String {
+    let mut tree = &Cli::command();
+    let mut found = "siskin".to_owned();
+    for word in words.iter().skip(1).filter_map(|word| word.to_str()) {
+        let Some(below) = tree.find_subcommand(word) else {
+            break;
+        };
+        found += &format!(" {word}");
+        tree = below;
     }
+    found
+}
+
+/// What to write in place of a flag that is another program's, or another command's.
+fn elsewhere(error: &clap::Error, command: &str) -> Option<String> {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let of_run = || {
+        let run = Starting::command();
+        let is_its = |arg: &clap::Arg| {
+            let long = arg.get_long().map(|long| format!("--{long}"));
+            let short = arg.get_short().map(|short| format!("-{short}"));
+            [long, short].into_iter().flatten().any(|it| it == *flag)
+        };
+        let its = command == "siskin" && run.get_arguments().any(is_its);
+        its.then(|| format!("it stands behind a command: siskin run {flag} …"))
+    };
+    config::instead_of_flag(flag).or_else(of_run)
 }
 
 /// An error with everything that led to it.
@@ -329,10 +361,38 @@ fn print(text: &[u8]) -> ExitCode {
 mod tests {
     use super::*;
 
+    fn told(line: &str) -> (String, String) {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let error = Cli::try_parse_from(&words).expect_err(line);
+        what_and_help(&error, &words)
+    }
+
+    #[test]
+    fn who_comes_from_another_program_is_told_what_its_flags_are_here() {
+        for (line, cure) in [
+            (
+                "siskin run --backend alsa",
+                "librespot's --backend is --output here",
+            ),
+            ("siskin --backend alsa --name X", "siskin run --output"),
+            (
+                "siskin run --initial-volume 40",
+                "volume.start in the configuration",
+            ),
+            ("siskin run --zeroconf-port=1234", "is --port here"),
+            ("siskin run --onevent x", "[[hook]]"),
+            ("siskin --name Kitchen", "siskin run --name …"),
+            ("siskin -n Kitchen", "siskin run -n …"),
+        ] {
+            let (what, help) = told(line);
+            assert!(what.starts_with("unexpected argument"), "{line}: {what}");
+            assert!(help.contains(cure), "{line}: {help}");
+        }
+    }
+
     #[test]
     fn a_misspelt_flag_is_told_with_the_nearest_one() {
-        let error = Cli::try_parse_from(["siskin", "run", "--naem", "x"]).expect_err("misspelt");
-        let (what, help) = what_and_help(&error.render().to_string());
+        let (what, help) = told("siskin run --naem x");
         assert_eq!(what, "unexpected argument '--naem' found");
         assert_eq!(help, "a similar argument exists: '--name'");
     }
@@ -378,9 +438,11 @@ mod tests {
             ("siskin accounts use", "<", "siskin accounts use --help"),
             ("siskin login", "--browser|--paste", "siskin login --help"),
             ("siskin nonsense", "nonsense", "siskin --help lists"),
+            ("siskin repeat bogus", "bogus", "siskin repeat --help"),
+            ("siskin shuffle", "<ON>", "siskin shuffle --help"),
+            ("siskin completions cmd", "cmd", "siskin completions --help"),
         ] {
-            let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
-            let (what, help) = what_and_help(&error.render().to_string());
+            let (what, help) = told(line);
             assert!(what.contains(missing), "{what}");
             assert!(help.starts_with(page), "{help}");
         }

@@ -40,9 +40,15 @@ pub(super) fn clashes(speakers: &[Speaker], places: &[Origins], problems: &mut V
                 let what = format!("speakers {one} and {two} both have the id {:?}", other.id);
                 clash(&place.id, what, "give each speaker an id of its own");
             }
-            if speaker.name == other.name {
+            if folded(&speaker.name) == folded(&other.name) {
                 let what = format!("speakers {one} and {two} are both called {:?}", other.name);
-                clash(&place.name, what, "give each speaker a name of its own");
+                let help = match speaker.name == other.name {
+                    true => "give each speaker a name of its own",
+                    false => {
+                        "give each speaker a name of its own; large and small letters are the same"
+                    }
+                };
+                clash(&place.name, what, help);
             }
             if speaker.port == other.port && speaker.port != 0 {
                 let what = format!("speakers {one} and {two} both want port {}", other.port);
@@ -61,6 +67,36 @@ pub(super) fn clashes(speakers: &[Speaker], places: &[Origins], problems: &mut V
     }
 }
 
+/// As people tell names apart, and as `--speaker` does.
+fn folded(name: &str) -> String {
+    name.trim().to_lowercase()
+}
+
+/// The card and the device on it that a name leads to, as far as the name itself tells: `alsa:` may
+/// stand before any, and `hw:` and `plughw:` lead to the same. That a card has a number and an id as
+/// well, only the machine knows.
+fn place(device: Option<&str>) -> (&str, &str) {
+    let name = device.unwrap_or("default").trim();
+    let name = name.strip_prefix("alsa:").unwrap_or(name);
+    let raw = name
+        .strip_prefix("hw:")
+        .or_else(|| name.strip_prefix("plughw:"));
+    let Some(arguments) = raw else {
+        return (name, "");
+    };
+    let (mut card, mut number) = ("0", "0");
+    for (at, argument) in arguments.split(',').map(str::trim).enumerate() {
+        match (argument.split_once('='), at) {
+            (Some(("CARD", id)), _) => card = id,
+            (Some(("DEV", id)), _) => number = id,
+            (None, 0) => card = argument,
+            (None, 1) => number = argument,
+            _ => {}
+        }
+    }
+    (card, number)
+}
+
 /// What two outputs have in common that only one of them can have.
 pub fn shared(one: &Output, two: &Output) -> Option<String> {
     fn file(output: &Output) -> Option<&PathBuf> {
@@ -71,7 +107,9 @@ pub fn shared(one: &Output, two: &Output) -> Option<String> {
         }
     }
     match (one, two) {
-        (Output::Card { device: a, .. }, Output::Card { device: b, .. }) if a == b => {
+        (Output::Card { device: a, .. }, Output::Card { device: b, .. })
+            if place(a.as_deref()) == place(b.as_deref()) =>
+        {
             Some(match a {
                 Some(device) => format!("the card {device:?}"),
                 None => "the default card".to_owned(),
@@ -84,5 +122,37 @@ pub fn shared(one: &Output, two: &Output) -> Option<String> {
             (Some(a), Some(b)) if a == b => Some(a.display().to_string()),
             _ => None,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_is_known_by_each_of_the_names_that_lead_to_it() {
+        let card = |device: &str| Output::Card {
+            device: (!device.is_empty()).then(|| device.to_owned()),
+            buffer_ms: 46,
+        };
+        for (one, two) in [
+            ("hw:0", "alsa:hw:0"),
+            ("hw:0", "plughw:0,0"),
+            ("hw:CARD=DAC,DEV=0", "alsa:plughw:CARD=DAC"),
+            ("hw:DAC,1", "plughw:DEV=1,CARD=DAC"),
+            ("", "default"),
+            ("", "alsa:default"),
+        ] {
+            assert!(shared(&card(one), &card(two)).is_some(), "{one:?} {two:?}");
+        }
+        for (one, two) in [
+            ("hw:0", "hw:1"),
+            ("hw:0,0", "hw:0,1"),
+            ("hw:CARD=DAC,DEV=0", "hw:CARD=DAC,DEV=1"),
+            ("", "hw:0"),
+            ("living", "kitchen"),
+        ] {
+            assert_eq!(shared(&card(one), &card(two)), None);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs::File, io::Read, path::Path, sync::Arc};
 use toml::de::{DeTable, DeValue};
 
 use super::{
+    foreign,
     problem::Problem,
     schema::{self, Scope},
     value::{Origin, Value},
@@ -141,6 +142,13 @@ impl Reader<'_> {
             } else if scope == Scope::Top && name == "hook" {
                 let hooks = self.sections(place, value.get_ref(), Scope::Hook);
                 self.document.hooks = hooks;
+            } else if let (Scope::Top, foreign::GLOBAL, DeValue::Table(inner)) =
+                (scope, name.as_str(), value.get_ref())
+            {
+                let what = "there is no section [global]";
+                self.problem(place, what, foreign::INSTEAD_OF_GLOBAL);
+                // What in there is called otherwise, or belongs elsewhere, is told in the same go.
+                self.table(inner, "", scope);
             } else {
                 let is_table = matches!(value.get_ref(), DeValue::Table(_));
                 self.unknown(place, &name, scope, is_table);
@@ -222,6 +230,11 @@ impl Reader<'_> {
 
 /// What a person who wrote the unknown `name` probably meant.
 fn cure(name: &str, scope: Scope) -> Option<String> {
+    if matches!(scope, Scope::Top | Scope::Speaker)
+        && let Some(theirs) = foreign::setting(name)
+    {
+        return Some(theirs.cure());
+    }
     let last = name.rsplit('.').next().unwrap_or(name);
     let elsewhere = schema::names(scope)
         .find_map(|(known, _)| known.split_once('.').filter(|(_, key)| *key == last));

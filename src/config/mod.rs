@@ -13,6 +13,7 @@ mod clash;
 mod diff;
 mod env;
 mod file;
+mod foreign;
 mod hooks;
 mod household;
 mod layers;
@@ -31,6 +32,7 @@ pub use build::Explained;
 pub use check::speaker_name;
 pub use clash::shared;
 pub use diff::{Change, Effort, diff};
+pub use foreign::instead_of_flag;
 pub use hooks::{HOOK_VARIABLES, Hook, Occasion};
 pub use household::{ForAccount, Guests, Household, QuietHours};
 pub use layers::{Flag, Request, Surroundings};
@@ -38,9 +40,9 @@ pub use mqtt::{Broker, Mqtt, MqttVersion};
 pub use problem::{Problem, Problems};
 pub use schema::secret_variables;
 pub use settings::{
-    Audio, Autoplay, Bitrate, Cache, Config, Curve, Http, LogLevel, Metadata, Mpris, Network,
-    Normalisation, NormalisationMethod, Offer, Output, Pairing, SampleFormat, Socket, Speaker, Tls,
-    VolumeSettings,
+    Audio, Autoplay, BUFFER_MS, Bitrate, Cache, Config, Curve, Http, LogLevel, Metadata, Mpris,
+    Network, Normalisation, NormalisationMethod, Offer, Output, Pairing, SampleFormat, Socket,
+    Speaker, Tls, VolumeSettings,
 };
 pub use value::Origin;
 

@@ -57,7 +57,7 @@ pub(super) const KEYS: &[Key] = &[
     both("output.device", r#""""#),
     both("output.path", r#""""#),
     both("output.format", r#""s16""#),
-    both("output.buffer_ms", "80"),
+    both("output.buffer_ms", "46"),
     both("volume.start", "30"),
     both("volume.max", "100"),
     both("volume.remember", "true"),

@@ -206,12 +206,16 @@ pub enum Autoplay {
     Off,
 }
 
+/// What lies ready in a card where nobody says otherwise, in ms: two periods of 1024 frames.
+pub const BUFFER_MS: u32 = 46;
+
 /// Where the samples go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
     /// A sound card, by the name `siskin devices` shows; `None` is the default one.
     Card {
         device: Option<String>,
+        /// What lies ready in the card itself, 20 to 2000 ms.
         buffer_ms: u32,
     },
     /// A FIFO, or the daemon's own standard output (`None`).
@@ -323,7 +327,7 @@ impl Default for Output {
     fn default() -> Self {
         Self::Card {
             device: None,
-            buffer_ms: 80,
+            buffer_ms: BUFFER_MS,
         }
     }
 }

@@ -385,7 +385,7 @@ fn a_device_from_a_stronger_layer_means_a_card_and_leaves_the_pipe_behind() {
     let config = load_text(file, &bare(), flags).expect("valid").config;
     let card = Output::Card {
         device: Some("hw:0".into()),
-        buffer_ms: 80,
+        buffer_ms: BUFFER_MS,
     };
     assert_eq!(config.speakers[0].output, card);
 

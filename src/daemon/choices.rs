@@ -27,9 +27,6 @@ const LOOK: Duration = Duration::from_secs(4);
 /// One process at a time, however many ask.
 static LOOKING: Semaphore = Semaphore::const_new(1);
 
-/// What cards get that no setting speaks of.
-const BUFFER_MS: u32 = 80;
-
 /// One thing that was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Chosen {
@@ -112,7 +109,7 @@ impl Choices {
 pub fn card_of(configured: &Output, name: &str) -> Output {
     let buffer_ms = match configured {
         Output::Card { buffer_ms, .. } => *buffer_ms,
-        _ => BUFFER_MS,
+        _ => config::BUFFER_MS,
     };
     let device = Some(name.to_owned());
     Output::Card { device, buffer_ms }
@@ -216,7 +213,7 @@ pub async fn lead(wish: Wish) -> (Vec<OutputChoice>, Result<Chosen, Unable>) {
             }
             if !cards.iter().any(|card| card.name == device) {
                 let what = format!("there is no output {device:?}");
-                let help = "GET …/outputs lists those that there are, siskin output as well";
+                let help = "siskin output, without a name, lists those that there are";
                 return (cards, Err(Unable::new(Reason::NoOutput, what, help)));
             }
             Some(device.to_owned())

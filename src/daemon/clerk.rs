@@ -134,8 +134,8 @@ impl Clerk {
                 });
                 self.begin(answer, measure(doors.collect()));
             }
-            Order::Examine => {
-                let case = house.case(now.clone());
+            Order::Examine { tone } => {
+                let case = house.case(now.clone(), tone);
                 self.begin(answer, self.doctor.clone().look(case));
             }
             Order::Log { level } => match LogLevel::named(&level) {

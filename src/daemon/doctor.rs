@@ -38,6 +38,8 @@ pub struct Case {
     /// With its folder.
     pub cache: Option<config::Cache>,
     pub house: House,
+    /// Whether cards that nothing plays on are to be heard for a second.
+    pub tone: bool,
 }
 
 /// Cheap to clone; all clones are the same doctor.
@@ -57,6 +59,7 @@ impl Doctor {
         };
         if let Some((at, known)) = &*last
             && at.elapsed() < FRESH
+            && !case.tone
         {
             return Ok(Answer::Examined(known.clone()));
         }
@@ -124,6 +127,7 @@ mod tests {
             speakers: loaded.config.speakers,
             cache: None,
             house: House::default(),
+            tone: false,
         }
     }
 

@@ -221,8 +221,9 @@ impl House {
     }
 
     /// What the doctor needs to know. `house` is the state as it is shown.
-    pub fn case(&self, house: model::House) -> Case {
+    pub fn case(&self, house: model::House, tone: bool) -> Case {
         Case {
+            tone,
             network: self.config.network.clone(),
             speakers: self.config.speakers.clone(),
             cache: places::cache(&self.config),

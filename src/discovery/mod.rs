@@ -272,8 +272,10 @@ impl Discovery {
             }
         };
         self.told.skipped(&selection);
-        self.told
-            .condition(ConditionCode::NoNetwork, no_network(&selection));
+        self.told.condition(
+            ConditionCode::NoNetwork,
+            no_network(&selection, &self.network),
+        );
 
         let addresses = selection.addresses();
         let mut services = Vec::new();

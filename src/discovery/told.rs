@@ -8,10 +8,13 @@ use super::{
     Notice,
     advert::Service,
     endpoint::Unbound,
-    interfaces::{Selection, Skipped},
+    interfaces::{RENAME, Selection, Skipped, unfound},
     names::Clash,
 };
-use crate::model::{Condition, ConditionCode};
+use crate::{
+    config::Network,
+    model::{Condition, ConditionCode},
+};
 
 /// Notices that wait for a daemon that is busy; beyond, the oldest are dropped.
 const BACKLOG: usize = 256;
@@ -143,9 +146,14 @@ impl Told {
     }
 }
 
-pub fn no_network(selection: &Selection) -> Option<Condition> {
+pub fn no_network(selection: &Selection, network: &Network) -> Option<Condition> {
     if !selection.wanted.is_empty() {
         return None;
+    }
+    if let Some(why) = unfound(selection, network) {
+        let cure = format!("{RENAME}; siskin announces itself as soon as there is an address");
+        let what = "no phone can reach this machine";
+        return Some(Condition::new(ConditionCode::NoNetwork, what, why, cure));
     }
     let reasons = selection.skipped.iter();
     let reasons: Vec<String> = reasons
@@ -267,9 +275,10 @@ mod tests {
     fn each_thing_is_told_once_until_it_changes() {
         let (sender, mut notices) = mpsc::channel(16);
         let mut told = Told::new(sender);
+        let network = Network::default();
         for selection in [skipped("down"), skipped("down"), skipped("bridge")] {
             told.skipped(&selection);
-            told.condition(ConditionCode::NoNetwork, no_network(&selection));
+            told.condition(ConditionCode::NoNetwork, no_network(&selection, &network));
         }
         told.condition(ConditionCode::NoNetwork, None);
         told.condition(ConditionCode::NoNetwork, None);

@@ -175,9 +175,11 @@ impl Feed {
         }
     }
 
-    /// The owner of the device has ended, and another one comes: what waits goes on there.
-    pub(super) fn reopen(&self) {
+    /// The owner of the device has ended, and another one comes: what waits goes on there. From now on
+    /// so many frames can wait, and never fewer than before.
+    pub(super) fn reopen(&self, capacity: usize) {
         let mut inner = self.lock();
+        inner.reel.deepen(capacity);
         inner.closing = false;
         if inner.link == Link::Open {
             inner.link = Link::Closed;
@@ -333,6 +335,16 @@ impl Feed {
         inner.reel.hold();
         drop(inner);
         self.rested.notify_all();
+    }
+
+    /// The device was closed to be opened otherwise, and what waits was hushed for that: it goes on
+    /// where nobody has paused it meanwhile.
+    pub(super) fn renewed(&self) {
+        self.closed();
+        let mut inner = self.lock();
+        if inner.running && !inner.held {
+            inner.reel.resume();
+        }
     }
 
     /// Nothing more is to be played: the owner is told to end.

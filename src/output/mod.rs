@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The ring holds a second, and pause, stop, seek and volume act behind it: within the device's own
-//! delay, however much waits. Nothing blocks the player: what does not fit is not taken, and it is
+//! delay, however much waits. That delay is what lies in the card itself (`buffer_ms`). Nothing blocks the player: what does not fit is not taken, and it is
 //! woken when there is room. Music that stops or starts in the middle of a track fades for 5 ms;
 //! the joint of two tracks is left exactly as it is. A device that goes away loses nothing of what
 //! waits, and is tried again for ever.
@@ -120,12 +120,8 @@ impl Output {
         reports: mpsc::Sender<Report>,
         daemon_pid: u32,
     ) -> Self {
-        let depth = match settings {
-            config::Output::Card { buffer_ms, .. } => DEPTH.max(frames_of(*buffer_ms) as usize),
-            _ => DEPTH,
-        };
         let mut output = Self {
-            feed: Arc::new(Feed::new(depth)),
+            feed: Arc::new(Feed::new(depth(settings))),
             volume,
             reports,
             daemon_pid,
@@ -167,7 +163,7 @@ impl Output {
         if self.thread.is_some() {
             return false;
         }
-        self.feed.reopen();
+        self.feed.reopen(depth(settings));
         self.own(settings);
         true
     }
@@ -241,6 +237,15 @@ impl Drop for Output {
     }
 }
 
+/// Frames that wait behind this output: a second, and twice what lies in the card itself, which takes
+/// half of its own in one go.
+fn depth(settings: &config::Output) -> usize {
+    match settings {
+        config::Output::Card { buffer_ms, .. } => DEPTH.max(2 * frames_of(*buffer_ms) as usize),
+        _ => DEPTH,
+    }
+}
+
 struct Parts {
     feed: Arc<Feed>,
     volume: Arc<VolumeControl>,
@@ -251,10 +256,11 @@ impl Parts {
     fn spawn(self, settings: &config::Output, daemon_pid: u32) -> std::io::Result<JoinHandle<()>> {
         let second = Duration::from_secs(1);
         match settings {
-            config::Output::Card { device, .. } => card::Owner {
+            config::Output::Card { device, buffer_ms } => card::Owner {
                 feed: self.feed,
                 volume: self.volume,
                 name: device.clone(),
+                ring: card::Ring::new(*buffer_ms),
                 outbox: self.outbox,
                 gaps: 0,
             }

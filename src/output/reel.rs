@@ -108,6 +108,16 @@ impl Reel {
         self.start_at = (frames * 3 / 4).max(4 * FADE).min(self.capacity / 2);
     }
 
+    /// From now on so many frames can wait, if that is more than before.
+    pub(super) fn deepen(&mut self, capacity: usize) {
+        if capacity > self.capacity {
+            self.capacity = capacity;
+            let room = (capacity + FADE) * CHANNELS;
+            self.samples
+                .reserve(room.saturating_sub(self.samples.len()));
+        }
+    }
+
     /// Falls silent within a fade and keeps what waits behind it.
     pub(super) fn pause(&mut self) {
         self.paused = true;

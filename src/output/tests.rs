@@ -260,7 +260,7 @@ fn try_a_card() {
     }
     let mut rig = Rig::new(&config::Output::Card {
         device: var("SISKIN_TRY_DEVICE"),
-        buffer_ms: 80,
+        buffer_ms: 46,
     });
     let started = Instant::now();
     let mut turn = 0;

@@ -150,7 +150,7 @@ fn a_wrong_body_is_told_in_words_what_each_field_takes() {
                 "doctor",
                 "{\"x\": 1}",
                 "it takes no \"x\"",
-                "it takes nothing",
+                "it takes tone (true or false, or nothing)",
             ),
         ] {
             let request = format!(

@@ -2,6 +2,7 @@
 
 mod choice;
 mod lost;
+mod ring;
 mod server;
 mod sound;
 

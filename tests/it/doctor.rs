@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    ask::{Answer, ask},
+    ask::{Answer, ask, status_says},
     http::answers,
     lan::{NULL, fifo, one_engine, plays},
     world::{World, binary, hears, scenario},
@@ -94,6 +94,44 @@ fn beside_a_healthy_daemon_it_finds_nothing_wrong_and_says_what_is_so() {
         assert_eq!(found.severity("output_null"), Some("notice"));
         assert_eq!(found.severity("port_5353_shared"), None, "it is siskin");
         daemon.stop().await;
+    });
+}
+
+#[test]
+fn beside_a_daemon_its_own_settings_count_and_not_those_that_are_found() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        status_says(&world, "Kitchen").await;
+        let named = json!({"name": "Den"});
+        let route = "/api/v1/speakers/main/name";
+        assert_eq!(ask(&world, "POST", route, Some(named)).await.status, 200);
+        // What somebody finds who knows nothing of the flags that the daemon was started with.
+        let state = world.dir().join("state");
+        let other = format!(
+            "name = \"Elsewhere\"\nstate_dir = {state:?}\n[output]\ndevice = \"hw:CARD=NoSuchCard\"\n\
+             [network]\nallow = [\"eth7\"]\n"
+        );
+        configured(&world, &other);
+        let found = doctor(&world, None).await;
+        assert_eq!(found.value["healthy"], true, "{:#}", found.value);
+        assert_eq!(found.code, Some(0));
+        for fact in [
+            "seen by the siskin that runs",
+            "used: lo (127.0.0.1, 10.77.0.1)",
+            "the speaker Den runs, announced at",
+            "login5.spotify.com is reached, and proves who it is",
+        ] {
+            assert!(found.has_fact(fact), "{fact}: {:#}", found.value);
+        }
+        let text = found.value.to_string();
+        assert!(text.contains("Den makes no sound at all"), "{text}");
+        for elsewhere in ["NoSuchCard", "Elsewhere", "eth7"] {
+            assert!(!text.contains(elsewhere), "{text}");
+        }
+        daemon.stop().await;
+        let found = doctor(&world, None).await;
+        assert!(found.has_fact("seen from here"), "{:#}", found.value);
+        assert_eq!(found.severity("output_lost"), Some("trouble"));
     });
 }
 
@@ -192,6 +230,26 @@ fn without_a_daemon_that_is_what_is_wrong() {
         assert_eq!(found.severity("no_daemon"), Some("trouble"));
         assert_eq!(found.code, Some(1));
         assert!(found.has_fact("used: lo"), "{:#}", found.value);
+    });
+}
+
+#[test]
+fn an_interface_that_is_not_there_is_told_with_those_that_there_are() {
+    scenario(async |world| {
+        let settings = world.settings(NULL);
+        let settings = settings.replace("allow = [\"lo\"]", "allow = [\"eth7\"]");
+        let daemon = world.start(&settings);
+        let words = "there is no interface eth7; there is lo";
+        let told = daemon.says("no_network").await;
+        assert!(told.contains(words), "{told}");
+        status_says(&world, "Kitchen").await;
+        let found = doctor(&world, None).await;
+        assert_eq!(found.severity("no_network"), Some("trouble"));
+        assert!(found.value.to_string().contains(words), "{}", found.value);
+        daemon.stop().await;
+        let found = doctor(&world, None).await;
+        assert_eq!(found.severity("no_network"), Some("trouble"));
+        assert!(found.value.to_string().contains(words), "{}", found.value);
     });
 }
 

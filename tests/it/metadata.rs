@@ -341,10 +341,29 @@ fn a_pipe_that_cannot_be_made_is_a_condition_and_a_reload_mends_it() {
         let daemon = world.start(&settings(&pipe));
         let told = daemon.says("no_metadata").await;
         assert!(told.contains("missing/metadata"), "{told}");
+        assert!(told.contains("make its folder"), "{told}");
         let better = world.dir().join("metadata");
         fs::write(world.dir().join("config.toml"), settings(&better)).expect("written");
         daemon.signal(Signal::SIGHUP);
         daemon.says("over: no metadata").await;
         until("a pipe", PATIENCE, || better.exists()).await;
+    });
+}
+
+#[test]
+fn a_file_in_the_place_of_the_pipe_is_to_be_taken_away() {
+    scenario(async |world| {
+        let pipe = world.dir().join("metadata");
+        fs::write(&pipe, "a list of mine").expect("written");
+        let more = format!("{NULL}[metadata]\npipe = \"{}\"\n", pipe.display());
+        let daemon = world.start(&world.settings(&more));
+        let told = daemon.says("no_metadata").await;
+        assert!(told.contains("which is no FIFO"), "{told}");
+        assert!(told.contains("take that file away"), "{told}");
+        assert!(!told.contains("folder"), "{told}");
+        let kept = fs::read_to_string(&pipe).expect("still there");
+        assert_eq!(kept, "a list of mine");
+        fs::remove_file(&pipe).expect("taken away");
+        daemon.says("over: no metadata").await;
     });
 }

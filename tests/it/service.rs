@@ -1,8 +1,9 @@
 //! As a service: the systemd unit, what systemd is told, and how the daemon ends.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{Read, Write},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::Command,
     sync::{Arc, Mutex},
@@ -22,9 +23,16 @@ const UNIT: &str = concat!(
     "/contrib/systemd/siskin.service"
 );
 
+const OF_A_PERSON: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/contrib/systemd/user/siskin.service"
+);
+
 fn systemd_analyze(arguments: &[&str]) -> (bool, String) {
     let done = Command::new("systemd-analyze")
         .args(arguments)
+        // A person's manager is asked for, and a person has this.
+        .env("XDG_RUNTIME_DIR", std::env::temp_dir())
         .output()
         .expect("systemd-analyze is there: scripts/setup.sh test installs it");
     let told = [done.stdout, done.stderr].concat();
@@ -34,14 +42,57 @@ fn systemd_analyze(arguments: &[&str]) -> (bool, String) {
 
 #[test]
 fn the_unit_is_valid() {
+    is_valid(UNIT, "--system");
+}
+
+#[test]
+fn the_unit_for_a_persons_session_is_valid_and_ends_like_the_other() {
+    is_valid(OF_A_PERSON, "--user");
+    let lines = |unit: &str| -> Vec<String> {
+        let unit = fs::read_to_string(unit).expect("readable");
+        let ends = |line: &&str| {
+            let words = [
+                "Type=", "Exec", "Restart=", "RestartP", "KillM", "Watch", "TimeoutS",
+            ];
+            words.iter().any(|word| line.starts_with(word))
+        };
+        unit.lines().filter(ends).map(str::to_owned).collect()
+    };
+    assert_eq!(lines(UNIT), lines(OF_A_PERSON));
+}
+
+#[test]
+fn whoever_upgrades_is_told_to_start_the_new_one_and_everybody_else_to_switch_it_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let systemctl = folder.path().join("systemctl");
+    for (runs, words) in [
+        ("0", "sudo systemctl restart siskin"),
+        ("3", "sudo systemctl enable --now siskin"),
+    ] {
+        fs::write(&systemctl, format!("#!/bin/sh\nexit {runs}\n")).expect("written");
+        fs::set_permissions(&systemctl, Permissions::from_mode(0o755)).expect("a program");
+        let path = std::env::var("PATH").unwrap_or_default();
+        let done = Command::new("make")
+            .args(["--silent", "-C", env!("CARGO_MANIFEST_DIR"), "installed"])
+            .env("PATH", format!("{}:{path}", folder.path().display()))
+            .output()
+            .expect("make is there");
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(said.contains(words), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+fn is_valid(unit: &str, manager: &str) {
     // `verify` looks at the program, too: ours stands elsewhere until it is installed.
-    let unit = fs::read_to_string(UNIT).expect("readable");
+    let unit = fs::read_to_string(unit).expect("readable");
     let here = unit.replace("/usr/bin/siskin", env!("CARGO_BIN_EXE_siskin"));
     assert_ne!(unit, here);
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("siskin.service");
     fs::write(&file, here).expect("written");
-    let (valid, told) = systemd_analyze(&["verify", "--man=no", &file.to_string_lossy()]);
+    let file = file.to_string_lossy();
+    let (valid, told) = systemd_analyze(&[manager, "verify", "--man=no", &file]);
     // It tells of lines it does not know without failing.
     let ours: Vec<_> = told
         .lines()

@@ -23,6 +23,8 @@ const RECEIVERS: [&str; 6] = [
     "librespot-java",
     "spotify-connect",
 ];
+pub const RECEIVER: &str = "other_receiver";
+pub const SHARED: &str = "port_5353_shared";
 /// Our own begin so.
 const US: &str = "siskin";
 
@@ -41,19 +43,28 @@ pub fn look(report: &mut Report) {
             "install the package ca-certificates",
         ));
     }
-    let proc = Path::new("/proc");
-    let receivers = running(proc, |name| {
+    receivers(report);
+    sharers(report);
+}
+
+/// Who else on this machine is a speaker in the picker.
+pub fn receivers(report: &mut Report) {
+    let receivers = running(Path::new("/proc"), |name| {
         RECEIVERS.iter().any(|known| begins(name, known))
     });
     if !receivers.is_empty() {
         report.found(Finding::notice(
-            "other_receiver",
+            RECEIVER,
             "another Spotify receiver runs on this machine",
             receivers.into_iter().collect::<Vec<_>>().join(", "),
             "stop it if it has the same name or the same sound card (systemctl disable --now …)",
         ));
     }
-    let (holders, hidden) = mdns_holders(proc);
+}
+
+/// Who else on this machine speaks mDNS. Only root sees everybody.
+pub fn sharers(report: &mut Report) {
+    let (holders, hidden) = mdns_holders(Path::new("/proc"));
     let others: Vec<_> = holders
         .iter()
         .filter(|name| !name.starts_with(US))
@@ -65,7 +76,7 @@ pub fn look(report: &mut Report) {
             who = "a program of another user (ask as root for its name)".into();
         }
         report.found(Finding::notice(
-            "port_5353_shared",
+            SHARED,
             "another program speaks mDNS (UDP port 5353) on this machine, too",
             who,
             "nothing, as long as phones find the speaker: siskin shares the port and claims no name of theirs",

@@ -23,6 +23,8 @@ use crate::{
 
 /// How long answers to a question to everybody are waited for.
 const LISTEN: Duration = Duration::from_millis(1500);
+/// What is told where a firewall's rules are hidden.
+pub const UNREAD: &str = "the firewall's rules could not be read (only root may)";
 /// How long a firewall's own tool may take.
 const TOOL: Duration = Duration::from_secs(3);
 
@@ -40,7 +42,7 @@ pub async fn look(report: &mut Report, network: &Network, house: Option<&House>)
             return;
         }
     };
-    of_interfaces(report, &selection);
+    of_interfaces(report, &selection, network);
     report.looks_at("announcements on the network");
     let ways = selection.wanted.iter().filter_map(|interface| {
         let v4 = interface.addresses.iter().find_map(|ip| match ip {
@@ -85,7 +87,7 @@ fn deaf(name: &str, error: &std::io::Error) -> Finding {
     )
 }
 
-fn of_interfaces(report: &mut Report, selection: &Selection) {
+fn of_interfaces(report: &mut Report, selection: &Selection, network: &Network) {
     for interface in &selection.wanted {
         let addresses: Vec<_> = interface
             .addresses
@@ -104,12 +106,15 @@ fn of_interfaces(report: &mut Report, selection: &Selection) {
         reasons.push(format!("{}: {}", skipped.name, skipped.reason));
     }
     if selection.wanted.is_empty() && !report.has("no_network") {
-        report.found(Finding::trouble(
-            "no_network",
-            "no phone can reach this machine",
-            reasons.join("; "),
-            "connect it to the network, or name the interface to use in network.allow",
-        ));
+        let (why, cure) = match interfaces::unfound(selection, network) {
+            Some(why) => (why, interfaces::RENAME),
+            None => (
+                reasons.join("; "),
+                "connect it to the network, or name the interface to use in network.allow",
+            ),
+        };
+        let what = "no phone can reach this machine";
+        report.found(Finding::trouble("no_network", what, why, cure));
     }
 }
 
@@ -222,7 +227,8 @@ async fn endpoints(report: &mut Report, house: &House) {
     }
 }
 
-async fn firewall(report: &mut Report, house: Option<&House>) {
+/// Whether there were rules to be read, and what of them may keep phones out.
+pub async fn firewall(report: &mut Report, house: Option<&House>) -> bool {
     report.looks_at("the firewall");
     let ports: Vec<u16> = house
         .into_iter()
@@ -245,8 +251,9 @@ async fn firewall(report: &mut Report, house: Option<&House>) {
         }
     }
     if !looked {
-        report.fact("the firewall's rules could not be read (only root may)");
+        report.fact(UNREAD);
     }
+    looked
 }
 
 async fn output(tool: &str, words: &[&str]) -> Option<String> {

@@ -117,7 +117,7 @@ fn operations() -> Vec<Operation> {
             ..post(
                 "/doctor",
                 "Has the whole way from a phone to the music looked at",
-                "Nothing",
+                "Look",
             )
         },
         get("/accounts", "Every account that is remembered", "Accounts"),
@@ -268,6 +268,7 @@ fn schemas() -> Map<String, Value> {
     add::<Done>(&mut all);
     add::<Health>(&mut all);
     add::<transport::Nothing>(&mut all);
+    add::<super::doctor::Look>(&mut all);
     add::<transport::Play>(&mut all);
     add::<transport::Seek>(&mut all);
     add::<transport::Volume>(&mut all);

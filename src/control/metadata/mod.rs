@@ -10,6 +10,7 @@ mod pipe;
 
 use std::{
     collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -47,7 +48,7 @@ pub struct Metadata {
 }
 
 /// The pipes that cannot be made, and why.
-type Troubles = Arc<Mutex<BTreeMap<PathBuf, String>>>;
+type Troubles = Arc<Mutex<BTreeMap<PathBuf, (String, io::ErrorKind)>>>;
 
 impl Metadata {
     pub fn start(pipes: &[config::Metadata], bus: &Bus, notices: &mpsc::Sender<Notice>) -> Self {
@@ -169,7 +170,7 @@ impl Teller {
                     }
                 }
                 Err(error) => {
-                    self.trouble(Some(error.to_string())).await;
+                    self.trouble(Some(&error)).await;
                     return RETRY;
                 }
             }
@@ -181,7 +182,8 @@ impl Teller {
         LOOK
     }
 
-    async fn trouble(&self, why: Option<String>) {
+    async fn trouble(&self, error: Option<&io::Error>) {
+        let why = error.map(|error| (error.to_string(), error.kind()));
         let notice = {
             let troubles = self.troubles.lock();
             let mut troubles = troubles.unwrap_or_else(PoisonError::into_inner);
@@ -193,7 +195,7 @@ impl Teller {
                 return;
             }
             match troubles.first_key_value() {
-                Some((path, why)) => Notice::Raised(no_pipe(path, why)),
+                Some((path, (why, kind))) => Notice::Raised(no_pipe(path, why, *kind)),
                 None => Notice::Cleared(ConditionCode::NoMetadata),
             }
         };
@@ -202,12 +204,18 @@ impl Teller {
     }
 }
 
-fn no_pipe(path: &Path, why: &str) -> Condition {
+fn no_pipe(path: &Path, why: &str, kind: io::ErrorKind) -> Condition {
+    let cure = match kind {
+        io::ErrorKind::AlreadyExists => {
+            "take that file away, and siskin makes a FIFO there; or choose another metadata.pipe"
+        }
+        _ => "make its folder, and let siskin's user write there; or choose another metadata.pipe",
+    };
     Condition::new(
         ConditionCode::NoMetadata,
         format!("displays cannot read what plays from {}", path.display()),
         why,
-        "make its folder, and let siskin's user write there; or choose another metadata.pipe",
+        cure,
     )
 }
 

@@ -10,7 +10,7 @@ mod select;
 use std::net::IpAddr;
 
 pub use netlink::{Watch, list};
-pub use select::{Selection, Skipped, Wanted, select};
+pub use select::{RENAME, Selection, Skipped, Wanted, select, unfound};
 
 /// One interface as the kernel describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -39,6 +39,34 @@ impl Selection {
     }
 }
 
+/// The entries of `network.allow` that no interface goes by, in words that end with those that there
+/// are; `None` where each is somebody's. Networks are left out: an address comes and goes.
+pub fn unfound(selection: &Selection, network: &Network) -> Option<String> {
+    let wanted = selection.wanted.iter().map(|one| one.name.as_str());
+    let skipped = selection.skipped.iter().map(|one| one.name.as_str());
+    let there: Vec<&str> = wanted.chain(skipped).collect();
+    let allow = network.allow.iter().map(|text| Pattern::of(text));
+    let unfound: Vec<String> = allow
+        .filter(|one| matches!(one, Pattern::Glob(_)))
+        .filter(|one| !there.iter().any(|name| one.names(name)))
+        .map(|one| one.to_string())
+        .collect();
+    (!unfound.is_empty()).then(|| {
+        format!(
+            "there is no interface {}; there is {}",
+            unfound.join(", "),
+            match there.is_empty() {
+                true => "none at all".to_owned(),
+                false => there.join(", "),
+            }
+        )
+    })
+}
+
+/// What to do about that.
+pub const RENAME: &str = "name one that there is in network.allow (or behind siskin run --interface), or plug \
+                          that one in";
+
 /// Sorts every interface into wanted or skipped. `deny` wins over `allow`; an interface that
 /// `allow` matches is used whatever it is made of, as long as it is up.
 pub fn select(interfaces: &[Interface], network: &Network) -> Selection {
@@ -228,6 +256,27 @@ fn matches_glob(glob: &[u8], name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{super::Address, *};
+
+    #[test]
+    fn a_name_that_no_interface_has_is_told_with_those_that_there_are() {
+        let all = [
+            interface("lo", Kind::Loopback, &["127.0.0.1"]),
+            interface("eth0", Kind::Card, &["192.168.1.4"]),
+        ];
+        let told = |allow: &[&str]| {
+            let allow = allow.iter().map(|text| (*text).to_owned()).collect();
+            let network = Network {
+                allow,
+                ..Network::default()
+            };
+            unfound(&select(&all, &network), &network)
+        };
+        let words = told(&["eth7", "wl*"]).expect("neither is there");
+        assert_eq!(words, "there is no interface eth7, wl*; there is lo, eth0");
+        assert_eq!(told(&["eth*"]), None);
+        assert_eq!(told(&["10.0.0.0/8"]), None, "an address may come");
+        assert_eq!(told(&[]), None);
+    }
 
     fn interface(name: &str, kind: Kind, addresses: &[&str]) -> Interface {
         let address = |text: &&str| Address {

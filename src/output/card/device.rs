@@ -21,6 +21,7 @@ use rodio::{
 use tracing::debug;
 
 use super::{
+    bare,
     quiet::Quiet,
     trouble::{Trouble, of_open, of_stream},
 };
@@ -34,9 +35,6 @@ use crate::output::{
     volume::VolumeControl,
 };
 
-/// Period in frames at 44 100. ALSA holds two: 46 ms from here to the ear at most, which a pause
-/// or a turn of the volume waits for, and 43 wake-ups a second.
-const PERIOD: u32 = 1024;
 /// Frames taken from the feed in one go.
 const BLOCK: usize = 256;
 /// Best first: every bit of a turned-down sample survives in the first three.
@@ -104,12 +102,16 @@ struct Shape {
 }
 
 impl Live {
+    /// `period`: frames at 44 100 that are taken at a time. ALSA holds two: twice that is the way from
+    /// here to the ear at most, which a pause or a turn of the volume waits for. The card may give less.
     pub(super) fn open(
         feed: &Arc<Feed>,
         volume: &Arc<VolumeControl>,
         name: Option<&str>,
+        period: u32,
     ) -> Result<Self, Trouble> {
         let host = host()?;
+        let shaped = |device| shaped(device, period);
         let (device, shape) = find(&host, name).and_then(shaped).or_else(|trouble| {
             match (&trouble, name.and_then(converting)) {
                 // Many USB cards take nothing but 24 bits in three bytes, which cpal does not
@@ -172,9 +174,19 @@ impl Live {
         self.opened.clone()
     }
 
+    /// Frames at 44 100 that it takes at a time.
+    pub(super) fn period(&self) -> u32 {
+        self.period
+    }
+
     /// Frames at 44 100 that it may ask for in one breath: its two periods, and one to come.
     pub(super) fn holds(&self) -> usize {
         self.period as usize * 3
+    }
+
+    /// Times it asks the feed until it must have played something.
+    pub(super) fn proof(&self) -> u64 {
+        (self.holds() / BLOCK) as u64
     }
 }
 
@@ -187,30 +199,28 @@ fn find(host: &Host, name: Option<&str>) -> Result<Device, Trouble> {
     let Some(name) = name else {
         return host.default_output_device().ok_or(Trouble::Missing);
     };
-    let id = name.strip_prefix("alsa:").unwrap_or(name);
-    host.device_by_id(&DeviceId::new(HostId::Alsa, id))
+    host.device_by_id(&DeviceId::new(HostId::Alsa, bare(name)))
         .ok_or(Trouble::Missing)
 }
 
 /// The device of the same card with ALSA's conversions.
 fn converting(name: &str) -> Option<String> {
-    let rest = name.strip_prefix("alsa:").unwrap_or(name);
-    Some(format!("plughw:{}", rest.strip_prefix("hw:")?))
+    Some(format!("plughw:{}", bare(name).strip_prefix("hw:")?))
 }
 
-fn shaped(device: Device) -> Result<(Device, Shape), Trouble> {
+fn shaped(device: Device, period: u32) -> Result<(Device, Shape), Trouble> {
     let ranges: Vec<_> = device
         .supported_output_configs()
         .map_err(|error| of_open(&error))?
         .collect();
-    let shape = choose(&ranges).ok_or_else(|| Trouble::Refused {
+    let shape = choose(&ranges, period).ok_or_else(|| Trouble::Refused {
         why: describe(&ranges),
     })?;
     Ok((device, shape))
 }
 
 /// The best of what a card takes; `None` when there is nothing with two channels or more.
-fn choose(ranges: &[SupportedStreamConfigRange]) -> Option<Shape> {
+fn choose(ranges: &[SupportedStreamConfigRange], period: u32) -> Option<Shape> {
     let score = |range: &&SupportedStreamConfigRange| {
         let format = FORMATS.iter().position(|&f| f == range.sample_format())?;
         let rate = best_rate(range);
@@ -228,7 +238,7 @@ fn choose(ranges: &[SupportedStreamConfigRange]) -> Option<Shape> {
         .filter_map(|range| Some((score(&range)?, range)))
         .min_by_key(|(score, _)| *score)?;
     let rate = best_rate(range);
-    let period = (u64::from(PERIOD) * u64::from(rate) / u64::from(RATE)) as u32;
+    let period = (u64::from(period) * u64::from(rate) / u64::from(RATE)) as u32;
     let period = match *range.buffer_size() {
         SupportedBufferSize::Range { min, max } if min <= max => period.clamp(min, max),
         _ => period,
@@ -450,21 +460,24 @@ mod tests {
             range(2, 44_100, 192_000, SampleFormat::I24),
             range(2, 44_100, 192_000, SampleFormat::U8),
         ];
-        let shape = choose(&ranges).expect("one fits");
+        let shape = choose(&ranges, 1024).expect("one fits");
         assert_eq!((shape.rate, shape.channels), (44_100, 2));
         assert_eq!((shape.format, shape.period), (SampleFormat::I24, 1024));
+        let longest = choose(&ranges, 44_032).expect("one fits");
+        assert_eq!(longest.period, 8192, "what the card gives");
     }
 
     #[test]
     fn a_card_without_our_rate_gets_forty_eight_thousand_in_a_longer_period() {
-        let shape = choose(&[range(2, 48_000, 48_000, SampleFormat::I16)]).expect("it fits");
+        let shape = choose(&[range(2, 48_000, 48_000, SampleFormat::I16)], 1024);
+        let shape = shape.expect("it fits");
         assert_eq!((shape.rate, shape.period), (48_000, 1114));
     }
 
     #[test]
     fn a_card_with_only_strange_formats_is_refused_with_what_it_takes() {
         let ranges = [range(1, 8000, 8000, SampleFormat::I16)];
-        assert_eq!(choose(&ranges), None);
+        assert_eq!(choose(&ranges, 1024), None);
         assert_eq!(describe(&ranges), "it takes only 1 channel(s) of i16");
     }
 

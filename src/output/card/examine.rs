@@ -9,7 +9,7 @@ use alsa::{
 };
 use rustix::io::Errno;
 
-use super::{quiet::Quiet, trouble::Trouble};
+use super::{bare, quiet::Quiet, trouble::Trouble};
 use crate::model::Condition;
 
 const RATE: u32 = 44_100;
@@ -34,7 +34,7 @@ pub struct Examined {
 /// `tone`. Another program that plays on it makes it busy.
 pub(in crate::output) fn examine(device: Option<&str>, tone: bool) -> Examined {
     let _quiet = Quiet::new();
-    let name = device.unwrap_or("default");
+    let name = device.map_or("default", bare);
     let mut examined = Examined::default();
     match PCM::new(name, Direction::Playback, true) {
         Err(error) => examined.trouble = Some(of_errno(error).condition(device)),
@@ -46,7 +46,10 @@ pub(in crate::output) fn examine(device: Option<&str>, tone: bool) -> Examined {
                 examined.no_sink = no_sink(name, Path::new(&folder));
             }
             drop(pcm);
-            if tone && let Err(error) = play(name) {
+            // Not every card takes a tone as it is, and music has ways of its own to such a card.
+            let sound =
+                || play(name).or_else(|why| play(&format!("plug:'{name}'")).map_err(|_| why));
+            if tone && let Err(error) = sound() {
                 examined.trouble = Some(of_errno(error).condition(device));
             }
         }
@@ -59,7 +62,7 @@ fn of_errno(error: alsa::Error) -> Trouble {
         Errno::NOENT | Errno::NODEV | Errno::NXIO => Trouble::Missing,
         Errno::BUSY | Errno::AGAIN => Trouble::Busy,
         Errno::ACCESS | Errno::PERM => Trouble::Forbidden,
-        Errno::CONNREFUSED | Errno::CONNRESET => Trouble::ServerDown,
+        Errno::CONNREFUSED | Errno::CONNRESET | Errno::HOSTDOWN => Trouble::ServerDown,
         other => Trouble::Other {
             why: other.to_string(),
         },

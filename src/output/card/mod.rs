@@ -6,6 +6,7 @@
 mod device;
 mod examine;
 mod quiet;
+mod ring;
 mod trouble;
 
 use std::{
@@ -18,6 +19,8 @@ use device::Live;
 pub(super) use device::devices;
 pub use examine::Examined;
 pub(super) use examine::examine;
+pub(super) use ring::Ring;
+use tracing::info;
 use trouble::Trouble;
 
 use super::{
@@ -35,9 +38,10 @@ const GIVE_BACK: Duration = Duration::from_secs(10);
 const STALLED: Duration = Duration::from_secs(2);
 /// How often an open card is looked at. Errors wake the owner at once; this finds stalls.
 const LOOK: Duration = Duration::from_millis(500);
-/// A card that was lost counts as back when it goes on asking for samples after its buffer is full.
-const PROOF_PULLS: u64 = 12;
+/// A card that was lost counts as back when it goes on asking for samples after its ring is full.
 const PROOF_LIMIT: Duration = STALLED;
+/// The longest wait until what a card holds was heard, before it is opened otherwise.
+const RENEWAL: Duration = Duration::from_millis(300);
 /// A card is handed from one account to the next by two processes. The newer one may be here first;
 /// until then nobody needs to hear that the card is busy, and the player need not pause.
 const HAND_OVER: Duration = Duration::from_secs(1);
@@ -47,9 +51,19 @@ pub(super) struct Owner {
     pub volume: Arc<VolumeControl>,
     /// As `siskin devices` names it; `None` is the default one.
     pub name: Option<String>,
+    pub ring: Ring,
     pub outbox: Outbox,
     /// How many of the feed's gaps have been reported.
     pub gaps: u64,
+}
+
+/// Why an open card was closed.
+enum End {
+    /// Nobody plays.
+    Given,
+    Lost(Condition),
+    /// Its ring was too short.
+    TooShort,
 }
 
 impl Owner {
@@ -80,14 +94,15 @@ impl Owner {
                 Ok(live) => {
                     retry.reset();
                     busy_since = None;
-                    if let Some(condition) = self.keep(live) {
-                        if self.feed.status().running {
+                    match self.keep(live) {
+                        End::Lost(condition) if self.feed.status().running => {
                             self.lose(condition);
                             retry.later();
-                        } else {
-                            // Nobody misses it. Whoever plays next hears of it.
-                            self.feed.closed();
                         }
+                        // One that is lost while nobody plays is missed by nobody: whoever plays
+                        // next hears of it.
+                        End::Lost(_) | End::Given => self.feed.closed(),
+                        End::TooShort => self.feed.renewed(),
                     }
                 }
                 Err(Trouble::Busy)
@@ -111,11 +126,12 @@ impl Owner {
 
     /// Opens the card and, when it had been lost, makes sure that it really takes samples.
     fn open(&mut self) -> Result<Live, Trouble> {
-        let live = Live::open(&self.feed, &self.volume, self.name.as_deref())?;
+        let (name, period) = (self.name.as_deref(), self.ring.period());
+        let live = Live::open(&self.feed, &self.volume, name, period)?;
         if self.outbox.is_lost() {
             let start = self.feed.status().pulls;
             let deadline = Instant::now() + PROOF_LIMIT;
-            let proven = |status: &Status| status.pulls >= start + PROOF_PULLS;
+            let proven = |status: &Status| status.pulls >= start + live.proof();
             while !proven(&self.feed.status()) {
                 if let Some(trouble) = live.fault() {
                     return Err(trouble);
@@ -132,8 +148,8 @@ impl Owner {
         Ok(live)
     }
 
-    /// Watches the open card until it is given back (`None`) or lost.
-    fn keep(&mut self, live: Live) -> Option<Condition> {
+    /// Watches the open card until it is to be closed.
+    fn keep(&mut self, live: Live) -> End {
         loop {
             let look = Instant::now() + LOOK;
             let status = self.feed.wait(Some(look), |status| {
@@ -143,24 +159,40 @@ impl Owner {
             if let Some(trouble) = live.fault() {
                 // Drop first: a dead sound server calls back as fast as it can.
                 drop(live);
-                return Some(trouble.condition(name));
+                return End::Lost(trouble.condition(name));
             }
             if status.last_pull.elapsed() > STALLED {
                 drop(live);
-                return Some(Trouble::Stalled.condition(name));
+                return End::Lost(Trouble::Stalled.condition(name));
             }
-            self.outbox
-                .xruns(live.xruns() + status.gaps - std::mem::replace(&mut self.gaps, status.gaps));
+            let xruns = live.xruns();
+            let gaps = status.gaps - std::mem::replace(&mut self.gaps, status.gaps);
+            self.outbox.xruns(xruns + gaps);
             let idle = status
                 .idle_since
                 .is_some_and(|since| since.elapsed() > GIVE_BACK);
             if status.closing || idle {
                 drop(live);
-                self.feed.closed();
-                return None;
+                return End::Given;
+            }
+            let before = self.ring.ms();
+            if xruns > 0 && self.ring.ran_dry(live.period(), Instant::now()) {
+                info!(
+                    "the sound card ran dry again and again: {} ms lie ready for it from now on, not \
+                     {before}",
+                    self.ring.ms()
+                );
+                self.feed.hush(RENEWAL);
+                drop(live);
+                return End::TooShort;
             }
         }
     }
+}
+
+/// What ALSA itself calls it: settings may say whose name it is.
+fn bare(name: &str) -> &str {
+    name.strip_prefix("alsa:").unwrap_or(name)
 }
 
 /// How long it has been so, counted from the first call.

@@ -7,6 +7,7 @@ use rodio::{
     cpal::{self, ErrorKind},
 };
 
+use super::bare;
 use crate::{model::Condition, output::report::lost};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,10 @@ pub(super) enum Trouble {
         why: String,
     },
 }
+
+/// What only a sound server's plugin says, in the C library's words: PulseAudio's when nobody listens
+/// at the socket or somebody stopped listening, PipeWire's when there is no socket (`EHOSTDOWN`).
+const OF_SERVERS: [&str; 3] = ["Connection refused", "Connection reset", "Host is down"];
 
 pub(super) fn of_stream(error: &DeviceSinkError) -> Trouble {
     match error {
@@ -52,7 +57,7 @@ pub(super) fn of_open(error: &cpal::Error) -> Trouble {
         _ => {
             let why = error.to_string();
             // ALSA hands a sound server's death on as an errno without a kind of its own.
-            if why.contains("Connection refused") || why.contains("Connection reset") {
+            if OF_SERVERS.iter().any(|words| why.contains(words)) {
                 Trouble::ServerDown
             } else if why.contains("I/O error") || why.contains("errno (-5)") {
                 Trouble::Other {
@@ -75,7 +80,8 @@ impl Trouble {
             || "the default sound card".to_owned(),
             |name| format!("the sound card {name}"),
         );
-        let plug = name.and_then(|name| name.strip_prefix("hw:")).map_or_else(
+        let raw = name.and_then(|name| bare(name).strip_prefix("hw:"));
+        let plug = raw.map_or_else(
             || "choose another device, as `siskin devices` shows them".to_owned(),
             |rest| format!("write device = \"plughw:{rest}\", which converts"),
         );
@@ -117,9 +123,12 @@ impl Trouble {
                  siskin opens it anew every two seconds",
             ),
             Self::ServerDown => lost(
-                format!("the sound server behind {card} is not running"),
-                "it refused or closed the connection",
-                "start it (`systemctl --user status pipewire pulseaudio`); music goes on by itself",
+                format!("the sound server behind {card} cannot be reached"),
+                "PipeWire or PulseAudio does not run, or runs for a person who is logged in, whom a \
+                 service cannot reach",
+                "for a service, name a card itself, as `siskin devices` shows them, or run siskin in \
+                 that person's session (`systemctl --user enable --now siskin`); in a session, start \
+                 the server (`systemctl --user status pipewire pulseaudio`); music goes on by itself",
             ),
             Self::Other { why } => lost(
                 format!("{card} does not work"),
@@ -133,7 +142,7 @@ impl Trouble {
 /// Names the programs that hold a card's playback, as far as `/proc` tells.
 fn holders(proc: &Path, name: Option<&str>) -> Vec<String> {
     let cards = proc.join("asound");
-    let wanted = name.and_then(card_of);
+    let wanted = name.map(bare).and_then(card_of);
     let mut found: Vec<String> = entries(&cards, "card")
         .filter(|card| match wanted {
             None => true,
@@ -200,7 +209,12 @@ mod tests {
         .expect("a file");
         fs::write(sub.join("status"), "state: RUNNING\nowner_pid   : 812\n").expect("a file");
         fs::write(proc.path().join("812/comm"), "mpd\n").expect("a file");
-        for name in [None, Some("hw:CARD=DAC,DEV=0"), Some("plughw:1,0")] {
+        for name in [
+            None,
+            Some("hw:CARD=DAC,DEV=0"),
+            Some("plughw:1,0"),
+            Some("alsa:hw:1"),
+        ] {
             assert_eq!(holders(proc.path(), name), ["mpd (process 812)"]);
         }
         assert!(holders(proc.path(), Some("hw:CARD=HDMI,DEV=0")).is_empty());
@@ -209,9 +223,24 @@ mod tests {
     }
 
     #[test]
+    fn a_sound_server_out_of_reach_is_no_broken_card() {
+        for words in ["Connection refused", "Host is down"] {
+            let why = format!("ALSA function 'snd_pcm_open' failed with error '{words}'");
+            let error = cpal::Error::with_message(ErrorKind::BackendError, why);
+            assert_eq!(of_open(&error), Trouble::ServerDown, "{error}");
+        }
+        let condition = Trouble::ServerDown.condition_with(None, &[]);
+        for words in ["siskin devices", "session", "systemctl --user"] {
+            assert!(condition.cure.contains(words), "{}", condition.cure);
+        }
+    }
+
+    #[test]
     fn a_raw_card_that_refuses_is_told_of_the_one_that_converts() {
         let refused = Trouble::Refused { why: "no".into() };
-        let condition = refused.condition_with(Some("hw:CARD=DAC,DEV=0"), &[]);
-        assert!(condition.cure.contains("plughw:CARD=DAC,DEV=0"));
+        for name in ["hw:CARD=DAC,DEV=0", "alsa:hw:CARD=DAC,DEV=0"] {
+            let condition = refused.condition_with(Some(name), &[]);
+            assert!(condition.cure.contains("\"plughw:CARD=DAC,DEV=0\""));
+        }
     }
 }

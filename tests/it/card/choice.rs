@@ -42,6 +42,48 @@ fn named(state: &Value) -> (Vec<String>, String) {
 }
 
 #[test]
+fn the_doctors_tone_is_heard_at_the_daemons_card() {
+    // The daemon alone knows of this card: whoever asks is not told where ALSA's settings are.
+    on_card(State::Ok, "device = \"alsa:usbdac\"", async |rig| {
+        status_says(&rig.world, "Kitchen").await;
+        let said = siskin(&rig.world, &["doctor", "--test-tone"]).await;
+        assert!(
+            said.out.contains("the sound card opens (alsa:usbdac)"),
+            "{said:?}"
+        );
+        assert!(
+            said.out.contains("a tone was played for a second"),
+            "{said:?}"
+        );
+        hears(rig.card(), 0, SECOND / 2).await;
+        let before = rig.card().heard();
+        let said = siskin(&rig.world, &["doctor"]).await;
+        assert!(
+            said.out.contains("the sound card opens (alsa:usbdac)"),
+            "{said:?}"
+        );
+        assert_eq!(rig.card().heard(), before, "only when asked");
+    });
+}
+
+#[test]
+fn the_doctors_tone_is_heard_at_a_card_that_takes_neither_its_rate_nor_its_samples() {
+    on_card(State::Ok, "device = \"dac48\"", async |rig| {
+        status_says(&rig.world, "Kitchen").await;
+        let said = siskin(&rig.world, &["doctor", "--test-tone"]).await;
+        assert!(
+            said.out.contains("the sound card opens (dac48)"),
+            "{said:?}"
+        );
+        assert!(
+            said.out.contains("a tone was played for a second"),
+            "{said:?}"
+        );
+        hears(rig.dac.dac48(), 0, DAC48 / 2).await;
+    });
+}
+
+#[test]
 fn music_goes_on_at_the_same_place_on_another_card_and_comes_back() {
     on_card(State::Ok, "device = \"usbdac\"", async |rig| {
         rig.orders("kim", "Staircase", 0).await;

@@ -6,6 +6,7 @@ use spotify_sim::{listen::position_of, rigs::State};
 
 use super::{OVER, SECOND, TENTH, count, hears, last_position, on_card, plays, since, told, until};
 use crate::{
+    ask::{siskin, status_says},
     booth::{assert_in_time, assert_yes},
     world::shows,
 };
@@ -55,6 +56,28 @@ fn a_card_that_another_program_lets_go_of_plays_the_order() {
 #[test]
 fn a_card_that_may_not_be_used_is_told_of_with_the_group_to_join() {
     plays_as_soon_as_it_can(State::Perm, DEVICE, "group `audio`");
+}
+
+#[test]
+fn a_sound_server_that_a_service_cannot_reach_is_no_matter_of_cables() {
+    let words = "the sound server behind the default sound card cannot be reached";
+    plays_as_soon_as_it_can(State::Down, "", words);
+}
+
+#[test]
+fn the_doctor_tells_the_same_of_it_with_both_ways_out() {
+    on_card(State::Down, "", async |rig| {
+        status_says(&rig.world, "Kitchen").await;
+        let said = siskin(&rig.world, &["doctor"]).await;
+        for words in [
+            "the sound server behind the default sound card cannot be reached [output_lost]",
+            "name a card itself, as `siskin devices` shows them",
+            "systemctl --user enable --now siskin",
+        ] {
+            assert!(said.out.contains(words), "{}", said.out);
+        }
+        assert!(!said.out.contains("cable"), "{}", said.out);
+    });
 }
 
 /// The card breaks while it plays, then it works again.

@@ -11,6 +11,7 @@
  *           absent refuses to open with "no such file"; unplugs if open
  *           gone   refuses to open with "no such device"; unplugs if open
  *           perm   refuses to open for want of rights
+ *           down   refuses to open as PipeWire's plugin does where no server runs
  *           eio    every operation fails
  *           stall  the clock stands still, without any error
  *           hang   no call returns, opening neither, until this is another word
@@ -40,7 +41,7 @@
 #define CHANNELS 2
 #define TICK_NS 2000000 /* how often a waiting program is woken */
 
-enum mood { OK, BUSY, ABSENT, GONE, PERM, EIO_ALWAYS, STALL, HANG };
+enum mood { OK, BUSY, ABSENT, GONE, PERM, EIO_ALWAYS, STALL, HANG, DOWN };
 
 struct dac {
     snd_pcm_ioplug_t io;
@@ -71,7 +72,7 @@ static int64_t now_ns(void)
 
 static enum mood mood_now(const char *control)
 {
-    static const char *const words[] = { "ok", "busy", "absent", "gone", "perm", "eio", "stall", "hang" };
+    static const char *const words[] = { "ok", "busy", "absent", "gone", "perm", "eio", "stall", "hang", "down" };
     char word[16] = { 0 };
     int fd = control ? open(control, O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0)
@@ -309,6 +310,7 @@ static int refusal(enum mood m)
     case ABSENT: return -ENOENT;
     case GONE: return -ENODEV;
     case PERM: return -EACCES;
+    case DOWN: return -EHOSTDOWN;
     case EIO_ALWAYS: return -EIO;
     default: return 0;
     }

@@ -27,6 +27,8 @@ pub enum State {
     Gone,
     /// No right to open it.
     Perm,
+    /// A sound server's, and no server runs.
+    Down,
     /// Every operation fails.
     Eio,
     /// The clock stands still and nothing fails.
@@ -43,6 +45,7 @@ impl State {
             State::Absent => "absent",
             State::Gone => "gone",
             State::Perm => "perm",
+            State::Down => "down",
             State::Eio => "eio",
             State::Stall => "stall",
             State::Hang => "hang",
