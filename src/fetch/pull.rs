@@ -9,7 +9,7 @@ use super::{
     head::{NoPromise, Promise, judge},
     line::{Body, Line},
     places::Spot,
-    shared::Shared,
+    shared::{Shared, Taken},
 };
 
 /// A body that brings less than [`CRAWL_BYTES`] in this time is as good as silent.
@@ -48,6 +48,11 @@ pub(super) enum End {
     Status(u16, Option<Duration>),
     /// The body ended too early.
     BrokeOff,
+    /// It brings so many bytes a second (0: as few as another of its bodies), and another server may
+    /// bring more.
+    Slow(u64),
+    /// What comes after something that has yet to come. Nobody's fault.
+    Early,
     /// It could not be reached, fell silent or made no sense.
     Trouble(String),
     /// Nobody wants it any more.
@@ -88,6 +93,14 @@ async fn run<L: Line>(line: &L, shared: &Shared, order: &Order, at: &mut u64) ->
             told = judge(&reply, &order.range, None);
         }
         match told {
+            // What calls itself the whole file and is just what was asked for may be a part of it. It
+            // is believed when it is said again.
+            Ok(Promise::Part { len, .. })
+                if state.len.is_none() && len == order.range.end && !state.is_said_again(len) =>
+            {
+                let what = "the audio server seems to take a part of the file for the whole";
+                return End::Trouble(what.to_owned());
+            }
             Ok(Promise::Part { end, len }) => {
                 state.learn_length(len);
                 end
@@ -119,10 +132,18 @@ async fn run<L: Line>(line: &L, shared: &Shared, order: &Order, at: &mut u64) ->
         let bytes = chunk.as_ref();
         let left = usize::try_from(end - *at).unwrap_or(usize::MAX);
         let bytes = &bytes[..bytes.len().min(left)];
-        if !shared.receive(order.epoch, *at, bytes) {
-            return End::Stale;
-        }
+        let taken = shared.receive(order.epoch, order.spot, *at, bytes);
         *at += bytes.len() as u64;
+        match taken {
+            Taken::Gladly => {}
+            Taken::Slowly(rate) if *at < end => return End::Slow(rate),
+            Taken::Slowly(_) => {}
+            Taken::Unwanted => return End::Stale,
+            Taken::Refused(from) => {
+                *at = from;
+                return End::Early;
+            }
+        }
         if !told && end - *at <= order.lead {
             told = true;
             shared.tell_task();

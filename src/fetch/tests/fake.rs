@@ -32,6 +32,8 @@ pub enum Act {
     Hang(usize),
     /// One byte a second.
     Crawl,
+    /// So many bytes a second.
+    Drip(u64),
     Silent,
     Unreachable,
     /// 200 and everything.
@@ -187,6 +189,7 @@ impl Line for Fake {
             Act::BreakOff(after) => stop = Some(after),
             Act::Hang(after) => (stop, hang) = (Some(after), true),
             Act::Crawl => pace = Some(1),
+            Act::Drip(rate) => pace = Some(rate),
             Act::Silent => std::future::pending().await,
             Act::Unreachable => return Err(LineError("connection refused".into())),
             Act::Whole => (status, start, end) = (200, 0, len),
