@@ -140,6 +140,12 @@ impl Handle {
         self.0.lock().drought.need = rate;
     }
 
+    /// The file has at least so many bytes: who says that it ends earlier, where a request does, means
+    /// a part of it.
+    pub fn expects(&self, bytes: u64) {
+        self.0.lock().least = bytes;
+    }
+
     /// How many bytes lie ready from `offset` on without a gap.
     pub fn bytes_ahead(&self, offset: u64) -> u64 {
         self.0.lock().window.filled_to(offset) - offset

@@ -49,6 +49,8 @@ pub(super) enum Taken {
 pub(super) struct State {
     pub window: Window,
     pub len: Option<u64>,
+    /// By how long it plays, it has at least so many bytes.
+    pub least: u64,
     /// Another length, as the answer before said it.
     doubt: Option<u64>,
     /// Where the reader is, or waits.
@@ -87,6 +89,7 @@ impl Shared {
             state: Mutex::new(State {
                 window: Window::new(start),
                 len: None,
+                least: 0,
                 doubt: None,
                 reader: start,
                 origin: start,

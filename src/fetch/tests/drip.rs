@@ -159,6 +159,13 @@ async fn a_server_that_calls_the_part_the_whole_is_not_believed_at_once() {
     let fake = Fake::new(400_000).acts([Act::Says("bytes 0-65471/65472")]);
     let (mut reader, _handle) = begin(&fake);
     assert!(read_all(&mut reader).await.unwrap() == *fake.plain);
+    // Of one that does so always, only the duration tells; the end is where it brings less than was
+    // asked for.
+    let fake = Fake::new(400_000).always("//", Act::Fragment);
+    let (mut reader, handle) = begin(&fake);
+    handle.expects(300_000);
+    assert!(read_all(&mut reader).await.unwrap() == *fake.plain);
+    assert_eq!(handle.file_len(), Some(400_000));
     // It may be true.
     let fake = Fake::new(FIRST);
     let (mut reader, _handle) = begin(&fake);

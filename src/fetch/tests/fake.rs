@@ -40,6 +40,8 @@ pub enum Act {
     Whole,
     /// 206 with less than was asked for.
     Short(u64),
+    /// 206 with a range whose end is said to be that of the file.
+    Fragment,
     /// 206 with this range.
     Says(&'static str),
 }
@@ -194,6 +196,7 @@ impl Line for Fake {
             Act::Unreachable => return Err(LineError("connection refused".into())),
             Act::Whole => (status, start, end) = (200, 0, len),
             Act::Short(by) => end = end.saturating_sub(by).max(start + 1).min(end),
+            Act::Fragment => says = Some(format!("bytes {start}-{}/{end}", end - 1)),
             Act::Says(range) => says = Some(range.to_owned()),
         }
         if start >= len {
