@@ -22,6 +22,8 @@ const MISSING: usize = 25;
 pub struct Failures {
     common: HashSet<Uri>,
     in_all: usize,
+    /// How many of them no server had.
+    absent: usize,
     missing: usize,
     /// Where the row of failures began.
     from: Option<Mark>,
@@ -46,6 +48,7 @@ impl Failures {
     pub fn failed(&mut self, uri: &Uri, why: Why, mark: Mark) -> Verdict {
         self.from.get_or_insert(mark);
         self.keys |= why == Why::Keys;
+        self.absent += usize::from(why == Why::Absent);
         if why.is_common() {
             self.common.insert(uri.clone());
             self.in_all += 1;
@@ -63,6 +66,7 @@ impl Failures {
         Verdict::Stop {
             condition: match (self.keys, enough) {
                 (true, _) => keys_refused(),
+                (false, true) if self.absent == self.in_all => no_server_has_them(),
                 (false, true) => tracks_fail(),
                 (false, false) => nothing_plays(),
             },
@@ -89,6 +93,16 @@ fn keys_refused() -> Condition {
         "Spotify does not release its music to this speaker",
         "the keys of three tracks in a row were refused",
         "playback is paused; try again later, or sign in with another account",
+    )
+}
+
+fn no_server_has_them() -> Condition {
+    Condition::new(
+        ConditionCode::TracksFail,
+        "Spotify's servers do not have the music they offer",
+        "of several tracks in a row Spotify says that there is no such file; when all its music is \
+         gone, that is trouble at Spotify and not in this house",
+        "playback is paused; try again in some minutes, or choose other music",
     )
 }
 
@@ -133,6 +147,21 @@ mod tests {
         assert_eq!(stopped, Some(ConditionCode::KeysRefused));
         let again = fail(&mut failures, "d", Why::Network);
         assert!(again.is_some(), "one failure is enough then");
+    }
+
+    #[test]
+    fn three_tracks_that_no_server_has_are_told_as_spotifys_own_trouble() {
+        let mut failures = Failures::default();
+        let row = ["a", "b", "c"].map(|uri| {
+            let mark = Lineup::new(Chance::new(1)).mark();
+            failures.failed(&Uri::new(uri), Why::Absent, mark)
+        });
+        let Verdict::Stop { condition, back } = &row[2] else {
+            panic!("{row:?}");
+        };
+        assert!(condition.what.contains("Spotify"), "{condition:?}");
+        assert!(back.is_some(), "nothing of the list is lost");
+        assert!(matches!(row[1], Verdict::GoOn));
     }
 
     #[test]

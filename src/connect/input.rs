@@ -271,6 +271,9 @@ pub enum Heard {
 pub enum Why {
     /// Not offered any more, or not in this country.
     Unavailable,
+    /// Offered, but no server has it. When that is one track, it is the track; when it is all of
+    /// them, it is Spotify.
+    Absent,
     /// The account does not want such lyrics.
     Explicit,
     /// Nothing that has sound for us, such as a video without an audio file.
@@ -288,12 +291,13 @@ pub enum Why {
 impl Why {
     /// Whether other tracks would most likely fail just so.
     pub fn is_common(self) -> bool {
-        matches!(self, Self::Keys | Self::Network)
+        matches!(self, Self::Keys | Self::Network | Self::Absent)
     }
 
     pub fn words(self) -> &'static str {
         match self {
             Self::Unavailable => "Spotify does not offer it here",
+            Self::Absent => "Spotify's servers do not have it",
             Self::Explicit => "the account filters explicit music",
             Self::NotPlayable => "it has no sound that can be played here",
             Self::Local => "it is a file on another device",

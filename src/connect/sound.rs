@@ -211,7 +211,8 @@ impl Connect {
         }
         if !self.lineup.has_next() {
             let reason = format!("it cannot be played: {}", why.words());
-            if why.is_common() {
+            // What no server has need not be waited for.
+            if why.is_common() && why != Why::Absent {
                 let position = self.position_ms();
                 self.halt(position, reason);
                 return;

@@ -83,7 +83,7 @@ fn gains(data: &[u8]) -> Option<Gains> {
     let figure = |bytes: &[u8; 4]| f32::from_le_bytes(*bytes);
     // All bits set is absent (and no number); below −40 dB no music is.
     let db = |bytes| Some(figure(bytes)).filter(|db| (-40.0..=40.0).contains(db));
-    let peak = |bytes| Some(figure(bytes)).filter(|peak| (0.0..=16.0).contains(peak));
+    let peak = |bytes| Some(figure(bytes)).filter(|peak| *peak > 0.0 && *peak <= 16.0);
     Some(Gains {
         track_db: db(track_db).unwrap_or(0.0),
         track_peak: peak(track_peak).unwrap_or(1.0),

@@ -17,6 +17,9 @@ const READING: Duration = Duration::from_millis(250);
 /// Less than this says nothing about the speed.
 const READING_BYTES: u64 = 16 * 1024;
 
+/// What a new request takes beside the way there and back, seconds.
+const ANEW: f64 = 0.1;
+
 /// Nothing from a server for so long: it is taken to be silent.
 const SILENCE: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(5);
 /// Before anything is known of the line.
@@ -83,11 +86,15 @@ impl Meter {
         under_way as u64 + BLOCK / 2
     }
 
-    /// How far ahead of what has come a reader may be for waiting to be better than asking anew.
+    /// How far ahead of what has come a reader may be for waiting to be better than asking anew: what
+    /// comes while a new request would be answered. Never more than two small requests, for what lies
+    /// between has to be carried by a line that somebody may pay for.
     pub fn near(&self) -> u64 {
-        let rate = self.rate.unwrap_or(0) as f64;
+        let Some(rate) = self.rate else {
+            return SMALLEST;
+        };
         let latency = self.latency.unwrap_or_default().as_secs_f64();
-        ((rate * (latency + 0.2)) as u64).max(SMALLEST)
+        ((rate as f64 * (latency + ANEW)) as u64).clamp(BLOCK / 2, 2 * SMALLEST)
     }
 
     /// How long a server may be silent.
@@ -126,6 +133,15 @@ mod tests {
         assert_eq!(Meter::default().patience(), Duration::from_secs(3));
         assert!(after(400_000, 80).patience() < Duration::from_millis(2_500));
         assert_eq!(after(400_000, 3_000).patience(), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn what_would_come_later_than_an_answer_is_not_waited_for() {
+        assert_eq!(Meter::default().near(), SMALLEST);
+        assert_eq!(after(60_000, 20).near(), BLOCK / 2);
+        let middle = after(400_000, 80).near();
+        assert!((60_000..=80_000).contains(&middle), "{middle}");
+        assert_eq!(after(100_000_000, 20).near(), 2 * SMALLEST);
     }
 
     #[test]

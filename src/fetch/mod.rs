@@ -12,6 +12,7 @@
 
 pub mod cache;
 mod cipher;
+mod drought;
 mod failure;
 mod gauge;
 mod head;
@@ -131,6 +132,18 @@ impl Handle {
     pub fn set_budget(&self, budget: Budget) {
         self.0.lock().budget = budget;
         self.0.tell_task();
+    }
+
+    /// So many bytes a second are heard of it: a server that brings fewer is left for another one
+    /// when little is left.
+    pub fn needs(&self, rate: u64) {
+        self.0.lock().drought.need = rate;
+    }
+
+    /// The file has at least so many bytes: who says that it ends earlier, where a request does, means
+    /// a part of it.
+    pub fn expects(&self, bytes: u64) {
+        self.0.lock().least = bytes;
     }
 
     /// How many bytes lie ready from `offset` on without a gap.

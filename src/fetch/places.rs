@@ -11,6 +11,8 @@ const FIRST_REST: Duration = Duration::from_millis(250);
 const LONGEST_REST: Duration = Duration::from_secs(4);
 /// A server that wants to be left alone for longer is asked again after this.
 const LONGEST_WISH: Duration = Duration::from_secs(60);
+/// How long a server is remembered to be slow.
+const SLOW_FOR: Duration = Duration::from_secs(300);
 
 /// How long to wait after so many failures in a row.
 fn back_off(failures: u32) -> Duration {
@@ -43,6 +45,19 @@ struct Place {
     rests_until: Option<Instant>,
     /// The status with which it said that the file is not, or no longer, there for us.
     gone: Option<u16>,
+    /// It brought too little: so many bytes a second, and until when that is remembered.
+    slow: Option<(u64, Instant)>,
+}
+
+impl Place {
+    fn is_ready(&self, now: Instant) -> bool {
+        self.gone.is_none() && self.rests_until.is_none_or(|until| until <= now)
+    }
+
+    /// How slow it is known to be.
+    fn slowness(&self, now: Instant) -> Option<u64> {
+        self.slow.filter(|slow| now < slow.1).map(|slow| slow.0)
+    }
 }
 
 /// A place in the list of one edition.
@@ -58,7 +73,7 @@ pub(super) enum Pick {
     Ask(Spot, String),
     /// All have failed of late.
     Wait(Instant),
-    /// There is no list, or it has grown old.
+    /// There is no list, or nothing is left of it.
     List,
 }
 
@@ -83,6 +98,7 @@ impl Places {
                     failures: 0,
                     rests_until: None,
                     gone: None,
+                    slow: None,
                 });
             }
         }
@@ -93,17 +109,32 @@ impl Places {
         self.want_list = false;
     }
 
+    /// Whether the list has grown old, and a fresh one is to be asked for. What is left of this one
+    /// is good until then.
+    pub fn wants_list(&self) -> bool {
+        self.want_list || !self.is_of_use()
+    }
+
+    /// Whether there is a place that may have the file.
+    pub fn is_of_use(&self) -> bool {
+        self.list.iter().any(|place| place.gone.is_none())
+    }
+
+    /// A fresh list is not to be had: what is left of this one has to do.
+    pub fn make_do(&mut self) {
+        self.want_list = false;
+    }
+
     pub fn pick(&mut self, now: Instant) -> Pick {
-        if self.want_list || self.list.iter().all(|place| place.gone.is_some()) {
+        if !self.is_of_use() {
             return Pick::List;
         }
         let count = self.list.len();
         let order = (0..count).map(|step| (self.at + step) % count);
-        let ready = order.clone().find(|index| {
-            let place = &self.list[*index];
-            place.gone.is_none() && place.rests_until.is_none_or(|until| until <= now)
-        });
-        match ready {
+        let mut ready = order.filter(|index| self.list[*index].is_ready(now));
+        let slowness = |index: &usize| self.list[*index].slowness(now);
+        let best = ready.clone().find(|index| slowness(index).is_none());
+        match best.or_else(|| ready.by_ref().max_by_key(slowness)) {
             Some(index) => {
                 self.at = index;
                 let spot = Spot {
@@ -130,6 +161,24 @@ impl Places {
             place.rests_until = None;
             self.renewed = false;
         }
+    }
+
+    /// It brings too little, so many bytes a second: others are asked before it, and when they are no
+    /// better, the least slow. (0 adds nothing to what is known.)
+    pub fn slow(&mut self, spot: Spot, rate: u64, now: Instant) {
+        if let Some(place) = self.known(spot) {
+            let known = place.slow.filter(|_| rate == 0);
+            place.slow = known.or(Some((rate, now + SLOW_FOR)));
+        }
+    }
+
+    /// What the best of the places that were not asked last may bring, in bytes a second: no limit is
+    /// known of one that was never too slow.
+    pub fn elsewhere(&self, now: Instant) -> u64 {
+        let others = self.list.iter().enumerate().filter(|it| it.0 != self.at);
+        let ready = others.map(|it| it.1).filter(|place| place.is_ready(now));
+        let rates = ready.map(|place| place.slowness(now).unwrap_or(u64::MAX));
+        rates.max().unwrap_or(0)
     }
 
     /// It failed, and may be better later.
@@ -221,8 +270,11 @@ mod tests {
         let (mut places, now) = (three(), Instant::now());
         let (spot, _) = ask(&mut places, now);
         assert_eq!(places.gone(spot, 403), Gone::Perhaps);
-        assert_eq!(places.pick(now), Pick::List);
+        assert!(places.wants_list());
+        // Until it is there, the others will do.
+        assert_eq!(ask(&mut places, now).1, "b");
         places.renew(vec!["d".into(), "e".into()]);
+        assert!(!places.wants_list());
         // What comes late from the old list says nothing.
         assert_eq!(places.gone(spot, 404), Gone::Perhaps);
         let (spot, _) = ask(&mut places, now);
@@ -230,6 +282,22 @@ mod tests {
         let (spot, url) = ask(&mut places, now);
         assert_eq!(url, "e");
         assert_eq!(places.gone(spot, 410), Gone::Everywhere(410));
+    }
+
+    #[test]
+    fn the_slow_come_last_and_of_those_the_least_slow_comes_first() {
+        let (mut places, now) = (three(), Instant::now());
+        assert_eq!(places.elsewhere(now), u64::MAX);
+        for (rate, next) in [(3, "b"), (9, "c"), (5, "b")] {
+            let (spot, _) = ask(&mut places, now);
+            places.slow(spot, rate, now);
+            // Another body of the same server says nothing new.
+            places.slow(spot, 0, now);
+            assert_eq!(ask(&mut places, now).1, next);
+        }
+        // Of those that were not asked last.
+        assert_eq!(places.elsewhere(now), 5);
+        assert_eq!(places.elsewhere(now + SLOW_FOR), u64::MAX);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What to ask for next. Pure: a view of the fetch goes in, a length comes out.
 
-use super::window::BLOCK;
+use super::{meter::SMALLEST, window::BLOCK};
 
 /// How much memory a fetch may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,12 +85,27 @@ impl View {
         if busy || waits {
             return None;
         }
+        // Whoever goes somewhere may go on elsewhere at once: a small one is enough to begin with.
+        let request = if begun { self.request } else { SMALLEST };
+        let length = request.min(self.room());
+        Some(length.min(self.rest())).filter(|length| *length > 0)
+    }
+
+    /// Whether there would be something to ask for if what was read were let go of.
+    pub fn lacks_room(&self) -> bool {
+        self.reader >= self.woken_at() && self.rest() > 0 && self.room() == 0
+    }
+
+    /// Bytes that may be held beside what was asked for, in whole blocks.
+    fn room(&self) -> u64 {
         let room = (self.base + self.budget.bytes()).saturating_sub(self.planned);
-        let length = self.request.min(room / BLOCK * BLOCK);
-        let rest = self
-            .len
-            .map_or(u64::MAX, |len| len.saturating_sub(self.planned));
-        Some(length.min(rest)).filter(|length| *length > 0)
+        room / BLOCK * BLOCK
+    }
+
+    /// Bytes of the file that were not asked for.
+    fn rest(&self) -> u64 {
+        self.len
+            .map_or(u64::MAX, |len| len.saturating_sub(self.planned))
     }
 
     /// Where the reader has to come before there is something to ask for again.
@@ -122,12 +137,23 @@ mod tests {
     #[test]
     fn one_request_does_until_the_reader_is_well_into_it() {
         let mut view = view();
-        assert_eq!(view.next(), Some(64 * 1024));
+        assert_eq!(view.next(), Some(SMALLEST));
         view.planned = 64 * 1024;
         view.reader = 20_000;
         assert_eq!(view.next(), None);
         view.reader = view.woken_at();
         assert_eq!(view.next(), Some(64 * 1024));
+    }
+
+    #[test]
+    fn the_first_request_anywhere_is_a_small_one_however_fast_the_line_is() {
+        let mut view = view();
+        view.request = 1024 * 1024;
+        (view.origin, view.planned, view.reader, view.base) = (7, 7, 7, 7);
+        assert_eq!(view.next(), Some(SMALLEST));
+        view.planned += SMALLEST;
+        view.reader = view.woken_at();
+        assert!(view.next() > Some(1_000_000));
     }
 
     #[test]

@@ -7,9 +7,9 @@ use tokio::time::{Instant, timeout};
 use super::{
     cache, gauge,
     head::{NoPromise, Promise, judge},
-    line::{Body, Line},
+    line::{Body, Line, Reply},
     places::Spot,
-    shared::Shared,
+    shared::{Shared, Taken},
 };
 
 /// A body that brings less than [`CRAWL_BYTES`] in this time is as good as silent.
@@ -48,6 +48,11 @@ pub(super) enum End {
     Status(u16, Option<Duration>),
     /// The body ended too early.
     BrokeOff,
+    /// It brings so many bytes a second (0: as few as another of its bodies), and another server may
+    /// bring more.
+    Slow(u64),
+    /// What comes after something that has yet to come. Nobody's fault.
+    Early,
     /// It could not be reached, fell silent or made no sense.
     Trouble(String),
     /// Nobody wants it any more.
@@ -66,6 +71,57 @@ pub(super) async fn pull<L: Line>(line: Arc<L>, shared: Arc<Shared>, order: Orde
     }
 }
 
+/// How far the body reaches, by the head of the answer; or why there is none.
+fn head<B>(
+    reply: &Reply<B>,
+    shared: &Shared,
+    order: &Order,
+    after: Duration,
+    now: Instant,
+) -> Result<u64, End> {
+    let mut state = shared.lock();
+    state.meter.answered(after, now);
+    if !cache::is_here(&order.url) {
+        gauge::answered(after);
+    }
+    let least = state.least;
+    let is_fragment = |len: u64| len == order.range.end && len < least;
+    let mut told = judge(reply, &order.range, state.len);
+    if let Err(NoPromise::Length(len)) = told
+        && (is_fragment(len) || state.is_said_again(len))
+    {
+        told = judge(reply, &order.range, None);
+    }
+    let trouble = |what: &str| Err(End::Trouble(what.to_owned()));
+    match told {
+        // What calls itself the whole file and is just what was asked for may be a part of it, from
+        // somebody between here and the server who keeps parts. How long the file is, an answer says
+        // that reaches its end...
+        Ok(Promise::Part { end, len }) if is_fragment(len) => Ok(end),
+        // ...and where nobody knows how long it should be, it is believed when it is said again.
+        Ok(Promise::Part { len, .. })
+            if state.len.is_none() && len == order.range.end && !state.is_said_again(len) =>
+        {
+            trouble("the audio server seems to take a part of the file for the whole")
+        }
+        Ok(Promise::Part { end, len }) => {
+            state.learn_length(len);
+            Ok(end)
+        }
+        Ok(Promise::Past { len }) => {
+            state.learn_length(len);
+            drop(state);
+            shared.tell_reader();
+            Err(End::Past)
+        }
+        Err(NoPromise::Status(status, wish)) => Err(End::Status(status, wish)),
+        Err(NoPromise::Length(_)) => {
+            trouble("the audio servers do not agree on how long the file is")
+        }
+        Err(NoPromise::Nonsense(what)) => trouble(&format!("the audio server sent {what}")),
+    }
+}
+
 async fn run<L: Line>(line: &L, shared: &Shared, order: &Order, at: &mut u64) -> End {
     let asked = Instant::now();
     let answer = timeout(order.patience, line.get(&order.url, order.range.clone()));
@@ -75,38 +131,9 @@ async fn run<L: Line>(line: &L, shared: &Shared, order: &Order, at: &mut u64) ->
         Ok(Ok(reply)) => reply,
     };
     let now = Instant::now();
-    let end = {
-        let mut state = shared.lock();
-        state.meter.answered(now - asked, now);
-        if !cache::is_here(&order.url) {
-            gauge::answered(now - asked);
-        }
-        let mut told = judge(&reply, &order.range, state.len);
-        if let Err(NoPromise::Length(len)) = told
-            && state.is_said_again(len)
-        {
-            told = judge(&reply, &order.range, None);
-        }
-        match told {
-            Ok(Promise::Part { end, len }) => {
-                state.learn_length(len);
-                end
-            }
-            Ok(Promise::Past { len }) => {
-                state.learn_length(len);
-                drop(state);
-                shared.tell_reader();
-                return End::Past;
-            }
-            Err(NoPromise::Status(status, wish)) => return End::Status(status, wish),
-            Err(NoPromise::Length(_)) => {
-                let what = "the audio servers do not agree on how long the file is";
-                return End::Trouble(what.to_owned());
-            }
-            Err(NoPromise::Nonsense(what)) => {
-                return End::Trouble(format!("the audio server sent {what}"));
-            }
-        }
+    let end = match head(&reply, shared, order, now - asked, now) {
+        Ok(end) => end,
+        Err(no) => return no,
     };
     let mut mark = (now, *at);
     let mut told = false;
@@ -119,10 +146,18 @@ async fn run<L: Line>(line: &L, shared: &Shared, order: &Order, at: &mut u64) ->
         let bytes = chunk.as_ref();
         let left = usize::try_from(end - *at).unwrap_or(usize::MAX);
         let bytes = &bytes[..bytes.len().min(left)];
-        if !shared.receive(order.epoch, *at, bytes) {
-            return End::Stale;
-        }
+        let taken = shared.receive(order.epoch, order.spot, *at, bytes);
         *at += bytes.len() as u64;
+        match taken {
+            Taken::Gladly => {}
+            Taken::Slowly(rate) if *at < end => return End::Slow(rate),
+            Taken::Slowly(_) => {}
+            Taken::Unwanted => return End::Stale,
+            Taken::Refused(from) => {
+                *at = from;
+                return End::Early;
+            }
+        }
         if !told && end - *at <= order.lead {
             told = true;
             shared.tell_task();

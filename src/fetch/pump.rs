@@ -14,6 +14,7 @@ use super::{
     plan::{AT_ONCE, View},
     pull::{End, Order, Outcome, pull},
     shared::{Shared, State},
+    window::BLOCK,
 };
 
 /// A track is given up after so long without a byte while the reader has nothing.
@@ -22,6 +23,8 @@ pub(super) const GIVE_UP: Duration = Duration::from_secs(20);
 const LIST_LIMIT: Duration = Duration::from_secs(5);
 /// So many empty lists mean that there is no such file.
 const EMPTY_LISTS: u32 = 3;
+/// So many questions for a fresh list are enough while something is left of the old one.
+const FRESH_LISTS: u32 = 3;
 /// A body that broke off after so much is no reason to distrust the server.
 const A_GOOD_PART: u64 = 4 * 1024;
 /// So much of an encrypted file tells it from one that is not.
@@ -38,6 +41,8 @@ pub(super) struct Pump<L: Line> {
     epoch: u64,
     /// Everything before this was asked for.
     planned: u64,
+    /// The length of the file that was reckoned with.
+    len: Option<u64>,
     /// What was asked for and did not come, in order.
     holes: VecDeque<Range<u64>>,
     flights: Vec<Range<u64>>,
@@ -76,6 +81,7 @@ impl<L: Line> Pump<L> {
             places: Places::default(),
             epoch,
             planned,
+            len: None,
             holes: VecDeque::new(),
             flights: Vec::new(),
             pulls: FuturesUnordered::new(),
@@ -134,6 +140,9 @@ impl<L: Line> Pump<L> {
         if state.epoch != self.epoch {
             self.jump(&state);
         }
+        if state.len != self.len {
+            self.learn_length(&state);
+        }
         if let Some(refusal) = self.refused.take() {
             self.without_key(&mut state, refusal)?;
         }
@@ -141,6 +150,9 @@ impl<L: Line> Pump<L> {
         self.holes.retain(|hole| hole.end > base);
         let mut wake = Wake(None);
         self.check_dryness(&state, now, &mut wake)?;
+        if self.places.wants_list() {
+            self.ask_for_list(now, &mut wake);
+        }
         while self.flights.len() < AT_ONCE {
             let hole = self.holes.front().cloned();
             let wanted = hole.clone().or_else(|| {
@@ -161,16 +173,17 @@ impl<L: Line> Pump<L> {
                     wake.at(until);
                     break;
                 }
-                Pick::List => {
-                    self.ask_for_list(now, &mut wake);
-                    break;
-                }
+                // It was asked for.
+                Pick::List => break,
             }
         }
+        state.elsewhere = self.places.elsewhere(now);
         if self.flights.is_empty() {
             state.meter.rest(now);
         }
-        state.wake_at = self.view(&state).woken_at();
+        let view = self.view(&state);
+        state.wants_room = view.lacks_room();
+        state.wake_at = view.woken_at();
         if state.wake_at <= state.reader {
             // It waits for something else than the reader.
             state.wake_at = u64::MAX;
@@ -187,6 +200,15 @@ impl<L: Line> Pump<L> {
         // Dropped, they end.
         self.pulls = FuturesUnordered::new();
         self.dry_since = None;
+    }
+
+    /// The file ends elsewhere than was thought. Requests end with a block or with the file, so that
+    /// the next one never begins in the middle of a block that another one fills.
+    fn learn_length(&mut self, state: &State) {
+        self.len = state.len;
+        if self.len.is_none_or(|len| self.planned < len) {
+            self.planned -= (self.planned - state.origin) % BLOCK;
+        }
     }
 
     fn view(&self, state: &State) -> View {
@@ -228,6 +250,13 @@ impl<L: Line> Pump<L> {
     fn ask(&mut self, state: &mut State, spot: Spot, url: String, range: Range<u64>) {
         debug!("asking {} for {}..{}", host(&url), range.start, range.end);
         state.tally.requests += 1;
+        if self.flights.is_empty() {
+            state.drought.begins(Instant::now());
+        }
+        if state.slow == Some(spot) {
+            // There is no better one after all.
+            state.slow = None;
+        }
         self.flights.push(range.clone());
         let order = Order {
             spot,
@@ -270,18 +299,35 @@ impl<L: Line> Pump<L> {
             Ok(_) => {
                 self.empty_lists += 1;
                 let why = "Spotify names no server that has it".to_owned();
+                if self.places.is_of_use() {
+                    return self.do_without_list(&why);
+                }
                 if self.empty_lists >= EMPTY_LISTS {
                     return Err(Failure::Gone { why });
                 }
                 (why, None)
             }
+            Err(UrlsError::Gone(why)) if self.places.is_of_use() => {
+                return self.do_without_list(&why);
+            }
             Err(UrlsError::Gone(why)) => return Err(Failure::Gone { why }),
             Err(UrlsError::Trouble { why, retry_after }) => (why, retry_after),
         };
         debug!("no list of servers: {why}");
-        self.why = why;
         self.list_failures += 1;
+        if self.list_failures >= FRESH_LISTS && self.places.is_of_use() {
+            return self.do_without_list(&why);
+        }
+        self.why = why;
         self.list_after = Some(now + rest(self.list_failures, wish));
+        Ok(())
+    }
+
+    /// What is left of the old list has to do.
+    fn do_without_list(&mut self, why: &str) -> Result<(), Failure> {
+        debug!("no fresh list of servers: {why}");
+        (self.list_failures, self.list_after) = (0, None);
+        self.places.make_do();
         Ok(())
     }
 
@@ -306,12 +352,16 @@ impl<L: Line> Pump<L> {
         }
         match end {
             End::Done if came > 0 => self.good(spot),
-            End::Past | End::Stale => {}
+            End::Past | End::Stale | End::Early => {}
             End::Done => self.places.bad(spot, now, None),
             End::BrokeOff if came >= A_GOOD_PART => self.good(spot),
             End::BrokeOff => {
                 self.why = "the audio breaks off again and again".to_owned();
                 self.places.bad(spot, now, None);
+            }
+            End::Slow(rate) => {
+                debug!("after {came} bytes: too slow ({rate} bytes a second)");
+                self.places.slow(spot, rate, now);
             }
             End::Trouble(why) => {
                 debug!("after {came} bytes: {why}");

@@ -8,10 +8,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Budget, Failure,
-    cipher::Key,
-    meter::{Meter, SMALLEST},
-    plan::BEHIND,
+    Budget, Failure, cipher::Key, drought::Drought, meter::Meter, places::Spot, plan::BEHIND,
     window::Window,
 };
 
@@ -36,9 +33,24 @@ pub struct Tally {
     pub memory: usize,
 }
 
+/// What became of bytes that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    Gladly,
+    /// They were waited for too long: the server brings so many bytes a second, or (0) is known to be
+    /// slow.
+    Slowly(u64),
+    /// Up to here. Bytes before them have to come first.
+    Refused(u64),
+    /// Nobody wants them any more.
+    Unwanted,
+}
+
 pub(super) struct State {
     pub window: Window,
     pub len: Option<u64>,
+    /// By how long it plays, it has at least so many bytes.
+    pub least: u64,
     /// Another length, as the answer before said it.
     doubt: Option<u64>,
     /// Where the reader is, or waits.
@@ -51,6 +63,13 @@ pub(super) struct State {
     pub meter: Meter,
     /// The task wants to hear when the reader has come so far.
     pub wake_at: u64,
+    /// The task has something to ask for, and waits for room.
+    pub wants_room: bool,
+    pub drought: Drought,
+    /// What another server may bring, in bytes a second.
+    pub elsewhere: u64,
+    /// The one that is too slow.
+    pub slow: Option<Spot>,
     /// The task has heard that the reader waits here.
     told_dry: Option<u64>,
     /// The last time that bytes came which are worth the name.
@@ -70,6 +89,7 @@ impl Shared {
             state: Mutex::new(State {
                 window: Window::new(start),
                 len: None,
+                least: 0,
                 doubt: None,
                 reader: start,
                 origin: start,
@@ -77,6 +97,10 @@ impl Shared {
                 budget,
                 meter: Meter::default(),
                 wake_at: u64::MAX,
+                wants_room: false,
+                drought: Drought::default(),
+                elsewhere: 0,
+                slow: None,
                 told_dry: None,
                 gained_at: Instant::now(),
                 gained: 0,
@@ -129,14 +153,21 @@ impl Shared {
         self.tell_reader();
     }
 
-    /// Takes bytes of a request. False when nobody wants them any more.
-    pub fn receive(&self, epoch: u64, at: u64, bytes: &[u8]) -> bool {
+    /// Takes bytes of a request to this server.
+    pub fn receive(&self, epoch: u64, spot: Spot, at: u64, bytes: &[u8]) -> Taken {
         let mut state = self.lock();
         if state.closed || state.epoch != epoch {
-            return false;
+            return Taken::Unwanted;
         }
         let now = Instant::now();
-        state.window.put(at, bytes);
+        let end = state.window.put(at, bytes);
+        let short = state.is_short();
+        let rate = state.drought.brought(bytes.len() as u64, short, now);
+        // One that is hardly better is not worth the change.
+        if rate.is_some_and(|rate| rate < state.elsewhere / 3 * 2) {
+            state.slow = Some(spot);
+        }
+        let leave = state.slow == Some(spot);
         state.meter.arrived(bytes.len(), now);
         state.gained += bytes.len() as u64;
         if state.gained >= A_SIGN_OF_LIFE {
@@ -152,7 +183,13 @@ impl Shared {
             self.tell_task();
         }
         self.tell_reader();
-        true
+        if end < at + bytes.len() as u64 {
+            Taken::Refused(end)
+        } else if leave {
+            Taken::Slowly(rate.unwrap_or(0))
+        } else {
+            Taken::Gladly
+        }
     }
 }
 
@@ -176,6 +213,13 @@ impl State {
         all || filled - self.reader >= A_SIGN_OF_LIFE
     }
 
+    /// Whether the reader will soon have nothing left, if nothing comes.
+    fn is_short(&self) -> bool {
+        let filled = self.window.filled_to(self.reader);
+        let all = self.len.is_some_and(|len| filled >= len);
+        !all && filled - self.reader < self.drought.ease()
+    }
+
     /// Whether the reader is before the end and has nothing.
     pub fn is_dry(&self) -> bool {
         let ended = self.len.is_some_and(|len| self.reader >= len);
@@ -185,7 +229,7 @@ impl State {
     /// The reader wants `offset`. What is there, or soon will be, is waited for; anything else means
     /// to begin anew there. True when the task must hear of it.
     pub fn go_to(&mut self, offset: u64) -> bool {
-        let near = self.meter.near().max(SMALLEST);
+        let near = self.meter.near();
         let edge = self.window.edge_before(offset);
         if offset < self.window.base() || offset > edge.saturating_add(near) {
             self.window.restart(offset);
@@ -201,10 +245,15 @@ impl State {
     /// The reader has read as far as `offset`. True when the task must hear of it.
     pub fn step_to(&mut self, offset: u64) -> bool {
         self.reader = offset;
-        self.window.forget_before(offset.saturating_sub(BEHIND));
-        let due = offset >= self.wake_at;
+        let freed = self.window.forget_before(offset.saturating_sub(BEHIND));
+        if freed {
+            // When it waits here again, there is room for what it waits for.
+            self.told_dry = None;
+        }
+        let due = offset >= self.wake_at || (freed && self.wants_room);
         if due {
             self.wake_at = u64::MAX;
+            self.wants_room = false;
         }
         due
     }

@@ -64,12 +64,13 @@ impl Window {
         self.lock.is_open()
     }
 
-    /// Takes bytes that came from `offset` on. What lies before the window or is there already is
-    /// left out; what would leave a gap inside a block is refused (and no request asks for it).
-    pub fn put(&mut self, offset: u64, bytes: &[u8]) {
+    /// Takes bytes that came from `offset` on, and returns the end of what it took. What lies before
+    /// the window or is there already is left out; what would leave a gap inside a block is refused.
+    pub fn put(&mut self, offset: u64, bytes: &[u8]) -> u64 {
+        let end = offset + bytes.len() as u64;
         let early = self.base.saturating_sub(offset);
         let Some(mut rest) = usize::try_from(early).ok().and_then(|n| bytes.get(n..)) else {
-            return;
+            return end;
         };
         let mut at = offset.max(self.base);
         while !rest.is_empty() {
@@ -80,7 +81,7 @@ impl Window {
             }
             let held = self.blocks[index].bytes.len();
             if held < within {
-                return;
+                return at;
             }
             if let Some(fresh) = rest[..piece].get(held - within..)
                 && !fresh.is_empty()
@@ -97,6 +98,7 @@ impl Window {
             rest = &rest[piece..];
             at += piece as u64;
         }
+        end
     }
 
     /// Where the bytes end that are there from `offset` on without a gap; `offset` itself when
@@ -167,12 +169,14 @@ impl Window {
         (self.base == 0 && block.clear == 0).then_some(&block.bytes)
     }
 
-    /// Drops whole blocks that lie before `offset`.
-    pub fn forget_before(&mut self, offset: u64) {
+    /// Drops whole blocks that lie before `offset`. Whether there were any.
+    pub fn forget_before(&mut self, offset: u64) -> bool {
+        let before = self.base;
         while self.base + BLOCK <= offset && !self.blocks.is_empty() {
             self.blocks.pop_front();
             self.base += BLOCK;
         }
+        self.base > before
     }
 
     fn place(&self, offset: u64) -> (usize, usize) {
@@ -274,9 +278,11 @@ mod tests {
     #[test]
     fn a_gap_inside_a_block_is_never_filled_with_something_else() {
         let mut window = open(0);
-        window.put(10, &[1; 10]);
+        assert_eq!(window.put(BLOCK - 10, &[1; 20]), BLOCK - 10, "refused");
+        assert_eq!(window.put(10, &[1; 10]), 10, "refused");
         assert_eq!(window.filled_to(0), 0);
         assert_eq!(window.filled_to(10), 10);
         assert_eq!(window.memory(), 0);
+        assert_eq!(window.put(0, &[1; 10]), 10);
     }
 }

@@ -63,7 +63,7 @@ pub fn why(unopened: &Unopened) -> Why {
 pub fn blamed(failure: &Failure) -> Why {
     match failure.blame() {
         Blame::Line => Why::Network,
-        Blame::Track => Why::Unavailable,
+        Blame::Track => Why::Absent,
         Blame::Key => Why::Keys,
     }
 }

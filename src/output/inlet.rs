@@ -96,6 +96,11 @@ impl Inlet {
         frames
     }
 
+    /// The listener begins to hear nothing because nothing comes.
+    pub fn starves(&self) {
+        self.feed.lock().reel.starves();
+    }
+
     /// Everything of a track has been pushed: the end needs no fade.
     pub fn end(&self) {
         self.feed.lock().reel.end();

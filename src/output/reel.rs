@@ -60,6 +60,8 @@ pub(super) struct Reel {
     gate: Gate,
     draining: bool,
     shade: Shade,
+    /// Who takes is patient.
+    patient: bool,
     /// Times the music broke off because nothing was waiting.
     pub(super) gaps: u64,
     /// Times music was cut off while it was heard.
@@ -83,6 +85,7 @@ impl Reel {
             gate: Gate::Shut,
             draining: false,
             shade: Shade::default(),
+            patient: false,
             gaps: 0,
             cuts: 0,
         }
@@ -163,6 +166,12 @@ impl Reel {
         !self.paused && !whole && (self.len() <= FADE || self.recovering)
     }
 
+    /// The listener begins to miss what has not come. A patient taker notices nothing of that, and
+    /// whoever listens behind it does.
+    pub(super) fn starves(&mut self) {
+        self.gaps += u64::from(self.patient);
+    }
+
     /// Drops what waits from this index on; what was before is as if nothing had followed.
     pub(super) fn cut(&mut self, index: u64) {
         let keep = index.saturating_sub(self.taken).min(self.len() as u64);
@@ -226,6 +235,7 @@ impl Reel {
     pub(super) fn pull(&mut self, out: &mut [f32], pace: Pace) -> usize {
         let want = out.len() / CHANNELS;
         let mut done = 0;
+        self.patient = pace == Pace::Patient;
         while done < want {
             if self.gate == Gate::Shut {
                 if !self.may_open() {

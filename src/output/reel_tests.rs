@@ -200,6 +200,21 @@ fn a_patient_taker_gets_all_but_the_tail_and_then_the_tail() {
 }
 
 #[test]
+fn want_is_counted_once_whoever_takes() {
+    let mut reel = playing(CAPACITY);
+    let mut out = vec![0.0; CAPACITY * CHANNELS];
+    reel.pull(&mut out, Pace::Patient);
+    assert_eq!(reel.gaps, 0, "it takes what there is");
+    reel.starves();
+    assert_eq!(reel.gaps, 1);
+    // Of a card it is known already.
+    take(&mut reel, 10);
+    let known = reel.gaps;
+    reel.starves();
+    assert_eq!(reel.gaps, known);
+}
+
+#[test]
 fn a_lost_device_loses_nothing_that_waited() {
     let mut reel = playing(CAPACITY);
     take(&mut reel, 500);

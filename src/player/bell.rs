@@ -103,7 +103,16 @@ fn fold(orders: &mut VecDeque<Order>, order: Order) -> VecDeque<Order> {
         Order::Play | Order::Pause => |old| matches!(old, Order::Play | Order::Pause),
         Order::Settings(_) => |old| matches!(old, Order::Settings(_)),
     };
-    let (replaced, mut kept): (VecDeque<_>, VecDeque<_>) = orders.drain(..).partition(pointless);
+    // What is to be skipped to has to be there when its turn comes.
+    let follows = matches!(order, Order::Next { .. } | Order::DropNext);
+    let named = orders.iter().find_map(|old| match old {
+        Order::Skip { id, .. } if follows => Some(*id),
+        _ => None,
+    });
+    let kept = |old: &Order| matches!(old, Order::Next { id, .. } if named == Some(*id));
+    let (replaced, mut kept): (VecDeque<_>, VecDeque<_>) = orders
+        .drain(..)
+        .partition(|old| pointless(old) && !kept(old));
     kept.push_back(order);
     *orders = kept;
     replaced
@@ -128,6 +137,35 @@ mod tests {
         bell.post(Order::Stop);
         assert!(matches!(bell.next(), Some(Order::Stop)));
         assert!(bell.next().is_none());
+    }
+
+    #[test]
+    fn what_is_to_be_skipped_to_is_kept_though_something_else_follows() {
+        use crate::player::tests::{next, skip};
+        let ids = |bell: &Bell| -> Vec<String> {
+            let orders = std::iter::from_fn(|| bell.next());
+            orders
+                .map(|order| match order {
+                    Order::Next { id, .. } => format!("next {id}"),
+                    Order::Skip { id, .. } => format!("skip {id}"),
+                    Order::DropNext => "drop".to_owned(),
+                    _ => "stop".to_owned(),
+                })
+                .collect()
+        };
+        let bell = Bell::default();
+        for order in [next(1), next(2), skip(2), next(3), next(4)] {
+            bell.post(order);
+        }
+        assert_eq!(ids(&bell), ["next 2", "skip 2", "next 4"]);
+        for order in [next(2), skip(2), Order::DropNext, next(3), skip(3)] {
+            bell.post(order);
+        }
+        assert_eq!(ids(&bell), ["next 2", "next 3", "skip 3"]);
+        for order in [next(2), skip(2), next(3), Order::Stop] {
+            bell.post(order);
+        }
+        assert_eq!(ids(&bell), ["stop"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::{
+    fade::Mix,
     order::{Event, Order, PlayerSettings, Why},
     track::{Over, Track},
 };
@@ -22,10 +23,6 @@ const PRIMED: usize = RATE as usize;
 const SOON: u64 = RATE as u64 * 30;
 /// Silence between tracks that are not to follow each other without a gap.
 const GAP: usize = RATE as usize * 3 / 10;
-/// A crossfade shorter than this is none.
-const SHORTEST_FADE: u64 = RATE as u64 / 4;
-/// Frames mixed at once.
-const MIXED: usize = 4096;
 /// How long a read may wait while the listener does.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -62,12 +59,6 @@ pub(super) struct Tail {
     faded_from: Option<u64>,
 }
 
-#[derive(Debug)]
-pub(super) struct Mix {
-    len: u64,
-    done: u64,
-}
-
 /// What came of an attempt to put more into the ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pump {
@@ -87,7 +78,8 @@ pub(super) struct Deck {
     pub next: Option<Track>,
     pub tail: Option<Tail>,
     pub start: Start,
-    pub sought: Option<u32>,
+    /// In which track a place was sought, and which, while none of its samples are ready.
+    pub sought: Option<(u64, u32)>,
     pub pausing: Option<Pausing>,
     /// Frames that had left when the music was told to go on.
     pub resumed: Option<u64>,
@@ -103,6 +95,12 @@ pub(super) struct Deck {
     /// The ring is being filled up.
     filling: bool,
     pub news: Vec<Event>,
+}
+
+/// What was sought is ready, or there is nothing behind it.
+fn found(sought: &mut Option<(u64, u32)>) -> Option<Event> {
+    let (id, position_ms) = sought.take()?;
+    Some(Event::Sought { id, position_ms })
 }
 
 impl Deck {
@@ -261,7 +259,7 @@ impl Deck {
         current.seek(frames_of(ms));
         self.inlet.flush();
         self.inlet.begin(current.id, ms);
-        self.sought = Some(ms);
+        self.sought = Some((current.id, ms));
         self.renew();
         if self.playing {
             self.inlet.run();
@@ -310,11 +308,11 @@ impl Deck {
         let Some(current) = &mut self.current else {
             return Pump::Full;
         };
-        if current.ready().is_empty() && !current.decode(&self.settings, wait) {
-            return Pump::Hungry;
-        }
         if self.tail.as_ref().is_some_and(|tail| tail.mix.is_some()) {
             return self.mix(look, wait);
+        }
+        if current.ready().is_empty() && !current.decode(&self.settings, wait) {
+            return Pump::Hungry;
         }
         if current.is_done() {
             return self.finish(look);
@@ -325,7 +323,7 @@ impl Deck {
         }
     }
 
-    fn push(&mut self, look: &Look, most: usize) -> Pump {
+    pub(super) fn push(&mut self, look: &Look, most: usize) -> Pump {
         let Some(current) = &mut self.current else {
             return Pump::Full;
         };
@@ -342,16 +340,14 @@ impl Deck {
     }
 
     /// The first samples of something are in the ring, from this frame on.
-    fn arrived(&mut self, index: u64) {
+    pub(super) fn arrived(&mut self, index: u64) {
         let Some(id) = self.current.as_ref().map(|track| track.id) else {
             return;
         };
         if self.start == Start::Awaited {
             self.start = Start::At { index, id };
         }
-        if let Some(position_ms) = self.sought.take() {
-            self.news.push(Event::Sought { id, position_ms });
-        }
+        self.news.extend(found(&mut self.sought));
     }
 
     /// All of the current track is in the ring.
@@ -375,6 +371,8 @@ impl Deck {
                     position_ms: ms_of(current.position),
                 });
             }
+            // A place behind the end is the end.
+            self.news.extend(found(&mut self.sought));
         }
         // One joint at a time: the listener is at most a ring's length behind.
         if self.next.is_none() || self.tail.is_some() {
@@ -391,7 +389,7 @@ impl Deck {
     }
 
     /// The next track becomes the current one, from the next frame on.
-    fn follow(&mut self, look: &Look, mix: Option<Mix>) {
+    pub(super) fn follow(&mut self, look: &Look, mix: Option<Mix>) {
         let Some(next) = self.next.take() else { return };
         let Some(track) = self.current.replace(next) else {
             return;
@@ -411,88 +409,6 @@ impl Deck {
         if self.playing {
             self.inlet.run();
         }
-    }
-
-    /// Frames until the current track begins to fade into the next one; `None` if it does not.
-    fn fade_begins_in(&self) -> Option<usize> {
-        let (current, next) = (self.current.as_ref()?, self.next.as_ref()?);
-        if self.settings.crossfade_ms == 0 || next.consecutive || self.tail.is_some() {
-            return None;
-        }
-        let total = current.total()?;
-        let half = next.total().map_or(u64::MAX, |total| total / 2);
-        let len = frames_of(self.settings.crossfade_ms)
-            .min(total / 2)
-            .min(half);
-        let begins = total - len;
-        let left = total.saturating_sub(current.position);
-        (len >= SHORTEST_FADE && left >= SHORTEST_FADE)
-            .then(|| usize::try_from(begins.saturating_sub(current.position)).unwrap_or(usize::MAX))
-    }
-
-    fn begin_fade(&mut self, look: &Look) -> Pump {
-        let (Some(current), Some(next)) = (&self.current, &mut self.next) else {
-            return Pump::Full;
-        };
-        let there = next.frames() > 0 || next.decode(&self.settings, Duration::ZERO);
-        if !there || next.is_done() || matches!(next.over, Some(Over::Failed(_))) {
-            // It is late, or there is nothing of it. The current track goes on, and fades for less long.
-            return self.push(look, MIXED);
-        }
-        let left = current.total().unwrap_or(0) - current.position;
-        if next.frames() > 0 {
-            self.follow(look, Some(Mix { len: left, done: 0 }));
-        }
-        Pump::Worked
-    }
-
-    /// Puts both tracks into the ring, one rising and one falling.
-    fn mix(&mut self, look: &Look, wait: Duration) -> Pump {
-        let (Some(current), Some(tail)) = (&mut self.current, &mut self.tail) else {
-            return Pump::Full;
-        };
-        let Some(mix) = &mut tail.mix else {
-            return Pump::Full;
-        };
-        let left = usize::try_from(mix.len - mix.done).unwrap_or(usize::MAX);
-        let most = left.min(look.room).min(MIXED);
-        let rising = current.frames().min(most);
-        // When what rises is shorter than it claimed, the rest of what falls is heard alone.
-        let frames = if current.is_done() { most } else { rising };
-        while tail.track.frames() < frames && tail.track.over.is_none() {
-            if !tail.track.decode(&self.settings, wait) {
-                return Pump::Hungry;
-            }
-        }
-        let falling = tail.track.frames().min(frames);
-        let frames = rising.max(falling);
-        if frames == 0 {
-            tail.mix = None;
-            return Pump::Worked;
-        }
-        let mut mixed = current.ready()[..rising * CHANNELS].to_vec();
-        mixed.resize(frames * CHANNELS, 0.0);
-        let old = &tail.track.ready()[..falling * CHANNELS];
-        for (index, frame) in mixed.chunks_exact_mut(CHANNELS).enumerate() {
-            let way = (mix.done + index as u64) as f32 / mix.len as f32;
-            let (rise, fall) = (way.sqrt(), (1.0 - way).sqrt());
-            for (channel, sample) in frame.iter_mut().enumerate() {
-                let old = old.get(index * CHANNELS + channel).unwrap_or(&0.0);
-                *sample = *sample * rise + old * fall;
-            }
-        }
-        if current.jumped && rising > 0 {
-            self.inlet.begin(current.id, ms_of(current.position));
-        }
-        self.inlet.push(&mixed);
-        current.used(rising);
-        tail.track.used(falling);
-        mix.done += frames as u64;
-        if mix.done >= mix.len {
-            tail.mix = None;
-        }
-        self.arrived(look.written);
-        Pump::Worked
     }
 
     /// Whether the current track has been decoded nearly to its end, as far as that is known.

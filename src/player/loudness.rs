@@ -13,6 +13,9 @@ const BLOCK: usize = 32;
 /// How much of the way back to full gain is gone in a block: a tenth of a second in all.
 const RELEASE: f32 = BLOCK as f32 / 2.0 / 4410.0;
 
+/// No figure is believed beyond this: what is quieter by more is not music, or damaged.
+const MOST_DB: f32 = 24.0;
+
 /// Applied to a track's samples as they are decoded.
 #[derive(Debug)]
 pub(super) struct Loudness {
@@ -42,13 +45,16 @@ impl Loudness {
             Some(gains) => (gains.track_db, gains.track_peak),
             None => (0.0, 1.0),
         };
+        let db = if db.is_finite() {
+            db.clamp(-MOST_DB, MOST_DB)
+        } else {
+            0.0
+        };
+        // No music is silent: who says so does not know.
+        let peak = if peak > 0.0 { peak } else { 1.0 };
         let factor = 10f64.powf((f64::from(db) + settings.pregain_db) / 20.0) as f32;
         let limits = settings.method == NormalisationMethod::Dynamic;
-        let most = if limits || peak <= 0.0 {
-            f32::INFINITY
-        } else {
-            1.0 / peak
-        };
+        let most = if limits { f32::INFINITY } else { 1.0 / peak };
         Self {
             factor: factor.min(most),
             limits,
@@ -142,6 +148,19 @@ mod tests {
         assert!((factor(Normalisation::Auto, false) - 0.5012).abs() < 1e-4);
         assert_eq!(factor(Normalisation::Auto, true), 2.0, "12 dB would clip");
         assert_eq!(factor(Normalisation::Album, false), 2.0);
+        let by = |track_db: f32, track_peak: f32| {
+            let gains = Gains {
+                track_db,
+                track_peak,
+                ..GAINS
+            };
+            let settings = settings(Normalisation::Track, NormalisationMethod::Basic);
+            Loudness::new(&settings, false, Some(gains)).factor
+        };
+        assert_eq!(by(40.0, 0.0), 1.0, "no peak is no leave to be loud");
+        assert_eq!(by(f32::NAN, f32::NAN), 1.0);
+        assert!(by(40.0, 0.001) < 16.0, "nor is a tiny one");
+        assert!(by(-90.0, 1.0) > 0.06);
         let off = settings(Normalisation::Off, NormalisationMethod::Dynamic);
         let mut samples = [0.1, -1.7];
         Loudness::new(&off, false, Some(GAINS)).apply(&mut samples);

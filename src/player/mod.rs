@@ -13,6 +13,7 @@
 
 mod bell;
 mod deck;
+mod fade;
 mod loudness;
 mod order;
 mod tell;

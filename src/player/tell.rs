@@ -135,6 +135,7 @@ impl Deck {
                 let missing = self.current.as_ref().is_some_and(|t| t.over.is_none());
                 if expected && self.hungry && low && missing && !look.lost {
                     self.starving = Some(look.taken);
+                    self.inlet.starves();
                     self.news.push(Event::Starving { id });
                 }
             }

@@ -1,5 +1,6 @@
 //! The player on an output whose device is the test itself.
 
+mod fades;
 mod joints;
 
 use std::sync::Mutex;
@@ -65,6 +66,23 @@ fn from(memory: Memory, title: &str) -> Opened {
         duration_ms: track(title).duration_ms(),
         by_album: false,
         gain: Gain::default(),
+    }
+}
+
+pub(super) fn next(id: u64) -> Order {
+    Order::Next {
+        id,
+        open: opened("Tune"),
+        position_ms: 0,
+        consecutive: false,
+    }
+}
+
+pub(super) fn skip(id: u64) -> Order {
+    Order::Skip {
+        id,
+        position_ms: 0,
+        play: true,
     }
 }
 

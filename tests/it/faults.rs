@@ -270,33 +270,6 @@ fn old_news_that_overtakes_a_command_ends_nothing() {
     });
 }
 
-#[test]
-fn an_album_that_no_server_has_ends_paused_and_plays_when_it_is_back() {
-    scenario(async |world| {
-        let booth = Booth::open(&world).await;
-        let album = world.sim.catalogue().titled("Dozen").uri();
-        let gone = Fault::on(Place::Storage).forever();
-        world.sim.faults().add(gone.then(Then::Status(404, None)));
-        let mark = world.sim.record().mark();
-        let reply = booth.app.play(&album, PlayOptions::default()).await;
-        let reply = reply.expect("an answer");
-        assert_in_time(&reply, "play");
-        world
-            .sim
-            .record()
-            .wait_for(PATIENCE, mark, |it| it.text.contains("paused"))
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(booth.falls_silent().await, 0);
-        let asked = world.sim.record().since(mark);
-        let asked = asked.iter().filter(|it| it.place == Place::Storage);
-        assert_eq!(asked.count(), 12, "each once");
-        // A minute later they are there again.
-        world.sim.faults().clear();
-        booth.sounds(&album, PlayOptions::default()).await;
-    });
-}
-
 /// In which state a command comes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Mood {

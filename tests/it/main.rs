@@ -52,6 +52,7 @@ mod spare;
 mod speakers;
 mod status;
 mod storms;
+mod supply;
 mod tape;
 mod tour;
 mod trouble;

@@ -59,6 +59,42 @@ fn three_tracks_that_fail_for_one_cause_pause_where_that_began() {
 }
 
 #[test]
+fn tracks_that_no_server_has_stop_the_list_after_three_and_alone_are_skipped() {
+    let mut rig = Rig::playing(0..20, 2);
+    rig.end();
+    rig.fail(Why::Absent);
+    assert!(rig.loaded.is_some(), "one is skipped");
+    rig.fail(Why::Absent);
+    rig.out.clear();
+    rig.fail(Why::Absent);
+    let raised = rig.out.iter().find_map(|action| match action {
+        Action::Raise(condition) => Some(condition.what.clone()),
+        _ => None,
+    });
+    assert!(raised.is_some_and(|what| what.contains("Spotify's servers")));
+    assert_eq!(rig.current(), Some(3), "back where it began");
+    assert!(rig.loaded.is_none());
+    // The last of a list is no reason to wait.
+    let mut rig = Rig::playing(0..3, 1);
+    rig.end();
+    rig.fail(Why::Absent);
+    assert!(!rig.did(|a| matches!(a, Action::Raise(_))));
+}
+
+#[test]
+fn a_next_that_no_server_has_is_not_hunted_through_the_list() {
+    let mut rig = Rig::playing(0..20, 2);
+    let (id, _) = rig.next.clone().expect("a next one");
+    let why = Why::Absent;
+    rig.step(Input::Player(Heard::Failed { id, why }));
+    assert!(
+        rig.next.is_none(),
+        "it is tried again when its time has come"
+    );
+    assert_eq!(rig.upcoming()[0], 3, "and is not marked");
+}
+
+#[test]
 fn a_long_row_of_missing_tracks_pauses_and_play_goes_on_behind_it() {
     let mut rig = Rig::new(Settings::default());
     let ticket = rig.command(Command::Play(Box::new(play(ALBUM, 0))));

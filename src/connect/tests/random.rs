@@ -127,7 +127,13 @@ fn any_command(chance: &mut Chance) -> Command {
 }
 
 fn any_why(chance: &mut Chance) -> Why {
-    [Why::Unavailable, Why::Network, Why::Keys, Why::Broken][chance.below(4)]
+    [
+        Why::Unavailable,
+        Why::Network,
+        Why::Keys,
+        Why::Broken,
+        Why::Absent,
+    ][chance.below(5)]
 }
 
 fn any_heard(rig: &Rig, chance: &mut Chance) -> Heard {

@@ -2,7 +2,7 @@
 //!
 //! The frames carry no position: it is counted, from a place whose number is known. At a constant
 //! bitrate every place is. Otherwise a place that was played before is exact, and one that was not
-//! is as exact as the encoder's table.
+//! is as exact as the encoder's table, until the frames can be counted back from the end.
 
 mod frame;
 
@@ -29,6 +29,11 @@ const STEP: usize = 8;
 /// Frames between two places that are remembered: a second or so.
 const MARK: u64 = 38;
 const MARKS: usize = 16_384;
+/// So many bytes before the end the frames that are left are counted.
+const COUNTED: u64 = 16 * 1024;
+/// How far the length of a file of one bitrate may be from what the catalogue says: tags and
+/// pictures are no music.
+const CONSTANT: std::ops::RangeInclusive<f64> = 0.9..=1.1;
 /// A remembered place so near before the target is read on from.
 const READ_ON: f64 = 128.0 * 1024.0;
 
@@ -160,6 +165,8 @@ struct Stream {
     number: u64,
     /// The number is certain.
     exact: bool,
+    /// It was tried to count back from the end.
+    counted: bool,
     skip_to: u64,
     /// From this number on frames are decoded, not only counted.
     decode_from: u64,
@@ -183,15 +190,15 @@ impl Stream {
         let codec = MpaDecoder::try_new(&params, &AudioDecoderOptions::default())
             .map_err(|error| DecodeError::NotAudio(error.to_string()))?;
         let audio = window.offset();
+        let bytes = first.samples as f64 / 8.0 * f64::from(first.bitrate) / f64::from(first.rate);
+        let told = u64::from(duration_ms) * u64::from(first.rate) / 1000;
         let constant = match &info {
             Some(info) => info.constant,
-            None => is_constant(window, &first)?,
+            None => is_constant(window, &first)? && fits(window, bytes, told / first.samples),
         };
-        let bytes = first.samples as f64 / 8.0 * f64::from(first.bitrate) / f64::from(first.rate);
         let constant = constant.then_some(bytes);
         let len = window.len();
         let info = info.unwrap_or_default();
-        let told = u64::from(duration_ms) * u64::from(first.rate) / 1000;
         let counted = info
             .frames
             .map(|frames| (frames * first.samples).saturating_sub(info.delay + info.padding));
@@ -210,6 +217,7 @@ impl Stream {
             info,
             number: 0,
             exact: true,
+            counted: false,
             skip_to: 0,
             decode_from: 0,
             marks: Vec::new(),
@@ -230,6 +238,7 @@ impl Stream {
         let early = number.saturating_sub(PREROLL);
         self.over = None;
         self.loose = false;
+        self.counted = false;
         self.skip_to = target;
         self.decode_from = early;
         self.codec.reset();
@@ -263,7 +272,8 @@ impl Stream {
         (between || bytes < READ_ON).then_some(mark)
     }
 
-    /// By the encoder's table, else by the average.
+    /// By the encoder's table, else by the average. The table's entries are cut off to 1/256 of the
+    /// file, which is a quarter of a minute in an episode: within that the average knows better.
     fn guess(&self, number: u64) -> u64 {
         let total = self.total.unwrap_or(0) + self.info.delay + self.info.padding;
         let frames = self
@@ -273,10 +283,7 @@ impl Stream {
             .max(1);
         let gone = (number as f64 / frames as f64).min(1.0);
         let end = self
-            .info
-            .bytes
-            .map(|bytes| self.begin + bytes)
-            .or(self.len)
+            .end_of_music()
             .unwrap_or(self.audio + number * self.first.len as u64);
         let bytes = end.saturating_sub(self.begin) as f64;
         let share = match &self.info.table {
@@ -284,11 +291,50 @@ impl Stream {
                 let at = ((gone * 100.0) as usize).min(99);
                 let from = f64::from(table[at]);
                 let to = table.get(at + 1).map_or(256.0, |&to| f64::from(to));
-                (from + (to - from) * (gone * 100.0 - at as f64)) / 256.0
+                let least = from + (to - from) * (gone * 100.0 - at as f64);
+                (gone * 256.0).clamp(least, least + 1.0) / 256.0
             }
             None => gone,
         };
         (self.begin + (bytes * share) as u64).max(self.audio)
+    }
+
+    fn end_of_music(&self) -> Option<u64> {
+        let told = self.info.bytes.map(|bytes| self.begin + bytes);
+        told.or(self.len)
+    }
+
+    /// Near the end the place is certain again: so many frames are left.
+    fn count_back(&mut self, window: &mut Window) -> Result<(), DecodeError> {
+        let (Some(end), Some(frames)) = (self.end_of_music(), self.info.frames) else {
+            return Ok(());
+        };
+        let left = end.saturating_sub(window.offset());
+        if self.counted || left > COUNTED || !window.has(left as usize)? {
+            return Ok(());
+        }
+        self.counted = true;
+        let bytes = &window.ahead()[..left as usize];
+        let (mut at, mut count) = (0, 0);
+        while let Some(frame) = Frame::parse(&bytes[at..])
+            && frame.is_like(&self.first)
+            && at + frame.len <= bytes.len()
+        {
+            (at, count) = (at + frame.len, count + 1);
+        }
+        if bytes.len() - at > self.first.len {
+            // There is something else than frames.
+            return Ok(());
+        }
+        let heard = self.begins(self.number) > self.skip_to;
+        self.number = frames.saturating_sub(count);
+        self.exact = true;
+        if heard {
+            // Nothing is left out in the middle of music.
+            self.skip_to = self.skip_to.min(self.begins(self.number));
+            self.decode_from = self.decode_from.min(self.number);
+        }
+        Ok(())
     }
 
     fn advance(
@@ -315,6 +361,9 @@ impl Stream {
             self.end();
             return Ok(());
         };
+        if !self.exact {
+            self.count_back(window)?;
+        }
         let offset = window.offset();
         let last = self.marks.last().map_or(0, |mark| mark.0);
         if self.exact && self.number >= last + MARK && self.marks.len() < MARKS {
@@ -377,7 +426,9 @@ impl Stream {
     fn trim(&self, out: &mut Vec<f32>, begin: usize) {
         let first = (self.number * self.first.samples) as i64 - self.info.delay as i64;
         let frames = (out.len() - begin) as i64 / 2;
-        if let Some(number) = self.info.frames {
+        if let Some(number) = self.info.frames
+            && self.exact
+        {
             let end = number * self.first.samples;
             let end = end.saturating_sub(self.info.delay + self.info.padding) as i64;
             let keep = (end - first).clamp(0, frames);
@@ -412,6 +463,16 @@ fn is_constant(window: &mut Window, first: &Frame) -> Result<bool, DecodeError> 
         }
     }
     Ok(true)
+}
+
+/// Whether a file of frames of so many bytes is about as long as it should be: one of many bitrates
+/// may begin with silence, which is of one.
+fn fits(window: &Window, bytes: f64, frames: u64) -> bool {
+    let Some(len) = window.len().filter(|_| frames > 0) else {
+        return true;
+    };
+    let there = len.saturating_sub(window.offset()) as f64 / bytes;
+    CONSTANT.contains(&(there / frames as f64))
 }
 
 #[cfg(test)]

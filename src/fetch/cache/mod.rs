@@ -179,6 +179,8 @@ impl<L: Line> Line for Cached<L> {
         };
         let reply = self.line.get(url, range.clone()).await?;
         let notes = match (keep, judge(&reply, &range, None)) {
+            // What is just what was asked for may be a part that is taken for the whole.
+            (Some(_), Ok(Promise::Part { len, .. })) if range == (0..len) => None,
             (Some(keep), Ok(Promise::Part { end, len })) => {
                 keep.notes(range.start..end, range.end, len).await
             }

@@ -147,7 +147,7 @@ impl Scribe {
                         0 => self.begin(record, name, len),
                         _ => Ok(()),
                     };
-                    let done = begun.and_then(|()| self.write(record, at, &bytes));
+                    let done = begun.and_then(|()| self.write(record, len, at, &bytes));
                     self.judge(done);
                 }
             }
@@ -168,11 +168,16 @@ impl Scribe {
         Ok(())
     }
 
-    fn write(&mut self, record: u64, at: u64, bytes: &[u8]) -> io::Result<()> {
+    fn write(&mut self, record: u64, len: u64, at: u64, bytes: &[u8]) -> io::Result<()> {
         let known = self.drafts.iter().position(|(known, _)| *known == record);
         let Some(index) = known else {
             return Ok(());
         };
+        if self.drafts[index].1.len() != len {
+            // One of the two is wrong. It is kept when it is played next time.
+            self.drafts.remove(index);
+            return Ok(());
+        }
         let draft = &mut self.drafts[index].1;
         draft.write(at, bytes)?;
         if draft.is_whole() {

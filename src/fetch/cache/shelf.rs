@@ -318,6 +318,11 @@ impl Draft {
         Ok(())
     }
 
+    /// Bytes of the whole file.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
     pub fn is_whole(&self) -> bool {
         matches!(&self.got[..], [all] if *all == (0..self.len))
     }

@@ -32,12 +32,16 @@ pub enum Act {
     Hang(usize),
     /// One byte a second.
     Crawl,
+    /// So many bytes a second.
+    Drip(u64),
     Silent,
     Unreachable,
     /// 200 and everything.
     Whole,
     /// 206 with less than was asked for.
     Short(u64),
+    /// 206 with a range whose end is said to be that of the file.
+    Fragment,
     /// 206 with this range.
     Says(&'static str),
 }
@@ -187,10 +191,12 @@ impl Line for Fake {
             Act::BreakOff(after) => stop = Some(after),
             Act::Hang(after) => (stop, hang) = (Some(after), true),
             Act::Crawl => pace = Some(1),
+            Act::Drip(rate) => pace = Some(rate),
             Act::Silent => std::future::pending().await,
             Act::Unreachable => return Err(LineError("connection refused".into())),
             Act::Whole => (status, start, end) = (200, 0, len),
             Act::Short(by) => end = end.saturating_sub(by).max(start + 1).min(end),
+            Act::Fragment => says = Some(format!("bytes {start}-{}/{end}", end - 1)),
             Act::Says(range) => says = Some(range.to_owned()),
         }
         if start >= len {

@@ -158,6 +158,10 @@ pub async fn open(current: &Current, uri: &str, wish: &Wish) -> Result<Opened, U
     let (owner, playing) = (current.clone(), wish.playing.clone());
     let key = keys::obtain(owner, ids, chosen.file, move || playing());
     let (source, fetch) = fetch::start(line, key, wish.offset, wish.budget);
+    let rate = u64::from(chosen.kbps) * 1000 / 8;
+    fetch.needs(rate);
+    // Quiet music takes a quarter of what it may.
+    fetch.expects(u64::from(item.shown.duration_ms / 1000) * rate / 4);
     let duration = Duration::from_millis(item.shown.duration_ms.into());
     Ok(Opened {
         facts: item.shown,
