@@ -65,6 +65,9 @@ pub enum Keys {
     Refused {
         since_ms: i64,
         asked_ms: i64,
+        /// Spotify's own number for the reason.
+        #[serde(default)]
+        code: Option<u16>,
     },
 }
 
@@ -106,6 +109,10 @@ impl Record {
     /// Without the secret.
     pub fn account(&self) -> Account {
         let name = self.renamed.as_ref().or(self.shown.as_ref());
+        let (keys_refused_ms, keys_refused_code) = match self.keys {
+            Keys::Refused { since_ms, code, .. } => (Some(since_ms), code),
+            Keys::Unknown | Keys::Granted => (None, None),
+        };
         Account {
             user: self.login.user.clone(),
             name: name.unwrap_or(&self.login.user).clone(),
@@ -113,10 +120,8 @@ impl Record {
             country: self.country.clone(),
             came_by: self.came_by,
             last_used_ms: self.last_used_ms,
-            keys_refused_ms: match self.keys {
-                Keys::Refused { since_ms, .. } => Some(since_ms),
-                Keys::Unknown | Keys::Granted => None,
-            },
+            keys_refused_ms,
+            keys_refused_code,
         }
     }
 }

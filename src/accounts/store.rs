@@ -17,7 +17,7 @@ use super::{
     record::{self, Keys, Record, SignedIn},
     words::Damage,
 };
-use crate::model::{Account, Login};
+use crate::model::{Account, KeyAnswer, Login};
 
 /// The folder with the accounts; where it is, siskin was.
 const ACCOUNTS: &str = "accounts";
@@ -213,17 +213,18 @@ impl Store {
     ///
     /// # Errors
     /// When the disk does not take it.
-    pub fn keys(&self, user: &str, refused: bool, now_ms: i64) -> io::Result<()> {
+    pub fn keys(&self, user: &str, answer: KeyAnswer, now_ms: i64) -> io::Result<()> {
         self.edit(user, |record| {
-            record.keys = match record.keys {
-                _ if !refused => Keys::Granted,
-                Keys::Refused { since_ms, .. } => Keys::Refused {
+            let since_ms = match record.keys {
+                Keys::Refused { since_ms, .. } => since_ms,
+                Keys::Unknown | Keys::Granted => now_ms,
+            };
+            record.keys = match answer {
+                KeyAnswer::Given => Keys::Granted,
+                KeyAnswer::Refused { code } => Keys::Refused {
                     since_ms,
                     asked_ms: now_ms,
-                },
-                Keys::Unknown | Keys::Granted => Keys::Refused {
-                    since_ms: now_ms,
-                    asked_ms: now_ms,
+                    code,
                 },
             };
         })?;

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{CameBy, ConditionCode, Login, Secret, Volume};
+use crate::model::{CameBy, ConditionCode, KeyAnswer, Login, Secret, Volume};
 
 fn login(user: &str) -> Login {
     Login {
@@ -276,20 +276,24 @@ fn files_of_the_first_version_are_read_and_grow_with_the_next_sign_in() {
 #[test]
 fn keys_that_were_refused_are_asked_for_again_after_a_day_and_one_success_clears_it() {
     const HOUR: i64 = 3_600_000;
+    const REFUSED: KeyAnswer = KeyAnswer::Refused { code: Some(2) };
     let (_dir, store) = open();
     store.signed_in(signed_in("vera", 1)).expect("written");
     let from = |now| store.ask_keys_from("vera", now);
     assert_eq!(from(0), None);
-    store.keys("vera", true, 10 * HOUR).expect("written");
+    store.keys("vera", REFUSED, 10 * HOUR).expect("written");
     assert_eq!(from(33 * HOUR), Some(34 * HOUR));
     assert_eq!(from(34 * HOUR), None);
     // A clock that was set back must not lock the account out.
     assert_eq!(from(9 * HOUR), None);
-    store.keys("vera", true, 34 * HOUR).expect("written");
+    store.keys("vera", REFUSED, 34 * HOUR).expect("written");
     assert_eq!(from(35 * HOUR), Some(58 * HOUR));
-    let since = store.account("vera").expect("kept").keys_refused_ms;
-    assert_eq!(since, Some(10 * HOUR));
-    store.keys("vera", false, 60 * HOUR).expect("written");
+    let vera = store.account("vera").expect("kept");
+    assert_eq!(vera.keys_refused_ms, Some(10 * HOUR));
+    assert_eq!(vera.keys_refused_code, Some(2));
+    store
+        .keys("vera", KeyAnswer::Given, 60 * HOUR)
+        .expect("written");
     assert!(store.had_keys("vera"));
     assert_eq!(store.account("vera").expect("kept").keys_refused_ms, None);
 }

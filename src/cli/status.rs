@@ -295,6 +295,7 @@ mod tests {
                 came_by: CameBy::Phone,
                 last_used_ms: 0,
                 keys_refused_ms: None,
+                keys_refused_code: None,
             }),
             playback: Some(playback),
             addresses: vec![([192, 168, 1, 20], 4070).into()],

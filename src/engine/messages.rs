@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config,
     model::{
-        Condition, ConditionCode, Cut, DeviceId, Known, Login, Measures, OutputChoice, Pairing,
-        Peer, Playback, Query, Refusal, Secret, Sound, Transport, Unmet, Volume, Way,
+        Condition, ConditionCode, Cut, DeviceId, KeyAnswer, Known, Login, Measures, OutputChoice,
+        Pairing, Peer, Playback, Query, Refusal, Secret, Sound, Transport, Unmet, Volume, Way,
     },
 };
 
 /// Raised when a message changes its meaning. Both sides are the same binary, except while one is
 /// being replaced under a running daemon.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// No honest line is longer; a longer one ends the conversation.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
@@ -227,9 +227,7 @@ pub enum Event {
     /// What became of an audio key that was asked for: refused by Spotify in so many words, or
     /// granted. Time-outs and lost links are neither. Enough is the first of a session, and each
     /// change after that.
-    Keys {
-        refused: bool,
-    },
+    Keys(KeyAnswer),
     /// Somebody took the account off this device, in an app.
     LoggedOut,
     /// A new truth about playback.

@@ -10,11 +10,8 @@ pub enum Failure {
     #[error("Spotify has no audio of it: {why}")]
     Gone { why: String },
     /// The access point gave no key, twice. One track, or all tracks of this account.
-    #[error("Spotify refused the key to it{}", .code.map_or(String::new(), |code| format!(" (code {code:#06x})")))]
-    KeyRefused {
-        /// The two bytes of the refusal, when they were heard.
-        code: Option<u16>,
-    },
+    #[error("Spotify refused the key to it")]
+    KeyRefused,
 }
 
 /// On whom a failure reflects.
@@ -38,7 +35,7 @@ impl Failure {
         match self {
             Self::Line { .. } => Blame::Line,
             Self::Gone { .. } => Blame::Track,
-            Self::KeyRefused { .. } => Blame::Key,
+            Self::KeyRefused => Blame::Key,
         }
     }
 }

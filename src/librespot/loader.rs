@@ -226,7 +226,7 @@ impl Loader {
             }
             let opening = async {
                 if forbidden {
-                    return Err(Unopened::Failed(Failure::KeyRefused { code: None }));
+                    return Err(Unopened::Failed(Failure::KeyRefused));
                 }
                 open(&current, &asked, &wish).await.map(Box::new)
             };

@@ -31,7 +31,9 @@ use crate::{
     connect::{Heard, Input, Order},
     engine::messages::{Command, Event},
     fetch,
-    model::{self, Condition, ConditionCode, Cut, Measures, Peer, Playback, Volume, ms_of},
+    model::{
+        self, Condition, ConditionCode, Cut, KeyAnswer, Measures, Peer, Playback, Volume, ms_of,
+    },
     output::{Gate, Report},
     player,
 };
@@ -115,7 +117,7 @@ pub(super) struct Stage<'a> {
     /// The other devices of the account, until the daemon may be told.
     pub unsaid: Option<Vec<Peer>>,
     /// Whether a key was granted or refused last.
-    pub keys: Option<bool>,
+    pub keys: Option<KeyAnswer>,
     /// Times the card ran dry so far.
     pub xruns: u64,
     /// Before the output, for music after a silence.
@@ -407,16 +409,16 @@ impl Stage<'_> {
 
     fn hear(&mut self, heard: Heard) -> Vec<News> {
         if matches!(heard, Heard::Started { .. } | Heard::Joined { .. }) {
-            self.keys_are(false);
+            self.keys_are(KeyAnswer::Given);
         }
         self.desk.input(Input::Player(heard))
     }
 
     /// The first word about keys, and each change.
-    fn keys_are(&mut self, refused: bool) {
-        if self.keys != Some(refused) {
-            self.keys = Some(refused);
-            self.reporter.report(&Event::Keys { refused });
+    fn keys_are(&mut self, answer: KeyAnswer) {
+        if self.keys != Some(answer) {
+            self.keys = Some(answer);
+            self.reporter.report(&Event::Keys(answer));
         }
     }
 
@@ -470,7 +472,7 @@ impl Stage<'_> {
             // Whose link it was is not said; the session that we use is asked. (One that was let go
             // ends like that, too, and costs a question.)
             Tell::Unread => self.probe(None, true, Duration::ZERO),
-            Tell::KeyRefused => self.keys_are(true),
+            Tell::KeyRefused { code } => self.keys_are(KeyAnswer::Refused { code: *code }),
             // The one before says that it ends.
             Tell::DealerFell { task } | Tell::DealerRefused { task } if *task < self.dealer => {}
             Tell::DealerFell { task } => {

@@ -23,7 +23,10 @@ pub enum Tell {
     /// Nobody reads an access-point link any more. That goes with the end of every session; where the
     /// session believes that it lives, the task that read it has panicked.
     Unread,
-    KeyRefused,
+    /// With Spotify's own number for the reason.
+    KeyRefused {
+        code: Option<u16>,
+    },
     /// A dealer's connection is gone. `task`: which task says so, see [`next_task`].
     DealerFell {
         task: u64,
@@ -78,9 +81,6 @@ impl Log for Telltale {
     }
 
     fn log(&self, record: &Record) {
-        if record.target() == "librespot_core::audio_key" {
-            keys::heard(&record.args().to_string());
-        }
         if watched(record.target())
             && let Some(tell) = read(record.target(), &record.args().to_string())
         {
@@ -167,7 +167,9 @@ fn read(target: &str, line: &str) -> Option<Tell> {
             .any(|begin| line.starts_with(begin))
             .then(|| Tell::DealerFell { task: this_task() }),
         // A time-out is nobody's refusal; only this is about the account.
-        "librespot_core::audio_key" => line.starts_with(KEY_REFUSED).then_some(Tell::KeyRefused),
+        "librespot_core::audio_key" => line.starts_with(KEY_REFUSED).then(|| Tell::KeyRefused {
+            code: keys::refusal(line),
+        }),
         _ => None,
     }
 }
@@ -197,7 +199,7 @@ mod tests {
         );
         assert_eq!(
             read("librespot_core::audio_key", "error audio key 0 1"),
-            Some(Tell::KeyRefused)
+            Some(Tell::KeyRefused { code: Some(1) })
         );
         assert_eq!(
             read("librespot_core::session", "Shutdown: Invalidating session"),

@@ -19,6 +19,19 @@ pub struct Account {
     pub last_used_ms: i64,
     /// Unix time in ms since when Spotify refuses audio keys to this account; `None` while it does not.
     pub keys_refused_ms: Option<i64>,
+    /// Spotify's own number for the reason, where it gave one.
+    pub keys_refused_code: Option<u16>,
+}
+
+/// What Spotify answers when audio keys are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyAnswer {
+    Given,
+    /// With Spotify's own number for the reason *(the error packet of the access point)*.
+    Refused {
+        code: Option<u16>,
+    },
 }
 
 impl Account {
@@ -32,6 +45,7 @@ impl Account {
             came_by: CameBy::default(),
             last_used_ms: 0,
             keys_refused_ms: None,
+            keys_refused_code: None,
         }
     }
 

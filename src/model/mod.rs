@@ -19,7 +19,7 @@ mod state;
 mod transport;
 mod volume;
 
-pub use account::{Account, CameBy};
+pub use account::{Account, CameBy, KeyAnswer};
 pub use condition::{Condition, ConditionCode, Conditions, Severity, Standing};
 pub use device::{DeviceId, DeviceIdError, DeviceType};
 pub use examination::{Examination, Finding};

@@ -17,7 +17,8 @@ use crate::{
     config::{self, ForAccount},
     engine::note,
     model::{
-        Account, CameBy, Condition, ConditionCode, Login, Volume, local_minute, masked, unix_ms,
+        Account, CameBy, Condition, ConditionCode, KeyAnswer, Login, Volume, local_minute, masked,
+        unix_ms,
     },
 };
 
@@ -144,9 +145,10 @@ impl Speaker {
                 .await
                 .flatten()
         };
+        let code = account.as_ref().and_then(|it| it.keys_refused_code);
         let since = account.and_then(|account| account.keys_refused_ms);
         let news = match since {
-            Some(since) => News::Raised(trouble::account_keys_refused(user, since)),
+            Some(since) => News::Raised(trouble::account_keys_refused(user, since, code)),
             None => News::Cleared(ConditionCode::AccountKeysRefused),
         };
         self.tell_all(news).await;
@@ -154,13 +156,13 @@ impl Speaker {
 
     /// Spotify answered when the account asked for an audio key. One that was ever given some is
     /// not blamed for a track whose key is refused.
-    pub(super) async fn keys(&mut self, user: String, refused: bool) {
+    pub(super) async fn keys(&mut self, user: String, answer: KeyAnswer) {
         let name = user.clone();
         self.write("what Spotify said of the account", move |store, _| {
-            if refused && store.had_keys(&name) {
+            if answer != KeyAnswer::Given && store.had_keys(&name) {
                 return Ok(());
             }
-            store.keys(&name, refused, unix_ms())
+            store.keys(&name, answer, unix_ms())
         })
         .await;
         self.remind_of_keys(&user).await;
@@ -343,6 +345,7 @@ mod tests {
             came_by: CameBy::Phone,
             last_used_ms: 0,
             keys_refused_ms: None,
+            keys_refused_code: None,
         };
         let for_kim = for_account(speaker(all.clone()), "31xyz", Some(&account));
         assert_eq!(for_kim.volume.max, Percent::clamped(40));

@@ -507,8 +507,8 @@ impl Speaker {
                 .await;
                 self.shown = None;
             }
-            Action::Keys { user, refused } => {
-                self.keys(user, refused).await;
+            Action::Keys { user, answer } => {
+                self.keys(user, answer).await;
                 self.shown = None;
             }
             Action::ActiveUser(user) => self.tell_all(News::ActiveUser(user)).await,

@@ -74,14 +74,16 @@ pub fn guest_denied(guest: &Login, denied: Denied) -> Condition {
     )
 }
 
-/// `since_ms`: Unix time.
-pub fn account_keys_refused(user: &str, since_ms: i64) -> Condition {
+/// `since_ms`: Unix time; `code`: Spotify's number for the reason.
+pub fn account_keys_refused(user: &str, since_ms: i64, code: Option<u16>) -> Condition {
+    let code = code.map(|code| format!(", with code {code}"));
     Condition::new(
         ConditionCode::AccountKeysRefused,
         format!("no music can be played with the account {}", masked(user)),
         format!(
-            "Spotify refuses this account the audio keys that librespot needs, since {} (known for \
+            "Spotify refuses this account the audio keys that librespot needs{}, since {} (known for \
              accounts made since about December 2024)",
+            code.unwrap_or_default(),
             local_date(since_ms)
         ),
         "pick the speaker with another, older account; siskin asks again once a day",

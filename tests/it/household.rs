@@ -373,7 +373,7 @@ fn an_account_without_audio_keys_is_told_so_remembered_and_cleared_by_one_succes
             .expect("an answer");
         let told = daemon.says("account_keys_refused").await;
         assert!(
-            told.contains("December 2024") && told.contains("ve***"),
+            told.contains("December 2024") && told.contains("ve***") && told.contains("with code"),
             "{told}"
         );
         daemon.stop().await;

@@ -101,6 +101,7 @@ fn kim() -> Account {
         came_by: CameBy::Code,
         last_used_ms: 7,
         keys_refused_ms: None,
+        keys_refused_code: None,
     }
 }
 

@@ -207,7 +207,7 @@ async fn bytes_come_before_the_key_and_are_read_with_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_key_ends_the_fetch_unless_the_file_needs_none() {
-    let refusal = Failure::KeyRefused { code: Some(1) };
+    let refusal = Failure::KeyRefused;
     let locked = Fake::new(200_000);
     let (mut reader, _handle) = start(locked, ready(Err(refusal.clone())), 0, Budget::Playing);
     assert_eq!(read_all(&mut reader).await, Err(refusal.clone()));

@@ -44,18 +44,9 @@ const UNANSWERED: usize = 4;
 /// Before a refusal is taken for what it is.
 const SECOND_THOUGHTS: Duration = Duration::from_millis(500);
 
-/// What was heard of the last refusal, plus one; 0 for nothing.
-static HEARD: AtomicU32 = AtomicU32::new(0);
-
-/// Takes a line of the crate's log: the code of a refusal is written there and nowhere else.
-pub fn heard(line: &str) {
-    if let Some(code) = refusal(line) {
-        HEARD.store(u32::from(code) + 1, Ordering::Relaxed);
-    }
-}
-
-/// `error audio key 0 1`: two bytes, hexadecimal.
-fn refusal(line: &str) -> Option<u16> {
+/// The code of a refusal, which the crate writes into its log and nowhere else: `error audio key 0 1`,
+/// two bytes, hexadecimal.
+pub fn refusal(line: &str) -> Option<u16> {
     let (high, low) = line.strip_prefix("error audio key ")?.split_once(' ')?;
     let byte = |text: &str| u8::from_str_radix(text, 16).ok();
     Some(u16::from_be_bytes([byte(high)?, byte(low.trim())?]))
@@ -164,11 +155,7 @@ where
         };
         match answer {
             Ok(key) => return Ok(key),
-            Err(NoKey::Refused) if refused > 0 => {
-                let code = HEARD.swap(0, Ordering::Relaxed).checked_sub(1);
-                let code = code.and_then(|code| u16::try_from(code).ok());
-                return Err(Failure::KeyRefused { code });
-            }
+            Err(NoKey::Refused) if refused > 0 => return Err(Failure::KeyRefused),
             Err(NoKey::Refused) => {
                 debug!("the key was refused; asking once more");
                 refused += 1;
@@ -291,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_is_asked_again_once_and_its_code_kept() {
+    async fn a_refusal_is_asked_again_once() {
         let asked = Cell::new(0);
         let ask = |turn| {
             asked.set(asked.get() + 1);
@@ -303,12 +290,9 @@ mod tests {
             }
         };
         assert_eq!(ask_until(ask, || false).await, Ok([1; 16]));
-        let refuse = |_| {
-            heard("error audio key 0 2");
-            async { Err(NoKey::Refused) }
-        };
+        let refuse = |_| async { Err(NoKey::Refused) };
         let refused = ask_until(refuse, || false).await;
-        assert_eq!(refused, Err(Failure::KeyRefused { code: Some(2) }));
+        assert_eq!(refused, Err(Failure::KeyRefused));
         assert_eq!(asked.get(), 2);
     }
 

@@ -245,7 +245,7 @@ impl Seats {
             login,
             since_ms: now.ms,
             playback: resume,
-            keys_refused: None,
+            keys: None,
             interrupted: false,
         };
         self.keep_seat(out);

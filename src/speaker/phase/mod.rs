@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use crate::{
     engine::messages::{Command, Event},
-    model::{CameBy, Condition, ConditionCode, Login, PlayState, Playback},
+    model::{CameBy, Condition, ConditionCode, KeyAnswer, Login, PlayState, Playback},
 };
 
 use super::{policy::Who, trouble};
@@ -177,7 +177,7 @@ pub enum Action {
     /// What Spotify said when the account asked for an audio key.
     Keys {
         user: String,
-        refused: bool,
+        answer: KeyAnswer,
     },
     ActiveUser(Option<String>),
     After {
@@ -207,8 +207,8 @@ pub enum Resident {
         login: Login,
         since_ms: i64,
         playback: Option<Box<Playback>>,
-        /// Whether an audio key was refused (`true`) or granted when last heard of.
-        keys_refused: Option<bool>,
+        /// What was heard last of its audio keys.
+        keys: Option<KeyAnswer>,
         /// The engine lost its session and is making another one.
         interrupted: bool,
     },

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     engine::{back_off, messages::Event},
-    model::{Condition, ConditionCode, Login, PlayState, Playback, Refusal, Track},
+    model::{Condition, ConditionCode, KeyAnswer, Login, PlayState, Playback, Refusal, Track},
     speaker::trouble,
 };
 
@@ -56,7 +56,7 @@ impl Seats {
             Event::Resumed => self.resumed(out),
             Event::Checked { id, alive, .. } => self.checked(id, alive, now, out),
             Event::Playback(playback) => self.playback(playback, out),
-            Event::Keys { refused } => self.keys(refused, out),
+            Event::Keys(answer) => self.keys(answer, out),
             Event::LoggedOut => {
                 if let Some(user) = self.user().map(str::to_owned) {
                     out.push(Action::Forget { user });
@@ -124,21 +124,17 @@ impl Seats {
             played(&new) && new.position_ms > 0 && new.track.as_ref().is_some_and(of_spotify);
         *playback = Some(new);
         if heard {
-            self.keys(false, out);
+            self.keys(KeyAnswer::Given, out);
         }
     }
 
-    fn keys(&mut self, refused: bool, out: &mut Vec<Action>) {
-        if let Resident::Seated {
-            login,
-            keys_refused,
-            ..
-        } = &mut self.resident
-            && *keys_refused != Some(refused)
+    fn keys(&mut self, answer: KeyAnswer, out: &mut Vec<Action>) {
+        if let Resident::Seated { login, keys, .. } = &mut self.resident
+            && *keys != Some(answer)
         {
-            *keys_refused = Some(refused);
+            *keys = Some(answer);
             let user = login.user.clone();
-            out.push(Action::Keys { user, refused });
+            out.push(Action::Keys { user, answer });
         }
     }
 
