@@ -64,7 +64,7 @@ pub(super) fn build(
     let mut daemon = Lookup::new(common.to_vec(), problems);
     let network = daemon.network();
     let log = daemon.get("log", check::log);
-    let state_dir = daemon.get("state_dir", check::full_path);
+    let state_dir = daemon.get("state_dir", check::path);
     let pairing = Pairing {
         offer: daemon.get("pairing", check::offer),
         client_id: daemon.get("client_id", check::client_id),
@@ -300,7 +300,14 @@ impl<'a> Lookup<'a> {
                 autoplay: self.get("audio.autoplay", check::autoplay),
             },
             output: self.output(),
-            volume: self.volume(),
+            volume: VolumeSettings {
+                start: self.get("volume.start", check::percent),
+                max: self.get("volume.max", check::percent),
+                remember: self.get("volume.remember", check::switch),
+                curve: self.get("volume.curve", check::curve),
+                range_db: self.get("volume.range_db", check::range_db),
+                steps: self.get("volume.steps", check::steps),
+            },
             household: Household {
                 guests: self.get("guests", check::guests),
                 quiet_hours: self.get("quiet_hours", household::quiet_hours),
@@ -308,32 +315,6 @@ impl<'a> Lookup<'a> {
                 accounts: Vec::new(),
             },
         }
-    }
-
-    /// The first level is held to the loudest one. Where it was said beside that, or over it, it is a
-    /// mistake: nobody ever hears it.
-    fn volume(&mut self) -> VolumeSettings {
-        let volume = VolumeSettings {
-            start: self.get("volume.start", check::percent),
-            max: self.get("volume.max", check::percent),
-            remember: self.get("volume.remember", check::switch),
-            curve: self.get("volume.curve", check::curve),
-            range_db: self.get("volume.range_db", check::range_db),
-            steps: self.get("volume.steps", check::steps),
-        };
-        if let Some((rank, start)) = self.find("volume.start")
-            && let Some((cap_rank, _)) = self.find("volume.max")
-            && rank <= cap_rank
-            && volume.start.get() > volume.max.get()
-        {
-            let (start_at, max) = (volume.start.get(), volume.max.get());
-            let what = format!(
-                "volume.start is {start_at}, and volume.max, which is never exceeded, {max}"
-            );
-            let help = format!("use at most {max} for volume.start, or raise volume.max");
-            self.wrong(&start.origin, &what, &help);
-        }
-        volume
     }
 
     /// What an `[[account]]` says. Its keys have no defaults, and no other layer knows them.

@@ -278,7 +278,7 @@ pub(super) fn path(given: &Value) -> Result<Option<PathBuf>, Fault> {
     Ok(text(given)?.map(PathBuf::from))
 }
 
-/// The same, from the root on: the daemon and whoever looks for it may stand in different folders.
+/// The same, from the root on.
 pub(super) fn full_path(given: &Value) -> Result<Option<PathBuf>, Fault> {
     match path(given)? {
         Some(path) if !path.is_absolute() => {
@@ -406,7 +406,7 @@ pub(super) fn interfaces(given: &Value) -> Result<Vec<String>, Fault> {
 pub(super) fn addresses(given: &Value) -> Result<Vec<IpAddr>, Fault> {
     let help = r#"use addresses that phones reach, such as "192.168.1.20""#;
     each(given, |text| {
-        let usable = |ip: &IpAddr| !ip.is_unspecified() && !ip.is_multicast() && !ip.is_loopback();
+        let usable = |ip: &IpAddr| !ip.is_unspecified() && !ip.is_multicast();
         text.parse()
             .ok()
             .filter(usable)
