@@ -28,7 +28,7 @@ fn silent(samples: &[f32]) -> bool {
 #[test]
 fn a_new_track_that_stops_coming_does_not_silence_the_one_that_fades() {
     let mut rig = rig(FADING);
-    let until = Arc::new(Mutex::new(24_000));
+    let until = Arc::new(Mutex::new(10_000));
     rig.load(1, "First Half", 0, true);
     rig.player.order(Order::Next {
         id: 2,
