@@ -8,7 +8,7 @@ use spotify_sim::{AppState, Controller, Fault, Place, PlayOptions, Reply, Spoilt
 use crate::{
     booth::{Booth, assert_in_time, assert_yes, file_of, uris},
     tape::{FADE, decoded, frames, ms, stretches},
-    world::{World, hears, scenario, shows},
+    world::{PATIENCE, World, hears, scenario, shows},
 };
 
 /// What the first server may do to the first request of a track.
