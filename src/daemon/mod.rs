@@ -27,11 +27,11 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{Interval, interval},
 };
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     accounts::{AccountKey, Damage, Store, StoreError},
-    bus::{self, Answer, Desk},
+    bus::{self, Answer, Asked, Desk, Order},
     config::{Config, LogLevel, Problems},
     control,
     discovery::Notice,
@@ -130,6 +130,9 @@ pub async fn run(
             Some(remark) = remarked.recv() => remark_board(remark, &mut board),
             Some((place, news)) = told.recv() => match news {
                 News::Cut(cut) => tally.cut(&place, cut),
+                News::Renamed(name) => {
+                    clerk.take(renamed(&place, name), &mut house, board.house());
+                }
                 news => news_board(&place, news, &mut house, &mut board),
             },
             Some((place, now)) = paired.recv() => board.pairing(&place, now, unix_ms()),
@@ -260,8 +263,21 @@ async fn follow(effect: Effect, house: &mut House, board: &mut Board, desk: &Des
         Answer::Outputs(_) => Answer::Outputs(board.outputs_of(&speaker)),
         other => other,
     });
-    // Who has left needs no answer.
-    let _ = owed.send(done);
+    // Where nobody waits for the answer, the log is told.
+    if let Err(Err(unable)) = owed.send(done) {
+        warn!("{unable}: {}", unable.help);
+    }
+}
+
+/// An app gave this speaker a name: as if it had been said here. Nobody waits for the answer; an app
+/// sees what the speaker is called.
+fn renamed(speaker: &str, name: String) -> Asked {
+    let speaker = speaker.to_owned();
+    let (answer, _) = oneshot::channel();
+    Asked {
+        order: Order::Name { speaker, name },
+        answer,
+    }
 }
 
 fn notice_board(notice: Notice, board: &mut Board) {
@@ -360,8 +376,8 @@ fn news_board(place: &str, news: News, house: &mut House, board: &mut Board) {
         }),
         News::Playback(playback) => board.playback(place, *playback),
         News::Holding(on) => board.holding(place, on),
-        // Counted, not shown.
-        News::Cut(_) => {}
+        // Counted, and carried out, elsewhere.
+        News::Cut(_) | News::Renamed(_) => {}
         News::Devices(devices) => board.devices(place, devices),
         News::Sound(sound) => board.sound(place, sound),
         // The state is published before anybody who waits gets to run.

@@ -17,7 +17,7 @@ use crate::{
 
 /// Raised when a message changes its meaning. Both sides are the same binary, except while one is
 /// being replaced under a running daemon.
-pub const PROTOCOL: u32 = 6;
+pub const PROTOCOL: u32 = 7;
 
 /// No honest line is longer; a longer one ends the conversation.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
@@ -230,6 +230,11 @@ pub enum Event {
     Keys(KeyAnswer),
     /// Somebody took the account off this device, in an app.
     LoggedOut,
+    /// Somebody wants this speaker to be called so, in an app. Answered by [`Command::Rename`], if it
+    /// can be.
+    Renamed {
+        name: String,
+    },
     /// A new truth about playback.
     Playback(Box<Playback>),
     /// An order has taken effect, or why not. Comes after the truth that it made.

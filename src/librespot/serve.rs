@@ -511,6 +511,7 @@ impl Stage<'_> {
                 News::Done { id, result } => self.reporter.report(&Event::Done { id, result }),
                 News::Listed => self.resumed(),
                 News::LoggedOut => self.reporter.report(&Event::LoggedOut),
+                News::Renamed(name) => self.reporter.report(&Event::Renamed { name }),
                 News::DealerLost => self.interrupt(Cut::Dealer, "the dealer is gone"),
             }
         }

@@ -135,6 +135,8 @@ pub enum News {
     Devices(Vec<Peer>),
     /// What was opened for sound.
     Sound(Sound),
+    /// Whoever sits here wants it to be called so.
+    Renamed(String),
     /// Whether the engine answers, and how it finds its links (`None`: not asked).
     Pulse {
         engine: bool,
@@ -327,6 +329,9 @@ impl Speaker {
             Heard::Event(Event::Told { id, result }) => return self.told(seat, id, result),
             Heard::Event(Event::Sound(sound)) => {
                 return self.of_resident(seat, News::Sound(sound)).await;
+            }
+            Heard::Event(Event::Renamed { name }) => {
+                return self.of_resident(seat, News::Renamed(name)).await;
             }
             Heard::Event(Event::Devices { devices }) => {
                 return self.of_resident(seat, News::Devices(devices)).await;

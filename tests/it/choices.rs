@@ -1,6 +1,8 @@
 //! What a listener chooses besides the music: the speaker's name, the device that plays, how much is
 //! logged; and what Spotify does not allow.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use spotify_sim::SimOptions;
 
@@ -54,6 +56,33 @@ fn a_new_name_is_shown_everywhere_at_once_and_kept() {
         let said = siskin(&world, &["rename", ""]).await;
         assert_eq!(said.code, Some(0), "{said:?}");
         assert_eq!(state(&world).await["name"], "Kitchen");
+    });
+}
+
+#[test]
+fn a_name_given_in_an_app_is_kept_and_one_that_cannot_be_changes_nothing() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        let app = plays(&world, "kim", "Dozen").await;
+        app.rename("Attic").await.expect("shown by that name");
+        let found = world
+            .phone
+            .wait_for(|found| found.instance.contains("Attic"), PATIENCE);
+        found.await.expect("mDNS shows it");
+        let long = "x".repeat(65);
+        let patient = app.within(Duration::from_millis(300));
+        for (name, why) in [
+            (long.as_str(), "65 bytes long"),
+            ("a\nb", "control character"),
+        ] {
+            patient.rename(name).await.expect_err(why);
+            until(why, PATIENCE, || count(&daemon, why) > 0).await;
+        }
+        assert_eq!(state(&world).await["name"], "Attic");
+        assert_eq!(state(&world).await["playback"]["state"], "playing");
+        daemon.stop().await;
+        let _daemon = world.start(&world.settings(NULL));
+        status_says(&world, "Attic").await;
     });
 }
 

@@ -304,18 +304,14 @@ impl Seat {
         }
     }
 
-    /// There is no command for it: it comes from this house, and apps are shown it.
+    /// Renamed in the app, and then in this house.
     async fn rename(&self) -> Result<Reply, ControlError> {
-        let begun = Instant::now();
+        let reply = self.app.rename("Elsewhere").await?;
         let route = "/api/v1/speakers/main/name";
-        for name in ["Elsewhere", self.name.as_str()] {
-            ask_at(&self.socket, "POST", route, Some(json!({ "name": name }))).await;
-            self.app.wait_for_device(name, PATIENCE).await?;
-        }
-        Ok(Reply {
-            success: true,
-            latency: begun.elapsed() / 2,
-        })
+        let back = json!({ "name": self.name });
+        ask_at(&self.socket, "POST", route, Some(back)).await;
+        self.app.wait_for_device(&self.name, PATIENCE).await?;
+        Ok(reply)
     }
 
     /// Gives one command, and says what is wrong with what comes of it.

@@ -130,6 +130,8 @@ pub enum News {
     Cleared(ConditionCode),
     /// The account is to be forgotten.
     LoggedOut,
+    /// An app wants the speaker to be called so.
+    Renamed(String),
     /// The dealer is gone and does not come back by itself. Said once.
     DealerLost,
 }
@@ -332,6 +334,8 @@ impl<D: Deck> Desk<D> {
                     command,
                 })
             }
+            // Kept by the daemon, which says what holds.
+            Said::Renamed(name) => vec![News::Renamed(name)],
             Said::Other(input) => self.input(input),
         }
     }

@@ -84,6 +84,7 @@ fn device_info(shown: &Shown, facts: &Facts) -> DeviceInfo {
             is_controllable: true,
             supports_gzip_pushes: true,
             supports_logout: true,
+            supports_rename: true,
             // Files of the phone ("audio/local") cannot be played here.
             supported_types: vec!["audio/episode".into(), "audio/track".into()],
             supports_playlist_v2: true,

@@ -79,6 +79,7 @@ impl Seats {
             | Event::Holding { .. }
             | Event::Sound(_)
             | Event::Devices { .. }
+            | Event::Renamed { .. }
             | Event::Outputs { .. } => {}
         }
     }

@@ -306,7 +306,7 @@ impl Controller {
     }
 
     /// The device to tell, and its dealer socket.
-    fn target(&self) -> Result<(String, String), ControlError> {
+    pub(super) fn target(&self) -> Result<(String, String), ControlError> {
         let found = self.look(|state| {
             let mut real = state.members.iter().filter_map(|(id, member)| {
                 Some((id, &member.info.name, member.connection.as_ref()?))

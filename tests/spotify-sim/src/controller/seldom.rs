@@ -1,8 +1,10 @@
 //! What the app does seldom: it puts the queue in order, tells of a changed
-//! context, logs a device out. And what the service does in bad moments: news
+//! context, gives a device another name, logs it out. And what the service does in bad moments: news
 //! that comes late.
 
-use librespot_protocol::connect::{ClusterUpdate, LogoutCommand};
+use std::time::Instant;
+
+use librespot_protocol::connect::{ClusterUpdate, LogoutCommand, RenameCommand};
 use serde_json::json;
 
 use super::{ControlError, Controller, Reply};
@@ -83,6 +85,36 @@ impl Controller {
         let uri = "hm://connect-state/v1/connect/logout";
         let command = LogoutCommand::default();
         self.shared.dealers.push(&self.user, To::All, uri, &command);
+    }
+
+    /// Gives the device another name, where it offers that. It does not reply to this: the latency is
+    /// the time until it is listed by that name.
+    ///
+    /// # Errors
+    /// When it does not offer it, or is not called so in time.
+    pub async fn rename(&self, name: &str) -> Result<Reply, ControlError> {
+        let (device, connection) = self.target()?;
+        let offered = self.look(|state| {
+            let member = state.members.get(&device)?;
+            Some(member.info.capabilities.supports_rename)
+        });
+        if offered != Some(true) {
+            return Err(self.failed("the device does not offer to be renamed"));
+        }
+        let command = RenameCommand {
+            rename_to: name.to_owned(),
+            ..Default::default()
+        };
+        self.note(&device, &format!("rename {name}"));
+        let since = Instant::now();
+        let uri = "hm://connect-state/v1/connect/rename";
+        let to = To::One(&connection);
+        self.shared.dealers.push(&self.user, to, uri, &command);
+        self.wait_for_device(name, self.limit).await?;
+        Ok(Reply {
+            success: true,
+            latency: since.elapsed(),
+        })
     }
 
     /// What the service would tell all devices now...
