@@ -22,6 +22,12 @@ pub trait Source: Send {
         wait: Duration,
     ) -> Result<usize, SourceError>;
 
+    /// Where the bytes end that can be read from `offset` on without waiting; `offset` itself when
+    /// there are none.
+    fn at_hand(&self, offset: u64) -> u64 {
+        offset
+    }
+
     /// Bytes of the whole file, when known.
     fn len(&self) -> Option<u64>;
 

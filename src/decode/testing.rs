@@ -88,6 +88,8 @@ pub(crate) struct Memory {
     pub(crate) not_yet: u32,
     /// From this offset on, there is nothing yet, as long as it stands here.
     pub(crate) until: Option<Arc<Mutex<u64>>>,
+    /// So much of it is there without waiting.
+    pub(crate) at_hand: u64,
     /// At this offset the source fails.
     pub(crate) fails_at: Option<u64>,
     pub(crate) reads: u32,
@@ -101,6 +103,7 @@ impl Memory {
             most: usize::MAX,
             not_yet: 0,
             until: None,
+            at_hand: 0,
             fails_at: None,
             reads: 0,
         }
@@ -147,6 +150,10 @@ impl Source for Memory {
             None => log.requests.push((offset, reach)),
         }
         Ok(count)
+    }
+
+    fn at_hand(&self, offset: u64) -> u64 {
+        offset.max(self.at_hand)
     }
 
     fn len(&self) -> Option<u64> {

@@ -49,6 +49,13 @@ impl Window {
         self.source.len()
     }
 
+    /// Where the bytes end that are there from `offset` on.
+    pub(super) fn at_hand(&self, offset: u64) -> u64 {
+        let end = self.base + self.held.len() as u64;
+        let held = (self.base..=end).contains(&offset);
+        self.source.at_hand(if held { end } else { offset })
+    }
+
     /// Offset in the file of the next byte.
     pub(super) fn offset(&self) -> u64 {
         self.base + self.at as u64

@@ -111,6 +111,10 @@ impl Source for Reader {
         }
     }
 
+    fn at_hand(&self, offset: u64) -> u64 {
+        self.shared.lock().window.filled_to(offset)
+    }
+
     fn len(&self) -> Option<u64> {
         self.shared.lock().len
     }

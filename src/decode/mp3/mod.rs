@@ -1,10 +1,12 @@
 //! MP3: podcast episodes.
 //!
 //! The frames carry no position: it is counted, from a place whose number is known. At a constant
-//! bitrate every place is. Otherwise a place that was played before is exact, and one that was not
-//! is as exact as the encoder's table, until the frames can be counted back from the end.
+//! bitrate every place is. Otherwise a place is exact that was played before or is in memory, and
+//! any other is as exact as the encoder's table, until the frames can be counted back from the end.
+//! Steps from there are exact among themselves.
 
 mod frame;
+mod marks;
 
 use siskin_sound::pcm;
 use symphonia_bundle_mp3::MpaDecoder;
@@ -19,6 +21,7 @@ use symphonia_core::{
 
 use super::{DecodeError, Ending, Format, Gains, LOUDEST, Progress, RATE, scaled, window::Window};
 use frame::{Frame, HEAD, Info};
+use marks::Marks;
 
 /// Frames decoded ahead of a target and thrown away: the bit reservoir reaches back.
 const PREROLL: u64 = 10;
@@ -26,16 +29,13 @@ const PREROLL: u64 = 10;
 const SEARCHED: u64 = 256 * 1024;
 /// Frames decoded in one step: 0.2 s.
 const STEP: usize = 8;
-/// Frames between two places that are remembered: a second or so.
-const MARK: u64 = 38;
-const MARKS: usize = 16_384;
 /// So many bytes before the end the frames that are left are counted.
 const COUNTED: u64 = 16 * 1024;
 /// How far the length of a file of one bitrate may be from what the catalogue says: tags and
 /// pictures are no music.
 const CONSTANT: std::ops::RangeInclusive<f64> = 0.9..=1.1;
 /// A remembered place so near before the target is read on from.
-const READ_ON: f64 = 128.0 * 1024.0;
+const READ_ON: u64 = 128 * 1024;
 
 pub(super) struct Mp3 {
     window: Window,
@@ -170,8 +170,10 @@ struct Stream {
     skip_to: u64,
     /// From this number on frames are decoded, not only counted.
     decode_from: u64,
-    /// Remembered places, in order: number and offset.
-    marks: Vec<(u64, u64)>,
+    /// Places whose number is certain.
+    marks: Marks,
+    /// Places since the last one that was not: their numbers are right among themselves.
+    loosely: Marks,
     /// The place was guessed: it has to be found where the next frame begins.
     loose: bool,
     over: Option<Ending>,
@@ -220,7 +222,8 @@ impl Stream {
             counted: false,
             skip_to: 0,
             decode_from: 0,
-            marks: Vec::new(),
+            marks: Marks::beginning(audio),
+            loosely: Marks::default(),
             loose: false,
             over: None,
         })
@@ -246,30 +249,25 @@ impl Stream {
             (self.number, self.exact) = (0, true);
             return window.go(self.audio);
         }
-        if let Some((number, offset)) = self.remembered(early) {
-            (self.number, self.exact) = (number, true);
-            return window.go(offset);
+        let guess = self.guess(early);
+        for (marks, exact) in [(&self.marks, true), (&self.loosely, false)] {
+            if let Some(mark) = marks.before(early)
+                && (mark.is_followed || is_near(window, mark.offset, guess))
+            {
+                (self.number, self.exact) = (mark.number, exact);
+                return window.go(mark.offset);
+            }
         }
         self.loose = true;
         self.number = early;
         self.exact = self.constant.is_some();
+        self.loosely.clear();
         let offset = match self.constant {
             // A byte of padding more or less: the frame begins at most so much before.
             Some(bytes) => self.audio + ((early as f64 * bytes) as u64).saturating_sub(8),
-            None => self.guess(early),
+            None => guess,
         };
         window.go(offset);
-    }
-
-    fn remembered(&self, number: u64) -> Option<(u64, u64)> {
-        let behind = self.marks.partition_point(|mark| mark.0 <= number);
-        let mark = *self.marks.get(behind.checked_sub(1)?)?;
-        let between = self
-            .marks
-            .get(behind)
-            .is_some_and(|next| next.0 - mark.0 < 3 * MARK);
-        let bytes = (number - mark.0) as f64 * self.first.len as f64;
-        (between || bytes < READ_ON).then_some(mark)
     }
 
     /// By the encoder's table, else by the average. The table's entries are cut off to 1/256 of the
@@ -329,6 +327,7 @@ impl Stream {
         let heard = self.begins(self.number) > self.skip_to;
         self.number = frames.saturating_sub(count);
         self.exact = true;
+        self.loosely.clear();
         if heard {
             // Nothing is left out in the middle of music.
             self.skip_to = self.skip_to.min(self.begins(self.number));
@@ -364,11 +363,11 @@ impl Stream {
         if !self.exact {
             self.count_back(window)?;
         }
-        let offset = window.offset();
-        let last = self.marks.last().map_or(0, |mark| mark.0);
-        if self.exact && self.number >= last + MARK && self.marks.len() < MARKS {
-            self.marks.push((self.number, offset));
-        }
+        let marks = match self.exact {
+            true => &mut self.marks,
+            false => &mut self.loosely,
+        };
+        marks.note(self.number, window.offset());
         if self.number >= self.decode_from {
             let begin = out.len();
             self.decode(&window.ahead()[..frame.len], out);
@@ -398,7 +397,12 @@ impl Stream {
                 let gone = window.offset().saturating_sub(self.audio) as f64 / bytes;
                 self.number = gone.round() as u64;
             }
-            None => self.exact = false,
+            None => {
+                if self.exact {
+                    self.loosely.clear();
+                }
+                self.exact = false;
+            }
         }
         Ok(found)
     }
@@ -438,6 +442,11 @@ impl Stream {
         let early = (self.skip_to as i64 - first).clamp(0, frames);
         out.drain(begin..begin + early as usize * 2);
     }
+}
+
+/// Whether reading on from `offset` to `target` costs less than going there.
+fn is_near(window: &Window, offset: u64, target: u64) -> bool {
+    target <= window.at_hand(offset).max(offset + READ_ON)
 }
 
 /// Mono is heard on both sides.

@@ -176,6 +176,47 @@ fn whatever_was_sought_in_an_episode_of_many_bitrates_its_end_is_heard() {
 }
 
 #[test]
+fn a_place_that_is_in_memory_is_exact_at_any_bitrate() {
+    let (bytes, straight) = long();
+    let half = bytes.len() as u64 / 2;
+    for (ms, requests) in [(10_000, 1), (25_000, 1), (45_000, 2)] {
+        let memory = Memory {
+            at_hand: half,
+            ..Memory::new(Arc::clone(&bytes))
+        };
+        let log = Arc::clone(&memory.log);
+        let mut decoder = Decoder::open(Box::new(memory), Kind::Mp3, 0, 0);
+        some(&mut decoder, 44_100);
+        decoder.seek(ms);
+        let rest = all(&mut decoder).0;
+        let is_exact = rest == straight[ms as usize * 441 / 10 * 2..];
+        assert_eq!(is_exact, requests == 1, "{ms}");
+        assert_eq!(log.lock().expect("no panic").requests.len(), requests);
+    }
+}
+
+#[test]
+fn steps_from_a_place_that_was_guessed_are_exact_among_themselves() {
+    let (bytes, straight) = long();
+    let mut decoder = mp3(&bytes);
+    decoder.seek(44_444);
+    let (there, _) = some(&mut decoder, 5 * 44_100);
+    // Where that is in truth.
+    let begins = |sound: &[f32], at: usize| straight[at..].starts_with(sound);
+    let step = 44_100 * 2;
+    let begin = (0..straight.len() - there.len())
+        .step_by(2)
+        .find(|at| begins(&there[..step], *at))
+        .expect("sound of this file");
+    for ms in [48_844, 45_544, 46_144] {
+        decoder.seek(ms);
+        let (heard, _) = some(&mut decoder, 44_100);
+        let at = begin + (ms as usize - 44_444) * 441 / 10 * 2;
+        assert!(begins(&heard[..step], at), "{ms}");
+    }
+}
+
+#[test]
 fn near_the_end_a_place_is_exact_again() {
     let (bytes, straight) = long();
     let seconds = straight.len() / 2 / 44_100;
