@@ -190,11 +190,7 @@ impl Speaker {
             let _ = answer.send(false);
             return;
         }
-        let speaker = self.settings.speaker.id.clone();
-        let others = self.settings.others.clone();
-        let gone = user.clone();
-        let removed = self.removed(move |store| store.reset(&speaker, &others, gone.as_deref()));
-        match removed.await {
+        match self.take_off(user.clone()).await {
             Ok(()) => drop(self.answers.insert(ticket, Waiting::ForYesOrNo(answer))),
             Err(why) => {
                 self.tell_all(News::Raised(trouble::not_forgotten(&why)))
@@ -202,6 +198,14 @@ impl Speaker {
             }
         }
         self.step(Input::Forget { ticket, user }).await;
+    }
+
+    /// Takes this user, or everybody, off this speaker; who sits on another stays there.
+    pub(super) async fn take_off(&self, user: Option<String>) -> Result<(), String> {
+        let speaker = self.settings.speaker.id.clone();
+        let others = self.settings.others.clone();
+        self.removed(move |store| store.reset(&speaker, &others, user.as_deref()))
+            .await
     }
 
     async fn removed(

@@ -493,7 +493,7 @@ impl Speaker {
                 .await;
             }
             Action::Forget { user } => {
-                if let Err(why) = self.forget(Some(user)).await {
+                if let Err(why) = self.take_off(Some(user)).await {
                     self.tell_all(News::Raised(trouble::not_forgotten(&why)))
                         .await;
                 }

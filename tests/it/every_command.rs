@@ -371,7 +371,7 @@ impl Seat {
     /// The last command of all.
     async fn logs_out(&self) -> Result<(), String> {
         self.prepare().await?;
-        self.app.log_out();
+        self.app.log_out().map_err(|why| why.to_string())?;
         let gone = self.app.wait_until_gone(&self.name, ANSWERED).await;
         gone.map_err(|why| format!("“logout” while {:?}: {why}", self.given))
     }

@@ -294,6 +294,42 @@ fn a_reset_of_one_speaker_leaves_who_sits_on_another() {
     });
 }
 
+/// Kim is on both speakers, and takes the kitchen out of the app.
+#[test]
+fn who_signs_out_of_one_speaker_in_the_app_stays_on_the_other_and_leaves_when_it_was_the_last() {
+    scenario(async |world| {
+        let section = |id, name| {
+            format!("[[speaker]]\nid = \"{id}\"\nname = \"{name}\"\noutput.kind = \"null\"\n")
+        };
+        let both = [section("kitchen", "Kitchen"), section("bath", "Bath")].concat();
+        let settings = world.settings(&both);
+        let daemon = world.start(&settings);
+        let in_bath = crate::speakers::plays(&world, "kim", "Bath", "Staircase").await;
+        let kitchen = crate::speakers::find(&world, "Kitchen").await;
+        assert_eq!(world.hand_over(&kitchen, "kim").await, 101);
+        let listed = world.sim.controller("kim");
+        let shown = listed.wait_for_device("Kitchen", PATIENCE).await;
+        let shown = shown.unwrap_or_else(|error| panic!("{error}"));
+        listed.on(&shown.id).log_out().expect("it is listed");
+        let gone = listed.wait_until_gone("Kitchen", PATIENCE).await;
+        gone.unwrap_or_else(|error| panic!("{error}"));
+        assert!(in_bath.state().playing);
+        assert!(daemon.stop().await.0.success());
+
+        let daemon = world.start(&settings);
+        let signed_in = in_bath.wait_for_device("Bath", PATIENCE).await;
+        signed_in.unwrap_or_else(|error| panic!("{error}"));
+        let kitchen = crate::speakers::find(&world, "Kitchen").await;
+        assert_eq!(world.info(&kitchen).await.active_user, "");
+        assert_eq!(accounts_kept(&world), 1);
+        in_bath.log_out().expect("it is listed");
+        let gone = in_bath.wait_until_gone("Bath", PATIENCE).await;
+        gone.unwrap_or_else(|error| panic!("{error}"));
+        assert!(daemon.stop().await.0.success());
+        assert_eq!(accounts_kept(&world), 0);
+    });
+}
+
 /// Kim plays. A handover with nothing in it is a mistake, whomever it names; a blob that is well made
 /// and has nothing inside forgets whom it names, and nobody else.
 #[test]

@@ -81,10 +81,17 @@ impl Controller {
     }
 
     /// Tells a device to forget the account. There is no answer to this.
-    pub fn log_out(&self) {
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn log_out(&self) -> Result<(), ControlError> {
+        let (device, connection) = self.target()?;
+        self.note(&device, "logout");
         let uri = "hm://connect-state/v1/connect/logout";
         let command = LogoutCommand::default();
-        self.shared.dealers.push(&self.user, To::All, uri, &command);
+        let to = To::One(&connection);
+        self.shared.dealers.push(&self.user, to, uri, &command);
+        Ok(())
     }
 
     /// Gives the device another name, where it offers that. It does not reply to this: the latency is
