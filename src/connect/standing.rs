@@ -6,6 +6,9 @@ use super::input::{Cluster, Now};
 /// "Nobody is active" is answered with our state at most this often.
 const REASSERT_MS: u64 = 2_000;
 
+/// No message is so much faster than all that came before it.
+const LEAP_MS: i64 = 10_000;
+
 /// What a cluster means for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -40,6 +43,8 @@ pub struct Standing {
     /// The service's time less our tick, as seen at the arrival of its messages: never too late.
     offset: Option<i64>,
     reasserted: Option<u64>,
+    /// An offset that lies far ahead of what was seen so far, until a second message agrees.
+    leap: Option<i64>,
 }
 
 impl Standing {
@@ -50,6 +55,7 @@ impl Standing {
             named: String::new(),
             offset: None,
             reasserted: None,
+            leap: None,
         }
     }
 
@@ -87,13 +93,27 @@ impl Standing {
         self.active = None;
     }
 
+    /// When the service wrote this, if that is to be believed. One machine of theirs whose clock is
+    /// ahead would make everything after it look old; when two agree, it is our time that stood still.
+    fn service_time(&mut self, server_ms: i64, now: Now) -> Option<i64> {
+        let at = Some(server_ms).filter(|ms| *ms > 0)?;
+        let offset = at.saturating_sub(ticks(now));
+        let Some(known) = self.offset else {
+            self.offset = Some(offset);
+            return Some(at);
+        };
+        let leaps = offset > known.saturating_add(LEAP_MS);
+        let before = std::mem::replace(&mut self.leap, leaps.then_some(offset));
+        if leaps && before.is_none_or(|before| before.abs_diff(offset) > LEAP_MS as u64) {
+            return None;
+        }
+        self.offset = Some(known.max(offset));
+        Some(at)
+    }
+
     /// Takes a cluster: pushed, or the answer to the PUT of this number.
     pub fn cluster(&mut self, cluster: &Cluster, answers: Option<u64>, now: Now) -> Verdict {
-        let at = Some(cluster.server_ms).filter(|ms| *ms > 0);
-        if let Some(ms) = at {
-            let offset = ms - ticks(now);
-            self.offset = Some(self.offset.map_or(offset, |known| known.max(offset)));
-        }
+        let at = self.service_time(cluster.server_ms, now);
         let Some(active) = &mut self.active else {
             self.named.clone_from(&cluster.active);
             return Verdict::Same;
@@ -221,6 +241,26 @@ mod tests {
         assert_eq!(standing.cluster(&crossing, None, at(160)), Verdict::Same);
         let taken = says("phone", 9_000);
         assert_eq!(standing.cluster(&taken, None, at(4_001)), Verdict::Yield);
+    }
+
+    #[test]
+    fn one_clock_that_is_ahead_makes_nothing_look_old_and_two_that_agree_are_believed() {
+        let mut standing = Standing::new("own".into());
+        standing.cluster(&says("phone", 5_000), None, at(0));
+        standing.cluster(&says("phone", 3_600_000), None, at(50));
+        assert!(standing.activate(at(100), 7));
+        standing.cluster(&says("own", 5_140), Some(7), at(150));
+        standing.cluster(&says("own", 3_600_200), Some(8), at(200));
+        let taken = says("tv", 5_300);
+        assert_eq!(standing.cluster(&taken, None, at(300)), Verdict::Yield);
+
+        // The machine slept for an hour.
+        let mut standing = taken_over();
+        standing.cluster(&says("own", 5_140), Some(7), at(150));
+        let old = says("tv", 3_605_150);
+        standing.cluster(&says("own", 3_605_200), Some(8), at(200));
+        standing.cluster(&says("own", 3_605_250), None, at(250));
+        assert_eq!(standing.cluster(&old, None, at(260)), Verdict::Same);
     }
 
     #[test]
