@@ -47,6 +47,8 @@ pub struct Context {
     pub url: String,
     pub metadata: Vec<(String, String)>,
     pub restrictions: Vec<Restriction>,
+    /// Nobody but the app knows this list, or this order of it: the service cannot be asked.
+    pub is_told: bool,
     entries: Vec<Entry>,
     /// Indices in the order of playing; `None` while that is the list's own.
     order: Option<Vec<u32>>,
@@ -62,9 +64,10 @@ pub struct Context {
 
 impl Context {
     pub fn new(listing: Listing) -> Self {
-        let is_list = matches!(listing.uri.as_str(), "" | "-" | BARE_LIST);
+        let is_list = is_list(&listing.uri);
         let short = |text: &String| text.len() <= MAX_METADATA_LEN;
         let mut context = Self {
+            is_told: !can_be_resolved(&listing.uri),
             uri: if is_list || listing.uri.len() > MAX_URI {
                 String::new()
             } else {
@@ -335,6 +338,16 @@ pub fn in_order(part: &[Entry], all: &[&Entry]) -> bool {
 /// What a list without a context is called towards connect-state: without any URI the official
 /// apps freeze *(seen in librespot-connect)*.
 pub const BARE_LIST: &str = "spotify:web-api";
+
+/// Whether this is no more than a list of tracks.
+pub fn is_list(uri: &str) -> bool {
+    matches!(uri, "" | "-" | BARE_LIST)
+}
+
+/// Whether the service can be asked for it: it knows no searches by the name they have here.
+pub fn can_be_resolved(uri: &str) -> bool {
+    !is_list(uri) && !uri.starts_with("spotify:search") && uri != "spotify:unknown"
+}
 
 #[cfg(test)]
 mod tests {

@@ -2,12 +2,12 @@
 
 use super::{
     Beginning, Connect, Entry, Listing, Phase, Play, SkipTo, Then, Transfer, Uid, Uri, Waiting,
-    context::{BARE_LIST, Context, ShuffleKey},
+    context::{Context, ShuffleKey, can_be_resolved, is_list},
     input::{Options, Page},
     lineup::Provider,
     replies::{Answer, Wants},
 };
-use crate::model::{PlayState, Playback, Repeat};
+use crate::model::{MAX_TOLD, PlayState, Playback, Repeat};
 
 /// A position that claims to have moved for longer than this was not a position.
 const LONGEST_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -302,38 +302,27 @@ impl Connect {
         };
         let uid = if place.from_queue { "" } else { &place.uid };
         let entry = Entry::new(&track.uri, uid);
-        let key = place.shuffle_seed.filter(|_| then.shuffle).zip(index);
-        let order = |(seed, index)| {
-            let first = place.shuffle_first;
-            let key = ShuffleKey { seed, first };
-            Then::Restore { key, index }
-        };
-        match then.context {
-            Some(uri) => {
-                self.lineup.begin(Context::new(Listing {
-                    url: format!("context://{uri}"),
-                    uri: uri.clone(),
-                    ..Listing::default()
-                }));
-                self.lineup.play_named(entry, provider, index);
-                let anchor = place.from_queue.then(|| Uid::new(&place.uid));
-                let then = key.map_or(Then::Adopt { anchor }, order);
-                self.resolve(uri, then);
-            }
-            None => {
-                let tracks = place.list.iter().map(|uri| Entry::new(uri, "")).collect();
-                let index = index.and_then(|at| at.checked_sub(place.list_from as usize));
-                self.lineup.play_named(entry, provider, index);
-                let page = Page {
-                    tracks,
-                    ..Page::default()
-                };
-                let listing = Listing {
-                    pages: vec![page],
-                    ..Listing::default()
-                };
-                self.lineup.adopt(Context::new(listing), None);
-            }
+        let first = place.shuffle_first;
+        let seed = place.shuffle_seed.filter(|_| then.shuffle);
+        let key = seed.map(|seed| ShuffleKey { seed, first });
+        let uri = then.context.unwrap_or_default();
+        self.lineup.begin(Context::default());
+        self.lineup.play_named(entry, provider, index);
+        if place.list.is_empty() && !uri.is_empty() {
+            self.lineup.context = Context::new(shell(&uri, Vec::new()));
+            let anchor = place.from_queue.then(|| Uid::new(&place.uid));
+            let then = match key.zip(index) {
+                Some((key, index)) => Then::Restore { key, index },
+                None => Then::Adopt { anchor },
+            };
+            self.resolve(uri, then);
+        } else {
+            let is_whole = place.list_from == 0 && place.list.len() < MAX_TOLD;
+            let index = index.and_then(|at| at.checked_sub(place.list_from as usize));
+            let mut context = Context::new(shell(&uri, place.list));
+            context.is_told = true;
+            self.lineup
+                .take_up(context, index, key.filter(|_| is_whole));
         }
         self.load(then.position_ms);
         self.sleep_at(then.sleep, Some(then.sleep_fade_ms));
@@ -351,13 +340,25 @@ fn named(play: &Play) -> Option<Entry> {
     whole.is_playable().then_some(Entry { uri: whole, uid })
 }
 
-fn is_list(uri: &str) -> bool {
-    matches!(uri, "" | "-" | BARE_LIST)
-}
-
-/// Whether the service can be asked for it: it knows no searches by the name they have here.
-fn can_be_resolved(uri: &str) -> bool {
-    !is_list(uri) && !uri.starts_with("spotify:search") && uri != "spotify:unknown"
+/// A context of this name that holds these tracks, as far as that is known.
+fn shell(uri: &str, tracks: Vec<String>) -> Listing {
+    let tracks: Vec<_> = tracks.iter().map(|uri| Entry::new(uri, "")).collect();
+    let page = Page {
+        tracks,
+        ..Page::default()
+    };
+    Listing {
+        url: match uri {
+            "" => String::new(),
+            uri => format!("context://{uri}"),
+        },
+        uri: uri.to_owned(),
+        pages: match page.tracks.is_empty() {
+            true => Vec::new(),
+            false => vec![page],
+        },
+        ..Listing::default()
+    }
 }
 
 /// The pages, and the rest.

@@ -196,6 +196,8 @@ impl Connect {
                 // Who sorted the list in the app hears it as he sees it.
                 if in_order(known, &all) {
                     self.adopt(listing, None);
+                } else {
+                    self.lineup.context.is_told = true;
                 }
             }
             Then::Restore { key, index } => {

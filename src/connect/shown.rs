@@ -14,7 +14,7 @@ use crate::model::{
 /// *(seen in librespot-connect)*.
 const PREVIOUS: usize = 10;
 
-/// Tracks before the current one that are told of a list without a context.
+/// Tracks before the current one that are told of a long list that only the app knew.
 const LIST_BEFORE: usize = 10;
 
 /// The state that is put, in own words.
@@ -242,8 +242,11 @@ impl Connect {
             _ => item.entry.uid.to_string(),
         };
         let (mut list, mut list_from) = (Vec::new(), 0);
-        if context.uri.is_empty() {
-            list_from = (self.index().unwrap_or(0) as usize).saturating_sub(LIST_BEFORE);
+        if context.is_told {
+            let here = self.index().unwrap_or(0) as usize;
+            if context.len() > MAX_TOLD {
+                list_from = here.saturating_sub(LIST_BEFORE);
+            }
             let around = context.entries().iter().skip(list_from).take(MAX_TOLD);
             list = around.map(|entry| entry.uri.to_string()).collect();
         }

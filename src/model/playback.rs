@@ -91,7 +91,7 @@ pub struct Place {
     pub shuffle_seed: Option<u64>,
     /// The index of the track that the shuffled order begins with.
     pub shuffle_first: Option<u32>,
-    /// A list that has no context to be asked for: the URIs around the track, which is
+    /// A list, or an order of one, that only the app knew: the URIs around the track, which is
     /// `index - list_from` of them.
     pub list: Vec<String>,
     pub list_from: u32,

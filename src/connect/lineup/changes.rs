@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use super::{Lineup, MAX_AUTOPLAY, MAX_BAD, MAX_QUEUE, Provider, Slot};
 use crate::connect::{
-    context::{ShuffleKey, TRACKS_AHEAD},
+    context::{Context, ShuffleKey, TRACKS_AHEAD},
     input::{Options, Page, Provided, Why},
     uri::{Entry, Uid, Uri},
 };
@@ -24,6 +24,18 @@ impl Lineup {
         self.modes.shuffle = true;
         self.context.shuffle(key);
         self.cursor = self.context.position(index);
+    }
+
+    /// Nothing more is going to be known of this list: what plays stands at this index, or, from the
+    /// queue, came in between behind it.
+    pub fn take_up(&mut self, context: Context, index: Option<usize>, key: Option<ShuffleKey>) {
+        let index = index.filter(|at| *at < context.len());
+        self.context = context;
+        match (key, index) {
+            (Some(key), Some(index)) => self.reshuffle(key, index),
+            _ => self.settle_at(index, None),
+        }
+        self.name_place();
     }
 
     pub fn set_repeat(&mut self, context: Option<bool>, track: Option<bool>) {

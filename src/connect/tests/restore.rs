@@ -117,6 +117,67 @@ fn a_bare_list_comes_back_without_asking_anybody() {
 }
 
 #[test]
+fn a_list_that_only_the_app_knew_comes_back_in_its_order() {
+    let sorted: Vec<usize> = (0..300).rev().collect();
+    for context in [ALBUM, "spotify:search:rain"] {
+        let mut rig = Rig::new(Settings::default());
+        rig.command(Command::Play(Box::new(Play {
+            context: listing(context, sorted.iter().copied()),
+            skip_to: crate::connect::SkipTo {
+                index: Some(100),
+                ..Default::default()
+            },
+            ..Play::default()
+        })));
+        if context == ALBUM {
+            rig.resolve(listing(ALBUM, 0..300));
+        }
+        rig.sound();
+        let again = restored(handed_back(&rig));
+        assert!(!again.did(|a| matches!(a, Action::ResolveContext { .. })));
+        assert_eq!(again.current(), Some(199));
+        assert_eq!(again.upcoming()[..3], [198, 197, 196]);
+        assert_eq!(again.connect.shown().context_uri, context);
+    }
+}
+
+#[test]
+fn a_bare_list_behind_a_queued_track_comes_back() {
+    let mut rig = Rig::new(Settings::default());
+    rig.command(Command::Play(Box::new(Play {
+        context: listing("", 0..6),
+        skip_to: crate::connect::SkipTo {
+            index: Some(2),
+            ..Default::default()
+        },
+        ..Play::default()
+    })));
+    rig.sound();
+    rig.command(Command::AddToQueue(entry(70)));
+    rig.end();
+    rig.obey();
+    let again = restored(handed_back(&rig));
+    assert_eq!(again.current(), Some(70));
+    assert_eq!(again.upcoming(), [3, 4, 5]);
+}
+
+#[test]
+fn a_short_list_comes_back_shuffled_as_it_was() {
+    let mut rig = Rig::new(Settings::default());
+    rig.command(Command::Play(Box::new(Play {
+        context: listing("", 0..40),
+        ..Play::default()
+    })));
+    rig.sound();
+    rig.command(Command::Shuffle(true));
+    rig.end();
+    rig.obey();
+    let again = restored(handed_back(&rig));
+    assert_eq!(again.current(), rig.current());
+    assert_eq!(again.upcoming(), rig.upcoming());
+}
+
+#[test]
 fn what_was_over_or_never_began_is_not_taken_up() {
     let mut rig = Rig::playing(0..1, 0);
     rig.end();

@@ -440,7 +440,7 @@ fn news_that_comes_late_stops_nothing_and_a_logout_does() {
             .shows("the changed context", |s| s.next.last() == Some(&uri(2)))
             .await;
 
-        app.log_out();
+        app.log_out().expect("it is listed");
         app.wait_until_gone(NAME, PATIENCE).await.expect("gone");
         drop(stage.desk.stdin.take());
     });
