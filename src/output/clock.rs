@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::feed::Feed;
-use crate::model::RATE;
+use crate::model::{RATE, duration_of};
 
 /// Music counts as flowing when some was taken this recently: several periods of any device.
 const FLOWING: Duration = Duration::from_millis(300);
@@ -77,6 +77,8 @@ pub(super) struct Beat {
     at: Option<(Instant, u64)>,
     /// Frames the device still held then.
     delay: u64,
+    /// So far the listener has come in any case: what was silence since is not heard again.
+    floor: u64,
     last_music: Option<Instant>,
 }
 
@@ -94,6 +96,9 @@ impl Beat {
             .at
             .is_some_and(|(at, _)| now.saturating_duration_since(at) < GULP);
         if !same_gulp {
+            if self.at.is_some() {
+                self.floor = self.heard(before, now);
+            }
             self.at = Some((now, before));
             self.delay = delay;
         }
@@ -108,12 +113,15 @@ impl Beat {
         let gone = now.saturating_duration_since(at).as_micros() as u64 * u64::from(RATE);
         (before + gone / 1_000_000)
             .saturating_sub(self.delay)
+            .max(self.floor)
             .min(taken)
     }
 
     pub(super) fn is_flowing(&self, now: Instant) -> bool {
+        // A device that holds much takes much at a time, and seldom.
+        let pause = FLOWING + 2 * duration_of(self.delay);
         self.last_music
-            .is_some_and(|at| now.saturating_duration_since(at) < FLOWING)
+            .is_some_and(|at| now.saturating_duration_since(at) < pause)
     }
 }
 
@@ -142,6 +150,31 @@ mod tests {
             beat.heard(512, start + Duration::from_millis(30)),
             1323 - 1024
         );
+    }
+
+    #[test]
+    fn what_was_heard_before_a_silence_is_not_heard_again_after_it() {
+        let start = Instant::now();
+        let mut beat = Beat::default();
+        beat.took(0, 4096, 1024, start);
+        let later = start + Duration::from_secs(5);
+        assert_eq!(beat.heard(4096, later), 4096);
+        beat.took(4096, 5120, 1024, later);
+        assert_eq!(beat.heard(5120, later), 4096);
+        // Until the silence before it is over, the new music waits.
+        let soon = later + Duration::from_millis(20);
+        assert_eq!(beat.heard(5120, soon), 4096);
+        let heard = beat.heard(5120, later + Duration::from_millis(30));
+        assert_eq!(heard, 4096 + 1323 - 1024);
+    }
+
+    #[test]
+    fn a_device_that_takes_half_a_second_at_a_time_flows() {
+        let start = Instant::now();
+        let mut beat = Beat::default();
+        beat.took(0, 22_050, 22_050, start);
+        assert!(beat.is_flowing(start + Duration::from_millis(600)));
+        assert!(!beat.is_flowing(start + Duration::from_millis(1_400)));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
     reel::{Pace, Reel},
     report::Report,
 };
-use crate::model::duration_of;
+use crate::model::{CHANNELS, duration_of};
 
 /// Music that begins after less silence than this goes on without asking.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -46,6 +46,8 @@ pub(super) struct Inner {
     /// Nothing is to be heard since then.
     pub(super) idle_since: Instant,
     pub(super) pulls: u64,
+    /// Frames that the device asked for, silence included.
+    pub(super) asked: u64,
     pub(super) last_pull: Instant,
     pub(super) closing: bool,
     /// The device's owner waits in here for something to do.
@@ -82,11 +84,14 @@ pub(crate) struct Status {
     pub running: bool,
     /// Times the device asked for samples, silence included, and the last time it did.
     pub pulls: u64,
+    /// Frames it asked for.
+    pub asked: u64,
     pub last_pull: Instant,
     /// Since when nothing is to be played, `None` while something is.
     pub idle_since: Option<Instant>,
     pub gaps: u64,
     pub cuts: u64,
+    pub flushes: u64,
     /// Something could be taken by a patient taker.
     pub ready: bool,
 }
@@ -114,6 +119,7 @@ impl Feed {
                 resting: true,
                 idle_since: now,
                 pulls: 0,
+                asked: 0,
                 last_pull: now,
                 closing: false,
                 owner_waits: false,
@@ -162,6 +168,8 @@ impl Feed {
         let deadline = Instant::now() + limit;
         let mut inner = self.lock();
         inner.reel.pause();
+        // Whoever waits for music has a fade to take.
+        self.work.notify_all();
         loop {
             let taken = inner.reel.taken();
             let unheard = taken.saturating_sub(inner.beat.heard(taken, Instant::now()));
@@ -186,9 +194,10 @@ impl Feed {
         }
         inner.reel.hold();
         inner.wanted = inner.running;
-        if inner.running {
+        if inner.running && !inner.held {
             inner.reel.resume();
         }
+        self.tell(inner);
     }
 
     fn wait_for_rest<'a>(
@@ -228,6 +237,7 @@ impl Feed {
         let after = inner.reel.taken();
         inner.beat.took(before, after, delay, now);
         inner.pulls += 1;
+        inner.asked += (out.len() / CHANNELS) as u64;
         inner.last_pull = now;
         inner.seen = now;
         let rests = inner.comes_to_rest();
@@ -304,13 +314,7 @@ impl Feed {
         inner.reel.begin_with(frames);
         inner.link = Link::Open;
         inner.last_pull = Instant::now();
-        inner.idle_since = Instant::now();
-        let waker = inner.waker.clone();
-        drop(inner);
-        self.rested.notify_all();
-        if let Some(Waker(wake)) = waker {
-            wake();
-        }
+        self.tell(inner);
         was_lost
     }
 
@@ -319,12 +323,7 @@ impl Feed {
         let mut inner = self.lock();
         inner.link = Link::Lost;
         inner.reel.hold();
-        let waker = inner.waker.clone();
-        drop(inner);
-        self.rested.notify_all();
-        if let Some(Waker(wake)) = waker {
-            wake();
-        }
+        self.tell(inner);
     }
 
     /// The device was given back because nobody plays.
@@ -333,8 +332,17 @@ impl Feed {
         inner.link = Link::Closed;
         inner.wanted = inner.running;
         inner.reel.hold();
+        self.tell(inner);
+    }
+
+    /// The link has changed: whoever waits for the music to rest hears of it, and the player does.
+    fn tell(&self, inner: MutexGuard<'_, Inner>) {
+        let waker = inner.waker.clone();
         drop(inner);
         self.rested.notify_all();
+        if let Some(Waker(wake)) = waker {
+            wake();
+        }
     }
 
     /// The device was closed to be opened otherwise, and what waits was hushed for that: it goes on
@@ -423,10 +431,12 @@ impl Inner {
             wanted: self.wanted,
             running: self.running,
             pulls: self.pulls,
+            asked: self.asked,
             last_pull: self.last_pull,
             idle_since: (!self.running).then_some(self.idle_since),
             gaps: self.reel.gaps,
             cuts: self.reel.cuts,
+            flushes: self.reel.flushes,
             ready: self.reel.is_ready(Pace::Patient),
         }
     }

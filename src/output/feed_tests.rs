@@ -213,3 +213,45 @@ fn an_owner_who_is_caught_in_the_device_is_noticed_and_one_who_waits_or_takes_is
     thread::sleep(pause);
     assert!(!hangs(), "nothing is to be heard");
 }
+
+#[test]
+fn a_device_that_is_given_up_in_a_pause_wakes_the_player() {
+    let (feed, inlet) = playing();
+    inlet.push(&ones(2000));
+    feed.pull(&mut vec![0.0; 100 * CHANNELS], Pace::Now, 0);
+    inlet.pause();
+    let calls = calls(&inlet);
+    // It has stalled: nobody takes the fade any more.
+    feed.closed();
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    assert!(inlet.look().silent);
+}
+
+#[test]
+fn a_pause_gives_a_patient_taker_the_end_that_it_was_waiting_with() {
+    let (feed, inlet) = playing();
+    inlet.push(&ones(1000));
+    let mut out = vec![0.0; 1000 * CHANNELS];
+    assert!(feed.pull(&mut out, Pace::Patient, 0) < 1000, "it may go on");
+    let (told, hears) = std::sync::mpsc::channel();
+    let owner = Arc::clone(&feed);
+    thread::spawn(move || told.send(owner.wait_for_music().ready));
+    while !feed.lock().owner_waits {
+        thread::yield_now();
+    }
+    inlet.pause();
+    assert_eq!(hears.recv_timeout(Duration::from_secs(10)), Ok(true));
+    assert!(feed.pull(&mut out, Pace::Patient, 0) > 0);
+    assert!(inlet.look().silent);
+}
+
+#[test]
+fn music_that_waits_for_a_word_waits_at_another_output_too() {
+    let (feed, _inlet, _asked) = asking();
+    feed.reopen(CAPACITY);
+    feed.opened(0);
+    let mut out = vec![0.0; 500 * CHANNELS];
+    assert_eq!(feed.pull(&mut out, Pace::Now, 0), 0);
+    feed.release();
+    assert_eq!(feed.pull(&mut out, Pace::Now, 0), 500);
+}

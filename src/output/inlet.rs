@@ -143,5 +143,8 @@ impl Inlet {
         inner.running = false;
         inner.idle_since = Instant::now();
         inner.resting = inner.reel.is_shut();
+        drop(inner);
+        // A patient taker that waits for more has a fade to take.
+        self.feed.work.notify_all();
     }
 }

@@ -57,8 +57,9 @@ use stream::{Null, Pipe, Target, Wav, Writer};
 
 /// The longest wait for the device's thread at the end; a device that hangs is left behind.
 const CLOSE_LIMIT: Duration = Duration::from_millis(600);
-/// A player that was told to stop fades out, behind what the device holds already.
-const REST_LIMIT: Duration = Duration::from_millis(400);
+/// A player that was told to stop fades out, behind what the device holds already: that, and a tenth
+/// of a second, within these.
+const REST_LIMITS: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1_200)];
 
 /// One output of the settings: a name for `device =`, what it is, and whether it is the default.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +110,8 @@ pub struct Output {
     reports: mpsc::Sender<Report>,
     daemon_pid: u32,
     thread: Option<JoinHandle<()>>,
+    /// The longest wait for the music to rest.
+    rest: Duration,
 }
 
 impl Output {
@@ -126,6 +129,7 @@ impl Output {
             reports,
             daemon_pid,
             thread: None,
+            rest: rest(settings),
         };
         output.own(settings);
         output
@@ -155,10 +159,11 @@ impl Output {
     }
 
     /// Leads the sound elsewhere: what is heard fades, the device is closed, and what waits goes on
-    /// at the new one from the same sample. Reports tell what comes of it. Blocks for a second at
-    /// most. False: the old device does not let go, and this output is of no use any more.
+    /// at the new one from the same sample. Reports tell what comes of it. Blocks for two seconds at
+    /// most, one where the device holds less than a third. False: the old device does not let go, and this output is of no use any more.
     pub fn switch(&mut self, settings: &config::Output) -> bool {
-        self.feed.hush(REST_LIMIT);
+        self.feed.hush(self.rest);
+        self.rest = rest(settings);
         self.end();
         if self.thread.is_some() {
             return false;
@@ -203,10 +208,10 @@ impl Output {
         }
     }
 
-    /// Closes the device and completes a file. Blocks for a second at most. Tell the player to stop
+    /// Closes the device and completes a file. Blocks as long as [`Self::switch`]. Tell the player to stop
     /// before: what it has written is let out and fades.
     pub fn close(mut self) {
-        self.feed.rest(REST_LIMIT);
+        self.feed.rest(self.rest);
         self.end();
     }
 
@@ -243,6 +248,17 @@ fn depth(settings: &config::Output) -> usize {
     match settings {
         config::Output::Card { buffer_ms, .. } => DEPTH.max(2 * frames_of(*buffer_ms) as usize),
         _ => DEPTH,
+    }
+}
+
+/// How long it may take until all of what this output holds was heard.
+fn rest(settings: &config::Output) -> Duration {
+    let [least, most] = REST_LIMITS;
+    match settings {
+        config::Output::Card { buffer_ms, .. } => {
+            Duration::from_millis(u64::from(*buffer_ms) + 100).clamp(least, most)
+        }
+        _ => least,
     }
 }
 
@@ -291,6 +307,8 @@ impl Parts {
             target,
             format,
             patience,
+            bytes: Vec::new(),
+            flushes: 0,
         }
         .spawn()
     }

@@ -57,6 +57,8 @@ pub(super) struct Reel {
     fade_in_at: Option<u64>,
     /// Frames that fade to silence; the gate shuts behind them.
     fade_out: Range<u64>,
+    /// What waits before this index is only there to fade out: what follows it was dropped.
+    rest_to: u64,
     gate: Gate,
     draining: bool,
     shade: Shade,
@@ -66,6 +68,8 @@ pub(super) struct Reel {
     pub(super) gaps: u64,
     /// Times music was cut off while it was heard.
     pub(super) cuts: u64,
+    /// Times that what waited was dropped.
+    pub(super) flushes: u64,
 }
 
 impl Reel {
@@ -82,12 +86,14 @@ impl Reel {
             ended_at: None,
             fade_in_at: None,
             fade_out: 0..0,
+            rest_to: 0,
             gate: Gate::Shut,
             draining: false,
             shade: Shade::default(),
             patient: false,
             gaps: 0,
             cuts: 0,
+            flushes: 0,
         }
     }
 
@@ -124,7 +130,7 @@ impl Reel {
     /// Falls silent within a fade and keeps what waits behind it.
     pub(super) fn pause(&mut self) {
         self.paused = true;
-        if self.gate == Gate::Open && self.fade_out.end <= self.taken {
+        if self.gate == Gate::Open && !self.fade_out.contains(&self.taken) {
             self.fade_out = self.taken..self.taken + self.len().min(FADE) as u64;
             if self.samples.is_empty() {
                 self.gate = Gate::Shut;
@@ -153,6 +159,10 @@ impl Reel {
     /// Goes on with the next sample.
     pub(super) fn resume(&mut self) {
         self.paused = false;
+        if self.draining {
+            // A pause on the way may have taken the fade at the end for its own.
+            self.drain();
+        }
     }
 
     /// Whether silence leaves, and will until something else happens.
@@ -215,6 +225,14 @@ impl Reel {
         self.gate = Gate::Shut;
         self.draining = false;
         self.fade_out = 0..0;
+        self.skip_to(self.rest_to);
+    }
+
+    /// Leaves out what waits before this index.
+    fn skip_to(&mut self, index: u64) {
+        let left = index.saturating_sub(self.taken).min(self.len() as u64);
+        self.samples.drain(..left as usize * CHANNELS);
+        self.taken += left;
     }
 
     #[cfg(test)]
@@ -368,7 +386,9 @@ impl Reel {
         if keep > 0 && self.fade_out.end != end {
             self.fade_out = self.taken..end;
         }
+        self.rest_to = end;
         self.cuts += u64::from(self.gate == Gate::Open);
+        self.flushes += 1;
         self.samples.truncate(keep * CHANNELS);
         self.segments.retain(|segment| segment.start < end);
         self.ended_at = self.ended_at.filter(|&at| at < end);
@@ -376,9 +396,7 @@ impl Reel {
 
     /// What was taken before has faded already: the tail that a flush has left is not needed.
     pub(super) fn skip_fade(&mut self) {
-        let tail = self.fade_out.end.saturating_sub(self.taken) as usize;
-        self.samples.drain(..tail.min(self.len()) * CHANNELS);
-        self.taken += tail as u64;
+        self.skip_to(self.fade_out.end);
         self.gate = Gate::Shut;
     }
 

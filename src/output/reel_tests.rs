@@ -294,6 +294,31 @@ fn a_pause_during_the_fade_of_a_seek_stays_silent() {
 }
 
 #[test]
+fn a_pause_before_the_end_of_a_track_that_broke_off_is_heard_at_once_and_the_end_still_fades() {
+    let mut reel = deep(5_000);
+    take(&mut reel, 1000);
+    reel.drain();
+    reel.pause();
+    let heard = take(&mut reel, 1000);
+    assert!(steepest(&heard) < GENTLE && heard[FADE..] == vec![0.0; 1000 - FADE]);
+    reel.resume();
+    let heard = take(&mut reel, 5_000);
+    assert!(heard.contains(&1.0) && steepest(&heard) < GENTLE);
+    assert!(reel.is_drained());
+}
+
+#[test]
+fn a_device_that_goes_in_the_fade_of_a_skip_takes_the_rest_of_it_along() {
+    let mut reel = deep(5_000);
+    take(&mut reel, 1000);
+    reel.flush();
+    reel.hold();
+    reel.anchor(2, 0);
+    reel.push(&vec![-1.0; 5_000 * CHANNELS]);
+    assert_eq!(take(&mut reel, 1000), vec![-1.0; 1000]);
+}
+
+#[test]
 fn what_is_cut_off_was_never_there() {
     let mut reel = deep(5000);
     reel.end();

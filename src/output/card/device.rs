@@ -183,11 +183,6 @@ impl Live {
     pub(super) fn holds(&self) -> usize {
         self.period as usize * 3
     }
-
-    /// Times it asks the feed until it must have played something.
-    pub(super) fn proof(&self) -> u64 {
-        (self.holds() / BLOCK) as u64
-    }
 }
 
 /// ALSA by name: with more hosts compiled in, the default one may be another.

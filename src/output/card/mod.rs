@@ -129,9 +129,10 @@ impl Owner {
         let (name, period) = (self.name.as_deref(), self.ring.period());
         let live = Live::open(&self.feed, &self.volume, name, period)?;
         if self.outbox.is_lost() {
-            let start = self.feed.status().pulls;
+            // Once its ring is full, it has to play before it asks for more.
+            let proof = self.feed.status().asked + live.holds() as u64;
             let deadline = Instant::now() + PROOF_LIMIT;
-            let proven = |status: &Status| status.pulls >= start + live.proof();
+            let proven = |status: &Status| status.asked >= proof;
             while !proven(&self.feed.status()) {
                 if let Some(trouble) = live.fault() {
                     return Err(trouble);
@@ -182,7 +183,8 @@ impl Owner {
                      {before}",
                     self.ring.ms()
                 );
-                self.feed.hush(RENEWAL);
+                let held = Duration::from_millis(u64::from(before) + 100);
+                self.feed.hush(held.max(RENEWAL));
                 drop(live);
                 return End::TooShort;
             }

@@ -51,6 +51,11 @@ pub(super) trait Target: Send {
         0
     }
 
+    /// Bytes that complete a frame of which a part was written.
+    fn owed(&self) -> usize {
+        0
+    }
+
     /// Takes back what nobody has read, but for a fade. False: it could not, and the fade is still
     /// to be written.
     fn retract(&mut self) -> bool {
@@ -87,6 +92,10 @@ pub(super) struct Writer {
     pub format: SampleFormat,
     /// Longest pause between two tries to open the target.
     pub patience: Duration,
+    /// Taken from the feed, not yet written: survives a reader that goes away.
+    pub bytes: Vec<u8>,
+    /// How often what waited had been dropped when they were taken.
+    pub flushes: u64,
 }
 
 impl Writer {
@@ -98,8 +107,6 @@ impl Writer {
 
     fn run(mut self) {
         let mut retry = Retry::new(Duration::from_millis(100), self.patience);
-        // Taken from the feed, not yet written: survives a reader that goes away.
-        let mut bytes = Vec::new();
         loop {
             let status = self.feed.wait(retry.at(), |status| {
                 status.closing || (status.wanted && retry.at().is_none())
@@ -111,13 +118,13 @@ impl Writer {
                 retry.reset();
                 continue;
             }
-            match self.target.open() {
+            match self.open() {
                 Ok(opened) => {
                     retry.reset();
                     let was_lost = self.feed.opened(0);
                     self.outbox.send(Report::Opened(opened));
                     self.outbox.back(was_lost);
-                    match self.keep(&mut bytes) {
+                    match self.keep() {
                         Some(condition) if self.feed.status().running => {
                             self.lose(condition);
                             retry.later();
@@ -136,13 +143,33 @@ impl Writer {
         }
     }
 
+    /// Opens the target, and writes what is left from before: one that does not take it is not back.
+    fn open(&mut self) -> Result<Opened, Condition> {
+        let opened = self.target.open()?;
+        if self.feed.status().flushes != self.flushes {
+            // It belongs to music that nobody waits for any more.
+            self.bytes.truncate(self.target.owed());
+        }
+        self.write()?;
+        Ok(opened)
+    }
+
+    fn write(&mut self) -> Result<(), Condition> {
+        if self.bytes.is_empty() {
+            return Ok(());
+        }
+        let feed = Arc::clone(&self.feed);
+        let ending = move || feed.status().closing;
+        self.target.write(&mut self.bytes, &ending)
+    }
+
     fn lose(&mut self, condition: Condition) {
         self.feed.lose();
         self.outbox.lost(condition);
     }
 
     /// Writes until the target fails, or the output is closed (`None`).
-    fn keep(&mut self, bytes: &mut Vec<u8>) -> Option<Condition> {
+    fn keep(&mut self) -> Option<Condition> {
         let mut tap = Tap::new(
             Arc::clone(&self.feed),
             Arc::clone(&self.volume),
@@ -154,12 +181,8 @@ impl Writer {
         let frame = (CHANNELS * width(self.format)) as u64;
         let mut cuts = self.feed.status().cuts;
         loop {
-            if !bytes.is_empty() {
-                let feed = Arc::clone(&self.feed);
-                let ending = move || feed.status().closing;
-                if let Err(condition) = self.target.write(bytes, &ending) {
-                    return Some(condition);
-                }
+            if let Err(condition) = self.write() {
+                return Some(condition);
             }
             let status = self.feed.wait_for_music();
             self.outbox.flush();
@@ -183,7 +206,12 @@ impl Writer {
             tap.set_delay(unread);
             let count = tap.fill(&mut block);
             pacer.took(count, unread);
-            encode(&block[..count * CHANNELS], self.format, bytes);
+            self.flushes = status.flushes;
+            encode(&block[..count * CHANNELS], self.format, &mut self.bytes);
         }
     }
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

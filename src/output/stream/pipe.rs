@@ -261,6 +261,13 @@ impl Target for Pipe {
         Err(self.trouble(&error))
     }
 
+    fn owed(&self) -> usize {
+        match self.broken {
+            0 => 0,
+            broken => self.frame() - broken,
+        }
+    }
+
     fn retract(&mut self) -> bool {
         let frame = self.frame();
         let tail = FADE * frame;
