@@ -294,7 +294,7 @@ impl Deck {
             self.hungry = false;
             return Pump::Full;
         }
-        let wait = if self.urgent {
+        let wait = if self.presses() {
             PATIENCE
         } else {
             Duration::ZERO
@@ -302,6 +302,11 @@ impl Deck {
         let result = self.fill(&look, wait);
         self.hungry = result == Pump::Hungry;
         result
+    }
+
+    /// Whether somebody who listens is short of music.
+    pub(super) fn presses(&self) -> bool {
+        self.urgent && self.playing
     }
 
     fn fill(&mut self, look: &Look, wait: Duration) -> Pump {

@@ -185,7 +185,11 @@ impl Deck {
         };
         let left = usize::try_from(mix.len - mix.done).unwrap_or(usize::MAX);
         let most = left.min(look.room).min(MIXED);
-        let late = current.ready().is_empty() && !current.decode(&self.settings, wait);
+        let mut late = false;
+        // Not every step brings samples.
+        while !late && current.ready().is_empty() && current.over.is_none() {
+            late = !current.decode(&self.settings, wait);
+        }
         if late && !low {
             return Pump::Hungry;
         }

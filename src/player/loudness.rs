@@ -3,7 +3,7 @@
 use super::order::PlayerSettings;
 use crate::{
     config::{Normalisation, NormalisationMethod},
-    decode::Gains,
+    decode::{Gains, LOUDEST},
 };
 
 /// The limiter keeps peaks below this: −1 dBFS.
@@ -50,8 +50,11 @@ impl Loudness {
         } else {
             0.0
         };
-        // No music is silent: who says so does not know.
-        let peak = if peak > 0.0 { peak } else { 1.0 };
+        // No music is silent, or louder than what is decoded: who says so does not know.
+        let peak = match peak {
+            peak if peak > 0.0 && peak <= LOUDEST => peak,
+            _ => 1.0,
+        };
         let factor = 10f64.powf((f64::from(db) + settings.pregain_db) / 20.0) as f32;
         let limits = settings.method == NormalisationMethod::Dynamic;
         let most = if limits { f32::INFINITY } else { 1.0 / peak };
@@ -91,7 +94,11 @@ impl Loudness {
             let from = self.held;
             let back = from + (1.0 - from) * RELEASE;
             let to = back.min(wanted).min(next);
-            let from = from.min(wanted.max(to));
+            // What begins loud was not seen to come: a step would click.
+            let from = match block {
+                0 => from,
+                _ => from.min(wanted.max(to)),
+            };
             if from < 0.9999 || to < 0.9999 {
                 let end = samples.len().min((block + 1) * BLOCK);
                 let piece = &mut samples[block * BLOCK..end];
@@ -159,6 +166,7 @@ mod tests {
         };
         assert_eq!(by(40.0, 0.0), 1.0, "no peak is no leave to be loud");
         assert_eq!(by(f32::NAN, f32::NAN), 1.0);
+        assert_eq!(by(0.0, f32::INFINITY), 1.0, "nor is it silent");
         assert!(by(40.0, 0.001) < 16.0, "nor is a tiny one");
         assert!(by(-90.0, 1.0) > 0.06);
         let off = settings(Normalisation::Off, NormalisationMethod::Dynamic);
@@ -187,5 +195,19 @@ mod tests {
         loudness.apply(&mut after);
         let last = after.len() - 1;
         assert!((after[last] - quiet[quiet.len() - 1] * factor).abs() < 1e-3);
+    }
+
+    #[test]
+    fn the_limiter_does_not_step_where_a_piece_begins() {
+        let dynamic = settings(Normalisation::Album, NormalisationMethod::Dynamic);
+        let mut loudness = Loudness::new(&dynamic, false, Some(GAINS));
+        loudness.apply(&mut [0.1; 4000]);
+        let mut loud = [0.5; 4000];
+        loudness.apply(&mut loud);
+        let gains: Vec<f32> = loud.iter().map(|it| it / 0.5 / loudness.factor).collect();
+        let first = 1.0 - gains[0];
+        let steepest = gains.windows(2).map(|two| (two[0] - two[1]).abs());
+        let steepest = steepest.fold(first, f32::max);
+        assert!(steepest < 2.0 / BLOCK as f32, "{steepest}");
     }
 }

@@ -113,8 +113,8 @@ fn run(mut deck: Deck, bell: &Bell, to: &mpsc::Sender<Event>) {
             continue;
         }
         let limit = match pump {
-            Pump::Hungry if deck.urgent && began.elapsed() >= RESPITE => continue,
-            Pump::Hungry if deck.urgent => Some(RESPITE),
+            Pump::Hungry if deck.presses() && began.elapsed() >= RESPITE => continue,
+            Pump::Hungry if deck.presses() => Some(RESPITE),
             _ => deck.sleep(),
         };
         bell.wait(if told { limit } else { Some(AGAIN) });

@@ -16,6 +16,8 @@ use crate::{
 const LOW: u64 = 256;
 /// How often bytes are looked for that are not urgent.
 const LOOK: Duration = Duration::from_millis(50);
+/// And in a pause.
+const SELDOM: Duration = Duration::from_millis(500);
 
 /// Whether a track has followed of which there is nothing to be heard.
 fn is_empty(current: &Track, tail: &Tail, look: &Look) -> bool {
@@ -51,7 +53,10 @@ impl Deck {
             let id = self.current.as_ref().map(|_| self.place(look).0);
             self.news.push(match look.lost {
                 true => Event::OutputLost { id },
-                false => Event::OutputBack { id },
+                // What has not begun goes on when it does.
+                false => Event::OutputBack {
+                    id: id.filter(|_| self.start == Start::Told),
+                },
             });
         }
     }
@@ -223,7 +228,11 @@ impl Deck {
             let frames = by_ear - look.heard;
             duration_of(frames) + Duration::from_micros(500)
         });
-        let bytes = self.hungry.then_some(LOOK);
+        let bytes = match self.playing || self.start == Start::Awaited {
+            true => LOOK,
+            false => SELDOM,
+        };
+        let bytes = self.hungry.then_some(bytes);
         [ear, bytes].into_iter().flatten().min()
     }
 }
