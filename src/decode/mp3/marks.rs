@@ -24,9 +24,12 @@ impl Marks {
     }
 
     pub(super) fn note(&mut self, number: u64, offset: u64) {
-        let last = self.0.last().map_or(0, |mark| mark.0);
-        if number >= last + STRIDE && self.0.len() < MOST {
-            self.0.push((number, offset));
+        let behind = self.0.partition_point(|mark| mark.0 <= number);
+        let is_far = |other: u64| other.abs_diff(number) >= STRIDE;
+        let before = behind.checked_sub(1).and_then(|at| self.0.get(at));
+        let mut neighbours = before.into_iter().chain(self.0.get(behind));
+        if self.0.len() < MOST && neighbours.all(|mark| is_far(mark.0)) {
+            self.0.insert(behind, (number, offset));
         }
     }
 

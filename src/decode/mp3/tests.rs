@@ -217,6 +217,19 @@ fn steps_from_a_place_that_was_guessed_are_exact_among_themselves() {
 }
 
 #[test]
+fn what_is_played_after_a_look_at_the_end_is_remembered_too() {
+    let (bytes, straight) = long();
+    let mut decoder = mp3(&bytes);
+    decoder.seek((straight.len() / 2 / 44_100) as u32 * 1000 - 200);
+    all(&mut decoder);
+    decoder.seek(0);
+    some(&mut decoder, 50 * 44_100);
+    decoder.seek(44_444);
+    let rest = all(&mut decoder).0;
+    assert!(rest == straight[44_444 * 441 / 10 * 2..]);
+}
+
+#[test]
 fn near_the_end_a_place_is_exact_again() {
     let (bytes, straight) = long();
     let seconds = straight.len() / 2 / 44_100;
