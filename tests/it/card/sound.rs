@@ -4,7 +4,7 @@ use std::{process::Command, time::Duration};
 
 use serde_json::json;
 use spotify_sim::{
-    Controller, PlayOptions,
+    AppState, Controller, PlayOptions,
     listen::{Frame, clicks, dominant, joint, magnitude_at, playing, which_track},
     rigs::{FakeDac, State, monotonic},
 };
@@ -95,6 +95,25 @@ async fn gestures(rig: &Rig, kim: &Controller) -> Result<(), String> {
     hears(card, card.heard(), SECOND / 4).await;
     let found = clicks(&since(card, begun), 0.01);
     ensure(found.is_empty(), || format!("{found:?}"))
+}
+
+#[test]
+fn after_a_jump_in_a_pause_the_app_is_shown_the_new_place_and_never_the_old_one() {
+    on_card(State::Ok, "device = \"usbdac\"", async |rig| {
+        let kim = rig.orders("kim", "Staircase", 0).await;
+        for place_ms in [30_000, 60_000] {
+            hears(rig.card(), rig.card().heard(), SECOND / 2).await;
+            kim.pause().await.expect("an answer");
+            shows(&kim, "a pause", |state| state.paused).await;
+            kim.seek(place_ms).await.expect("an answer");
+            let there = place_ms.into()..i64::from(place_ms) + 3_000;
+            let is_there = |state: &AppState| there.contains(&state.position_ms);
+            shows(&kim, "the new place", is_there).await;
+            kim.resume().await.expect("an answer");
+            let state = shows(&kim, "music", |state| state.playing).await;
+            assert!(is_there(&state), "{place_ms}: {}", state.position_ms);
+        }
+    });
 }
 
 #[test]
