@@ -491,3 +491,30 @@ fn music_after_a_silence_waits_for_a_hook_but_not_for_ever() {
         drop(daemon);
     });
 }
+
+#[test]
+fn inactive_follows_before_play_also_where_the_music_never_came() {
+    scenario(async |world| {
+        let go = world.dir().join("go");
+        let wait = format!(
+            "[ \"$SISKIN_EVENT\" != before-play ] || while ! [ -e {} ]; do sleep 0.02; done",
+            go.display()
+        );
+        let diary = Diary::new(&world, "diary", &wait);
+        let more = "wait = \"10s\"\ninactive_delay = \"1s\"";
+        let hook = diary.hook("before-play active inactive", more);
+        let _daemon = world.start(&settings(&world, NULL, &[hook]));
+        let app = world.sign_in("kim").await;
+        let context = world.sim.catalogue().titled("Dozen").uri();
+        let reply = app.play(&context, PlayOptions::default()).await;
+        assert!(reply.expect("an answer").success);
+        diary.says("before-play").await;
+        let mark = world.dir().join("state/in-use.json");
+        assert!(mark.exists(), "a crash from here on is made good");
+        assert!(app.pause().await.expect("an answer").success);
+        fs::write(&go, "").expect("written");
+        diary.says("inactive").await;
+        until("no mark", PATIENCE, || !mark.exists()).await;
+        assert_eq!(diary.events(), ["before-play", "inactive"]);
+    });
+}
