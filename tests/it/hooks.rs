@@ -518,3 +518,28 @@ fn inactive_follows_before_play_also_where_the_music_never_came() {
         assert_eq!(diary.events(), ["before-play", "inactive"]);
     });
 }
+
+#[test]
+fn an_inactive_that_failed_is_told_again_when_siskin_stops_and_not_before() {
+    scenario(async |world| {
+        let works = world.dir().join("works");
+        let more = format!(
+            "[ \"$SISKIN_EVENT\" != inactive ] || test -e {}",
+            works.display()
+        );
+        let diary = Diary::new(&world, "diary", &more);
+        let hook = diary.hook("active inactive paused", "");
+        let daemon = world.start(&settings(&world, NULL, &[hook]));
+        let app = plays(&world, "kim", "Dozen").await;
+        diary.says("active").await;
+        app.transfer_away().await.expect("an answer");
+        diary.says("inactive").await;
+        daemon.says("hook_fails").await;
+        let mark = world.dir().join("state/in-use.json");
+        assert!(mark.exists(), "it is owed still");
+        fs::write(&works, "").expect("written");
+        daemon.stop().await;
+        assert_eq!(diary.count("inactive"), 2);
+        assert!(!mark.exists(), "it was said");
+    });
+}

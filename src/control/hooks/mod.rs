@@ -360,7 +360,9 @@ impl Room {
             speaker,
             result,
         } = outcome;
-        if on == Occasion::Inactive {
+        // One that failed is owed it still, when siskin stops or starts again: not at once, or one that
+        // always fails would run time and again.
+        if on == Occasion::Inactive && result.is_ok() {
             let in_use =
                 |runner: &Runner| runner.rests.get(&speaker).is_some_and(|it| it.is_in_use());
             if !self.runners.get(&id).is_some_and(in_use) {
