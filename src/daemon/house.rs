@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     accounts::{self, Damage, Store},
+    bus::Unable,
     config::{self, Change, Config, Effort, LogLevel, diff},
     discovery::{Discovery, Identity, Notice, Request, Speaker as Shown, Verdict},
     model::{self, DeviceId, Pairing, Way},
@@ -200,6 +201,14 @@ impl House {
     pub fn has_fixed_volume(&self, id: &str) -> bool {
         let mut speakers = self.config.speakers.iter();
         speakers.any(|speaker| speaker.id == id && speaker.volume.curve == config::Curve::Fixed)
+    }
+
+    /// What a speaker is to be called, as it may be kept; empty: as configured.
+    ///
+    /// # Errors
+    /// When it cannot be called so.
+    pub fn named(&self, id: &str, name: &str) -> Result<Option<String>, Unable> {
+        choices::named(&self.config.speakers, &self.configured.speakers, id, name)
     }
 
     /// Takes over what was chosen for a speaker.
