@@ -543,3 +543,26 @@ fn an_inactive_that_failed_is_told_again_when_siskin_stops_and_not_before() {
         assert!(!mark.exists(), "it was said");
     });
 }
+
+#[test]
+fn what_a_display_is_to_show_can_be_read_by_others() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("display");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/hooks/siskin-display");
+    // As the unit runs it.
+    let ran = std::process::Command::new("/bin/sh")
+        .args(["-c", "umask 077; exec /bin/sh \"$0\" \"$1\""])
+        .args([&script, &file])
+        .env("SISKIN_EVENT", "playing")
+        .env("SISKIN_STATE", "playing")
+        .env("SISKIN_TITLE", "First")
+        .status();
+    assert!(ran.expect("a shell").success());
+    let shown = fs::read_to_string(&file).expect("a file");
+    assert!(shown.starts_with("First\n"), "{shown}");
+    let mode = fs::metadata(&file)
+        .expect("it is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o644);
+}
