@@ -411,17 +411,23 @@ impl Server {
         let code = found.as_ref().map(Trouble::code);
         let before = self.told.as_ref().map(Trouble::code);
         if let Some(over) = before.filter(|before| Some(*before) != code) {
-            self.tell(Notice::Cleared(over)).await;
+            if !self.tell(Notice::Cleared(over)) {
+                return;
+            }
+            self.told = None;
         }
-        if let Some(trouble) = &found {
-            self.tell(Notice::Raised(trouble.condition())).await;
+        if let Some(trouble) = &found
+            && !self.tell(Notice::Raised(trouble.condition()))
+        {
+            return;
         }
         self.told = found;
     }
 
-    async fn tell(&self, notice: Notice) {
-        // Whoever listens is the daemon; when it has gone, so shall we.
-        let _ = self.notices.send(notice).await;
+    /// Never waited for: the daemon may be waiting for us. What it has no room for it is told at the
+    /// next look.
+    fn tell(&self, notice: Notice) -> bool {
+        self.notices.try_send(notice).is_ok()
     }
 }
 

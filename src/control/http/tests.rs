@@ -305,6 +305,30 @@ async fn whoever_reloads_waits_for_no_look_at_the_door() {
     http.stop().await;
 }
 
+#[tokio::test]
+async fn nobody_waits_for_a_daemon_that_waits_for_him_and_it_is_told_later() {
+    let (bus, _desk) = bus::open();
+    let (tell, mut notices) = mpsc::channel(1);
+    let full = || Notice::Cleared(ConditionCode::HookFails);
+    tell.try_send(full()).expect("room");
+    let start = || {
+        let place = Place::Socket("/dev/null/sock".into());
+        let starting = Http::start_at(PACE, place, routes(bus.clone()), tell.clone());
+        timeout(Duration::from_secs(5), starting)
+    };
+    let http = start().await.expect("it starts");
+    let stopped = timeout(Duration::from_secs(5), http.stop());
+    stopped.await.expect("it ends");
+    let http = start().await.expect("it starts");
+    assert_eq!(notices.recv().await, Some(full()));
+    let told = timeout(Duration::from_secs(5), notices.recv()).await;
+    let Ok(Some(Notice::Raised(condition))) = told else {
+        panic!("a condition, and not {told:?}");
+    };
+    assert_eq!(condition.code, ConditionCode::NoSocket);
+    http.stop().await;
+}
+
 /// Two hundred who connect and say nothing: whoever asks is answered, and who is told events stays.
 #[cfg(feature = "http")]
 #[tokio::test]
