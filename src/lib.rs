@@ -31,6 +31,7 @@ pub mod engine;
 pub mod fetch;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod gate;
 pub mod librespot;
 pub mod model;
 pub mod output;

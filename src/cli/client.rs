@@ -57,6 +57,8 @@ pub enum ClientError {
     Refused(Told),
     #[error("siskin did not answer within {} s", .waited.as_secs())]
     Late { waited: Duration },
+    #[error("{part:?} is no name that siskin could be asked about")]
+    NoName { part: String },
     #[error("the answer of siskin makes no sense here ({why})")]
     Strange { why: String },
 }
@@ -71,6 +73,9 @@ impl ClientError {
             }
             Self::Refused(told) => &told.help,
             Self::Late { .. } => "see its log (journalctl -u siskin), or start it anew",
+            Self::NoName { .. } => {
+                "say a name or an id, as siskin status and siskin accounts show it"
+            }
             Self::Strange { .. } => "start the daemon anew, so that both are the same version",
         }
     }
@@ -127,7 +132,7 @@ impl Client {
     /// Reads `/api/v1/…`; each part of the route is a name as it is, not percent-encoded.
     ///
     /// # Errors
-    /// See [`ClientError`].
+    /// See [`ClientError`]; [`ClientError::NoName`] for a part that cannot stand in a route.
     pub async fn get<T: DeserializeOwned>(&self, route: &[&str]) -> Result<T, ClientError> {
         self.send(Method::GET, route, None::<&()>).await
     }
@@ -253,6 +258,13 @@ fn request(
     route: &[&str],
     body: Option<&impl Serialize>,
 ) -> Result<Request<Full<Bytes>>, ClientError> {
+    // Left out of the route without a word, such a part would make of one account all of them.
+    let is_lost =
+        |part: &&&str| matches!(**part, "" | "." | "..") || part.contains(['\t', '\n', '\r']);
+    if let Some(part) = route.iter().find(is_lost) {
+        let part = (*part).to_owned();
+        return Err(ClientError::NoName { part });
+    }
     let mut url = Url::parse("http://siskin/api/v1").map_err(ClientError::strange)?;
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.extend(route);
@@ -304,6 +316,15 @@ mod tests {
             request.uri().path(),
             "/api/v1/accounts/a%2Fb%20%3F%25%C3%A4"
         );
+    }
+
+    #[test]
+    fn what_would_vanish_from_a_route_is_never_asked_about() {
+        for part in ["", ".", "..", ".\t", "\n..", "ki\rm"] {
+            let request = request(Method::DELETE, &["accounts", part], None::<&()>);
+            let error = request.expect_err(part);
+            assert!(matches!(error, ClientError::NoName { .. }), "{error}");
+        }
     }
 
     #[tokio::test]

@@ -358,10 +358,11 @@ pub(super) fn mpris(given: &Value) -> Result<Mpris, Fault> {
 }
 
 pub(super) fn host_names(given: &Value) -> Result<Vec<String>, Fault> {
-    let help = r#"use names as they stand in addresses, without port: "music.example""#;
+    let help = r#"use names or addresses without port: "music.example", "192.168.1.20""#;
     each(given, |text| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-        if (1..=253).contains(&text.len()) && text.chars().all(plain) {
+        let named = (1..=253).contains(&text.len()) && text.chars().all(plain);
+        if named || text.parse::<IpAddr>().is_ok() {
             Ok(text.to_owned())
         } else {
             Err(Fault::new(

@@ -40,7 +40,7 @@ pub(super) fn clashes(speakers: &[Speaker], places: &[Origins], problems: &mut V
                 let what = format!("speakers {one} and {two} both have the id {:?}", other.id);
                 clash(&place.id, what, "give each speaker an id of its own");
             }
-            if folded(&speaker.name) == folded(&other.name) {
+            if is_same_name(&speaker.name, &other.name) {
                 let what = format!("speakers {one} and {two} are both called {:?}", other.name);
                 let help = match speaker.name == other.name {
                     true => "give each speaker a name of its own",
@@ -68,8 +68,8 @@ pub(super) fn clashes(speakers: &[Speaker], places: &[Origins], problems: &mut V
 }
 
 /// As people tell names apart, and as `--speaker` does.
-fn folded(name: &str) -> String {
-    name.trim().to_lowercase()
+pub fn is_same_name(one: &str, two: &str) -> bool {
+    one.trim().to_lowercase() == two.trim().to_lowercase()
 }
 
 /// The card and the device on it that a name leads to, as far as the name itself tells: `alsa:` may

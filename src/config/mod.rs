@@ -30,7 +30,7 @@ use std::path::PathBuf;
 
 pub use build::Explained;
 pub use check::speaker_name;
-pub use clash::shared;
+pub use clash::{is_same_name, shared};
 pub use diff::{Change, Effort, diff};
 pub use foreign::instead_of_flag;
 pub use hooks::{HOOK_VARIABLES, Hook, Occasion};

@@ -432,6 +432,18 @@ fn a_file_that_was_asked_for_must_be_there() {
 }
 
 #[test]
+fn a_proxy_may_have_a_name_or_an_address() {
+    let list = ["music.example", "192.168.1.20", "fd00::20"];
+    let text = format!("[http]\nnames = {list:?}\n");
+    let loaded = load_text(&text, &bare(), Vec::new()).expect("fine");
+    assert_eq!(loaded.config.http.names, list);
+    for wrong in ["music.example:80", "[fd00::20]", "fd00::20::1", ""] {
+        let text = format!("[http]\nnames = [{wrong:?}]\n");
+        assert!(load_text(&text, &bare(), Vec::new()).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
 fn a_machine_without_a_name_is_called_siskin() {
     for (host, name) in [
         ("", "siskin"),

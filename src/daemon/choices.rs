@@ -79,30 +79,48 @@ impl Choices {
     pub fn over(&self, configured: &Config) -> Config {
         let mut config = configured.clone();
         config.log = self.log.unwrap_or(config.log);
-        for at in 0..config.speakers.len() {
-            let Some(choice) = self.speakers.get(&config.speakers[at].id) else {
+        for speaker in &mut config.speakers {
+            let Some(choice) = self.speakers.get(&speaker.id) else {
                 continue;
             };
-            let others = |config: &Config, taken: &dyn Fn(&Speaker) -> bool| {
-                let mut speakers = config.speakers.iter().enumerate();
-                speakers.any(|(other, speaker)| other != at && taken(speaker))
-            };
-            if let Some(name) = &choice.name
-                && !others(&config, &|speaker| speaker.name == *name)
-            {
-                config.speakers[at].name.clone_from(name);
+            if let Some(name) = &choice.name {
+                speaker.name.clone_from(name);
             }
             if let Some(card) = &choice.output {
-                let output = card_of(&config.speakers[at].output, card);
-                if !others(&config, &|one| {
-                    config::shared(&one.output, &output).is_some()
-                }) {
-                    config.speakers[at].output = output;
-                }
+                speaker.output = card_of(&speaker.output, card);
             }
+        }
+        // All of them first: one may have what another has given up.
+        let (chosen, configured) = (&mut config.speakers, &configured.speakers);
+        let same = |one: &Speaker, two: &Speaker| config::is_same_name(&one.name, &two.name);
+        while let Some(at) = last_clash(chosen, configured, |one| &one.name, same) {
+            chosen[at].name.clone_from(&configured[at].name);
+        }
+        let same =
+            |one: &Speaker, two: &Speaker| config::shared(&one.output, &two.output).is_some();
+        while let Some(at) = last_clash(chosen, configured, |one| &one.output, same) {
+            chosen[at].output.clone_from(&configured[at].output);
         }
         config
     }
+}
+
+/// The last speaker whose choice takes something from another. What is configured clashes with
+/// nothing, so each one that is undone leaves less to undo.
+fn last_clash<T: PartialEq>(
+    speakers: &[Speaker],
+    configured: &[Speaker],
+    value: impl Fn(&Speaker) -> &T,
+    same: impl Fn(&Speaker, &Speaker) -> bool,
+) -> Option<usize> {
+    (0..speakers.len()).rev().find(|&at| {
+        let mut others = speakers
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != at);
+        value(&speakers[at]) != value(&configured[at])
+            && others.any(|(_, other)| same(other, &speakers[at]))
+    })
 }
 
 /// The card of this name, with what the settings say of cards.
@@ -169,16 +187,26 @@ pub async fn cards(log: LogLevel) -> Result<Vec<OutputChoice>, Unable> {
     }
 }
 
-/// What a name is to be, as it may be kept.
+/// What a name is to be, as it may be kept; `speakers` as they are now.
 ///
 /// # Errors
 /// When it cannot be a name, or is another speaker's.
-pub fn named(speakers: &[Speaker], speaker: &str, name: &str) -> Result<Option<String>, Unable> {
+pub fn named(
+    speakers: &[Speaker],
+    configured: &[Speaker],
+    speaker: &str,
+    name: &str,
+) -> Result<Option<String>, Unable> {
     let fault = |what: String, help| Unable::new(Reason::Invalid, what, help);
     let name = config::speaker_name(name)
         .map_err(|(what, help)| fault(format!("the name {what}"), help))?;
-    let taken = |other: &Speaker| other.id != speaker && Some(&other.name) == name.as_ref();
-    if speakers.iter().any(taken) {
+    let usual = configured.iter().find(|one| one.id == speaker);
+    let new = name.as_ref().or_else(|| usual.map(|one| &one.name));
+    let same = |other: &Speaker| new.is_some_and(|new| config::is_same_name(&other.name, new));
+    if speakers
+        .iter()
+        .any(|other| other.id != speaker && same(other))
+    {
         let what = "another speaker of this house has that name";
         let help = "give each speaker a name of its own";
         return Err(Unable::new(Reason::Conflict, what, help));
@@ -317,15 +345,55 @@ mod tests {
     }
 
     #[test]
+    fn what_one_speaker_gave_up_another_may_have() {
+        let configured = configured();
+        let mut choices = Choices::default();
+        let names = |choices: &Choices| {
+            let speakers = choices.over(&configured).speakers;
+            [speakers[0].name.clone(), speakers[1].name.clone()]
+        };
+        choices.note("bath", Chosen::Name(Some("Den".into())));
+        choices.note("main", Chosen::Name(Some("BATH".into())));
+        assert_eq!(names(&choices), ["BATH", "Den"]);
+        // Names that people cannot tell apart are one.
+        choices.note("bath", Chosen::Name(None));
+        assert_eq!(names(&choices), [&configured.speakers[0].name, "Bath"]);
+        let speakers = choices.over(&configured).speakers;
+        let named = |of: &str, name: &str| named(&speakers, &configured.speakers, of, name);
+        assert!(named("main", "bath").is_err());
+        assert!(named("bath", "bath").is_ok(), "its own");
+
+        choices.note("bath", Chosen::Output(Some("hw:1".into())));
+        choices.note("main", Chosen::Output(Some("hw:2".into())));
+        choices.note("bath", Chosen::Output(Some("default".into())));
+        let speakers = choices.over(&configured).speakers;
+        let card = |name| card_of(&configured.speakers[0].output, name);
+        assert_eq!(speakers[0].output, card("hw:2"));
+        assert_eq!(speakers[1].output, card("default"), "main left it");
+    }
+
+    #[test]
+    fn the_configured_name_is_not_taken_back_from_who_has_it_now() {
+        let configured = configured();
+        let mut choices = Choices::default();
+        choices.note("bath", Chosen::Name(Some("Den".into())));
+        choices.note("main", Chosen::Name(Some("Bath".into())));
+        let speakers = choices.over(&configured).speakers;
+        let named = |of: &str| named(&speakers, &configured.speakers, of, "");
+        assert_eq!(named("bath").expect_err("main's").code, Reason::Conflict);
+        assert_eq!(named("main").ok(), Some(None));
+    }
+
+    #[test]
     fn a_name_has_a_length_letters_that_can_be_shown_and_one_owner() {
         let speakers = configured().speakers;
-        let named = |name: &str| named(&speakers, "main", name);
+        let named = |name: &str| named(&speakers, &speakers, "main", name);
         assert_eq!(named(" Den ").ok(), Some(Some("Den".to_owned())));
         assert_eq!(named("").ok(), Some(None));
         for (name, code) in [
             ("a\nb", Reason::Invalid),
             (&"x".repeat(65), Reason::Invalid),
-            ("Bath", Reason::Conflict),
+            ("bath", Reason::Conflict),
         ] {
             assert_eq!(named(name).expect_err(name).code, code);
         }

@@ -188,7 +188,7 @@ impl Clerk {
                 });
             }
             Order::Name { speaker, name } => {
-                let named = choices::named(house.speakers(), &speaker, &name);
+                let named = house.named(&speaker, &name);
                 self.at_work.spawn(async move {
                     let result = match named {
                         Ok(name) => choices::keep(store, speaker.clone(), Chosen::Name(name)).await,

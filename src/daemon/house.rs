@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     accounts::{self, Damage, Store},
+    bus::Unable,
     config::{self, Change, Config, Effort, LogLevel, diff},
     discovery::{Discovery, Identity, Notice, Request, Speaker as Shown, Verdict},
     model::{self, DeviceId, Pairing, Way},
@@ -41,6 +42,8 @@ struct Running {
     settings: Settings,
     knocks: mpsc::Sender<Knock>,
     changes: mpsc::Sender<NewSettings>,
+    /// The engine is to be renewed, and the speaker had no time to hear of it.
+    owes_renewal: bool,
     active_user: watch::Sender<Option<String>>,
     asked: Arc<Notify>,
     stop: CancellationToken,
@@ -58,12 +61,16 @@ impl Running {
             hold_ms: config.hold_ms(&self.settings.speaker.id),
             cache: places::cache(config),
         };
+        let renew = renew || self.owes_renewal;
         // Never waited for: the speaker may be waiting to tell us something.
         let new = NewSettings {
             settings: self.settings.clone(),
             renew,
         };
-        if self.changes.try_send(new).is_err() {
+        let told = self.changes.try_send(new);
+        // The next change brings the settings as they are then; only this it cannot know.
+        self.owes_renewal = renew && told.is_err();
+        if told.is_err() {
             warn!("a speaker is too busy for its new settings; reload again");
         }
     }
@@ -200,6 +207,14 @@ impl House {
     pub fn has_fixed_volume(&self, id: &str) -> bool {
         let mut speakers = self.config.speakers.iter();
         speakers.any(|speaker| speaker.id == id && speaker.volume.curve == config::Curve::Fixed)
+    }
+
+    /// What a speaker is to be called, as it may be kept; empty: as configured.
+    ///
+    /// # Errors
+    /// When it cannot be called so.
+    pub fn named(&self, id: &str, name: &str) -> Result<Option<String>, Unable> {
+        choices::named(&self.config.speakers, &self.configured.speakers, id, name)
     }
 
     /// Takes over what was chosen for a speaker.
@@ -369,6 +384,7 @@ impl House {
             settings,
             knocks,
             changes,
+            owes_renewal: false,
             active_user,
             asked,
             stop,
@@ -487,5 +503,50 @@ async fn await_end(mut task: JoinHandle<()>, limit: Duration, who: &str) {
             warn!("{who} did not stop within {limit:?}");
             task.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Request, Surroundings, load};
+
+    #[tokio::test]
+    async fn an_engine_that_is_owed_a_renewal_gets_it_with_the_next_change() {
+        let around = Surroundings {
+            variables: Vec::new(),
+            host: "kitchen".into(),
+            etc: "/nonexistent".into(),
+        };
+        let config = load(&Request::default(), &around).expect("defaults").config;
+        let speaker = config.speakers[0].clone();
+        let (knocks, _knocked) = mpsc::channel(1);
+        let (changes, mut changed) = mpsc::channel(1);
+        let mut running = Running {
+            settings: Settings {
+                device: DeviceId::from_bytes([1; 20]),
+                speaker: speaker.clone(),
+                others: Vec::new(),
+                network: config.network.clone(),
+                log: config.log,
+                hold_ms: None,
+                cache: None,
+            },
+            knocks,
+            changes,
+            owes_renewal: false,
+            active_user: watch::channel(None).0,
+            asked: Arc::default(),
+            stop: CancellationToken::new(),
+            task: tokio::spawn(async {}),
+        };
+        let mut told = || changed.try_recv().map(|new: NewSettings| new.renew).ok();
+        running.change(speaker.clone(), &config, false);
+        running.change(speaker.clone(), &config, true);
+        assert_eq!((told(), told()), (Some(false), None), "too busy");
+        running.change(speaker.clone(), &config, false);
+        assert_eq!(told(), Some(true), "it was owed");
+        running.change(speaker, &config, false);
+        assert_eq!(told(), Some(false), "and only once");
     }
 }

@@ -20,7 +20,7 @@ mod told;
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use advert::{Advert, Heard, Service};
-use endpoint::{Endpoint, Gate, Limits, Shared};
+use endpoint::{Endpoint, Limits, Shared};
 use interfaces::{Selection, Wanted, Watch};
 use names::Clash;
 use tokio::{
@@ -32,6 +32,7 @@ use told::{Told, name_taken, no_network, not_bound, not_fitting, not_sent};
 
 use crate::{
     config::Network,
+    gate::Gate,
     model::{Condition, ConditionCode, DeviceId, DeviceType, Login},
 };
 
@@ -185,7 +186,7 @@ impl Discovery {
         notices: mpsc::Sender<Notice>,
     ) -> Self {
         let limits = Limits::default();
-        let gate = Gate::new(limits);
+        let gate = Gate::new(limits.connections, limits.per_peer);
         let endpoints = speakers.into_iter().map(|speaker| {
             let shown = (!network.hide_active_user).then_some(speaker.active_user);
             let shared = Shared::new(speaker.identity, speaker.requests, shown, limits);

@@ -96,6 +96,11 @@ fn everybody_is_listed_signed_in_renamed_and_forgotten_by_name() {
                 .await
                 .contains("no account \"kim\"")
         );
+        for nobody in [".", "..", ""] {
+            let told = refused(&world, &["forget", nobody]).await;
+            assert!(told.contains("there is no account"), "{told}");
+        }
+        assert!(done(&world, &[]).await.starts_with("Alex: "));
         done(&world, &["forget", "--all"]).await;
         assert!(done(&world, &[]).await.starts_with("nobody is remembered"));
         let kept = fs::read_dir(world.dir().join("state/accounts")).expect("a folder");

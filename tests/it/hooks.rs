@@ -491,3 +491,78 @@ fn music_after_a_silence_waits_for_a_hook_but_not_for_ever() {
         drop(daemon);
     });
 }
+
+#[test]
+fn inactive_follows_before_play_also_where_the_music_never_came() {
+    scenario(async |world| {
+        let go = world.dir().join("go");
+        let wait = format!(
+            "[ \"$SISKIN_EVENT\" != before-play ] || while ! [ -e {} ]; do sleep 0.02; done",
+            go.display()
+        );
+        let diary = Diary::new(&world, "diary", &wait);
+        let more = "wait = \"10s\"\ninactive_delay = \"1s\"";
+        let hook = diary.hook("before-play active inactive", more);
+        let _daemon = world.start(&settings(&world, NULL, &[hook]));
+        let app = world.sign_in("kim").await;
+        let context = world.sim.catalogue().titled("Dozen").uri();
+        let reply = app.play(&context, PlayOptions::default()).await;
+        assert!(reply.expect("an answer").success);
+        diary.says("before-play").await;
+        let mark = world.dir().join("state/in-use.json");
+        assert!(mark.exists(), "a crash from here on is made good");
+        assert!(app.pause().await.expect("an answer").success);
+        fs::write(&go, "").expect("written");
+        diary.says("inactive").await;
+        until("no mark", PATIENCE, || !mark.exists()).await;
+        assert_eq!(diary.events(), ["before-play", "inactive"]);
+    });
+}
+
+#[test]
+fn an_inactive_that_failed_is_told_again_when_siskin_stops_and_not_before() {
+    scenario(async |world| {
+        let works = world.dir().join("works");
+        let more = format!(
+            "[ \"$SISKIN_EVENT\" != inactive ] || test -e {}",
+            works.display()
+        );
+        let diary = Diary::new(&world, "diary", &more);
+        let hook = diary.hook("active inactive paused", "");
+        let daemon = world.start(&settings(&world, NULL, &[hook]));
+        let app = plays(&world, "kim", "Dozen").await;
+        diary.says("active").await;
+        app.transfer_away().await.expect("an answer");
+        diary.says("inactive").await;
+        daemon.says("hook_fails").await;
+        let mark = world.dir().join("state/in-use.json");
+        assert!(mark.exists(), "it is owed still");
+        fs::write(&works, "").expect("written");
+        daemon.stop().await;
+        assert_eq!(diary.count("inactive"), 2);
+        assert!(!mark.exists(), "it was said");
+    });
+}
+
+#[test]
+fn what_a_display_is_to_show_can_be_read_by_others() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("display");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/hooks/siskin-display");
+    // As the unit runs it.
+    let ran = std::process::Command::new("/bin/sh")
+        .args(["-c", "umask 077; exec /bin/sh \"$0\" \"$1\""])
+        .args([&script, &file])
+        .env("SISKIN_EVENT", "playing")
+        .env("SISKIN_STATE", "playing")
+        .env("SISKIN_TITLE", "First")
+        .status();
+    assert!(ran.expect("a shell").success());
+    let shown = fs::read_to_string(&file).expect("a file");
+    assert!(shown.starts_with("First\n"), "{shown}");
+    let mode = fs::metadata(&file)
+        .expect("it is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o644);
+}

@@ -14,7 +14,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("config", &["model"]),
     ("accounts", &["model", "config"]),
-    ("discovery", &["model", "config", "accounts"]),
+    ("gate", &[]),
+    ("discovery", &["model", "config", "accounts", "gate"]),
     ("engine", &["model", "config"]),
     ("output", &["model", "config"]),
     ("decode", &["model"]),
@@ -30,7 +31,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("speaker", &["model", "config", "accounts", "engine"]),
     ("tally", &["model"]),
     ("bus", &["model", "tally"]),
-    ("control", &["model", "config", "bus", "tally"]),
+    ("control", &["model", "config", "bus", "tally", "gate"]),
     (
         "daemon",
         &[

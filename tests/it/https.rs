@@ -161,7 +161,7 @@ fn behind_a_certificate_https_is_spoken_and_nothing_else() {
 }
 
 #[test]
-fn who_connects_and_says_nothing_holds_his_place_for_some_seconds_only() {
+fn who_connects_and_says_nothing_keeps_nobody_out_and_is_let_go() {
     scenario(async |world| {
         let files = Files::new(&world);
         let (_daemon, port) = start(&world, &files).await;
@@ -176,10 +176,7 @@ fn who_connects_and_says_nothing_holds_his_place_for_some_seconds_only() {
             .await
             .expect("a turn");
         let took = begun.elapsed();
-        assert!(
-            took > Duration::from_secs(3),
-            "every place was taken: {took:?}"
-        );
+        assert!(took < Duration::from_secs(3), "{took:?}");
         for mut stream in silent {
             let ended = timeout(PATIENCE, stream.read(&mut [0; 8])).await;
             assert!(!matches!(ended, Ok(Ok(1..)) | Err(_)), "{ended:?}");

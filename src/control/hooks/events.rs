@@ -83,6 +83,8 @@ pub struct Seen {
     pub name: String,
     pub sound: Sound,
     pub active: bool,
+    /// Music waits for hooks.
+    pub holding: bool,
     /// Who is signed in, and what he is called.
     user: Option<(String, String)>,
     volume: Option<Percent>,
@@ -170,6 +172,7 @@ impl Seen {
 
     fn step(&mut self, new: &SpeakerState, now: Now, events: &mut Vec<Event>) {
         self.name.clone_from(&new.name);
+        self.holding = new.holding;
         let id = &new.id;
         let user = new.account.as_ref().map(|it| (&it.user, &it.name));
         let same = |known: &(String, String)| user.is_some_and(|(user, _)| *user == known.0);

@@ -305,7 +305,8 @@ impl Room {
         }
     }
 
-    /// Which speakers are in use, or not any more, for which hook.
+    /// Which speakers are in use, or not any more, for which hook. Whoever hears of a use, or of music
+    /// that waits, is owed its end.
     fn turns(&mut self, now: Now) -> Vec<(Id, String, Turn)> {
         let mut turns = Vec::new();
         let speakers: BTreeMap<_, _> = self.watcher.speakers().collect();
@@ -319,24 +320,23 @@ impl Room {
                         .insert((*speaker).clone(), rest::Rest::default());
                 }
             }
+            let hook = runner.hook.clone();
             for (speaker, rest) in &mut runner.rests {
                 let (seen, delay) = match speakers.get(speaker) {
                     Some(seen) => (*seen, delay),
                     None => (&gone, None),
                 };
-                if let Some(turn) = rest.look(seen, delay, now.steady) {
+                let prepares = runner::wants(&hook, Occasion::BeforePlay, speaker);
+                if let Some(turn) = rest.look(seen, prepares, delay, now.steady) {
                     turns.push((*id, speaker.clone(), turn));
+                }
+                if rest.is_in_use() && runner::wants(&hook, Occasion::Inactive, speaker) {
+                    self.owed.insert((*id, speaker.clone()));
                 }
             }
             runner
                 .rests
                 .retain(|speaker, rest| rest.is_in_use() || speakers.contains_key(speaker));
-        }
-        for (id, speaker, turn) in &turns {
-            let owes = |runner: &Runner| runner.wants(Occasion::Inactive, speaker);
-            if *turn == Turn::Begins && self.runners.get(id).is_some_and(owes) {
-                self.owed.insert((*id, speaker.clone()));
-            }
         }
         turns
     }
@@ -360,7 +360,9 @@ impl Room {
             speaker,
             result,
         } = outcome;
-        if on == Occasion::Inactive {
+        // One that failed is owed it still, when siskin stops or starts again: not at once, or one that
+        // always fails would run time and again.
+        if on == Occasion::Inactive && result.is_ok() {
             let in_use =
                 |runner: &Runner| runner.rests.get(&speaker).is_some_and(|it| it.is_in_use());
             if !self.runners.get(&id).is_some_and(in_use) {

@@ -87,8 +87,7 @@ impl Runner {
 
     /// Whether it wants to hear of this.
     pub fn wants(&self, on: Occasion, speaker: &str) -> bool {
-        let here = self.hook.speaker.as_deref().is_none_or(|id| id == speaker);
-        here && self.hook.on.contains(&on)
+        wants(&self.hook, on, speaker)
     }
 
     pub fn push(&self, event: Event) {
@@ -130,6 +129,12 @@ impl Drop for Runner {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Whether a hook wants to hear of this.
+pub fn wants(hook: &Hook, on: Occasion, speaker: &str) -> bool {
+    let here = hook.speaker.as_deref().is_none_or(|id| id == speaker);
+    here && hook.on.contains(&on)
 }
 
 /// How a hook is called in the log: by its program.

@@ -1,6 +1,9 @@
 //! One connection, from its first byte to its end, within limits.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{Router, http::Extensions};
 use hyper::{
@@ -20,6 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{door::Guest, events::Lasting, patient::Patient};
+use crate::gate::Place;
 
 /// For the head of a request, and for the silence before the next one.
 const HEAD: Duration = Duration::from_secs(10);
@@ -39,10 +43,32 @@ trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
-/// Serves until the other side leaves, a limit is hit, or `stop` fires.
-pub async fn serve(guest: Guest, routes: Router, stop: CancellationToken) {
+/// Serves until the other side leaves, a limit is hit, `stop` fires, or somebody else needs the
+/// `place` of one who says nothing. `None`: nobody does.
+pub async fn serve(
+    guest: Guest,
+    place: Option<Arc<Place>>,
+    routes: Router,
+    stop: CancellationToken,
+) {
+    let is_needed = async {
+        match &place {
+            Some(place) => place.is_needed().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = is_needed => {}
+        () = attend(guest, place.clone(), routes, stop) => {}
+    }
+}
+
+async fn attend(guest: Guest, place: Option<Arc<Place>>, routes: Router, stop: CancellationToken) {
     match guest {
-        Guest::Socket(stream) => serve_on(Box::new(stream), Extensions::new(), routes, stop).await,
+        Guest::Socket(stream) => {
+            serve_on(Box::new(stream), place, Extensions::new(), routes, stop).await;
+        }
         #[cfg(feature = "http")]
         Guest::Tcp(guest) => {
             let mut known = Extensions::new();
@@ -58,20 +84,43 @@ pub async fn serve(guest: Guest, routes: Router, stop: CancellationToken) {
                     }
                 }
             };
-            serve_on(wire, known, routes, stop).await;
+            serve_on(wire, place, known, routes, stop).await;
         }
     }
 }
 
 /// `known` is told to every route.
-async fn serve_on(wire: Box<dyn Wire>, known: Extensions, routes: Router, stop: CancellationToken) {
+async fn serve_on(
+    wire: Box<dyn Wire>,
+    place: Option<Arc<Place>>,
+    known: Extensions,
+    routes: Router,
+    stop: CancellationToken,
+) {
     let lasting = Lasting::default();
     let mark = lasting.clone();
+    // Who is told events keeps his place.
+    let kept = Arc::new(OnceLock::new());
     let routes = TowerToHyperService::new(routes);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().extend(known.clone());
         request.extensions_mut().insert(mark.clone());
-        routes.call(request)
+        let answer = routes.call(request);
+        let (place, mark, kept) = (place.clone(), mark.clone(), kept.clone());
+        async move {
+            let Some(place) = place else {
+                return answer.await;
+            };
+            let Some(answering) = place.answering() else {
+                // The connection is being closed under us: nothing begins any more.
+                return std::future::pending().await;
+            };
+            let answer = answer.await;
+            if mark.is_so() {
+                let _ = kept.set(answering);
+            }
+            answer
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -1,6 +1,6 @@
 //! The doors: a Unix socket, or an address of this machine.
 
-use std::{io, path::PathBuf};
+use std::{io, net::IpAddr, path::PathBuf};
 
 use tokio::net::UnixStream;
 
@@ -40,6 +40,17 @@ pub enum Guest {
     Socket(UnixStream),
     #[cfg(feature = "http")]
     Tcp(tcp::Guest),
+}
+
+impl Guest {
+    /// Where a stranger comes from; `None`: by way of the socket, so no stranger.
+    pub fn peer(&self) -> Option<IpAddr> {
+        match self {
+            Self::Socket(_) => None,
+            #[cfg(feature = "http")]
+            Self::Tcp(guest) => Some(guest.ends.there.ip().to_canonical()),
+        }
+    }
 }
 
 impl Place {

@@ -47,6 +47,8 @@ pub struct Guard {
     token: Secret,
     /// In lower case, without ports.
     names: Vec<String>,
+    /// Of proxies and machines that pass on to us what they are asked.
+    addresses: Vec<IpAddr>,
     /// As browsers write them: `https://house.example:8443`.
     origins: Vec<String>,
     /// How our own page is asked for.
@@ -74,8 +76,10 @@ impl Guard {
         let lower = |name: &String| name.to_ascii_lowercase();
         let mut names: Vec<_> = names.iter().map(lower).collect();
         names.push("localhost".to_owned());
+        let addresses = names.iter().filter_map(|name| name.parse().ok());
         Self {
             token,
+            addresses: addresses.map(|ip: IpAddr| ip.to_canonical()).collect(),
             names,
             origins: origins.iter().map(lower).collect(),
             scheme: "http",
@@ -109,7 +113,7 @@ impl Guard {
                 StatusCode::MISDIRECTED_REQUEST,
                 "foreign_host",
                 format!("{:?} is no name of this machine", host.host()),
-                "ask by address, or list the name in http.names",
+                "ask by an address of this machine, or list in http.names what is asked for",
             ));
         }
         let origin = self.origin(headers, &host)?;
@@ -130,7 +134,10 @@ impl Guard {
     fn is_ours(&self, host: &Authority, here: IpAddr) -> bool {
         let name = host.host().trim_matches(['[', ']']).to_ascii_lowercase();
         match name.parse::<IpAddr>() {
-            Ok(ip) => ip.to_canonical() == here.to_canonical(),
+            Ok(ip) => {
+                let ip = ip.to_canonical();
+                ip == here.to_canonical() || self.addresses.contains(&ip)
+            }
             Err(_) => self.names.contains(&name),
         }
     }
@@ -259,7 +266,7 @@ mod tests {
 
     fn guard() -> Guard {
         let token = Secret::new(b"hush".to_vec());
-        let names = ["Kitchen.local".to_owned()];
+        let names = ["Kitchen.local", "192.168.1.5", "fd00::5"].map(str::to_owned);
         Guard::new(token, &names, &["https://house.example".to_owned()])
     }
 
@@ -287,6 +294,8 @@ mod tests {
             ("192.168.1.20", 200),
             ("localhost:7070", 200),
             ("KITCHEN.local:7070", 200),
+            ("192.168.1.5:7070", 200),
+            ("[fd00::5]:7070", 200),
             ("192.168.1.21:7070", 421),
             ("evil.example", 421),
             ("kitchen.local.evil.example", 421),

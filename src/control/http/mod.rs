@@ -111,11 +111,17 @@ use self::{
 use super::{Notice, metrics};
 use crate::{
     bus::{Bus, Unable},
+    gate::Gate,
     model::{House, Phase, SpeakerState, Transport},
 };
 
 /// Connections served at once. More wait in the kernel until one ends.
 const CONNECTIONS: usize = 128;
+/// Of these, from the network: where there are as many, who has been silent longest leaves for the
+/// next one. The rest is for those who are just leaving.
+const STRANGERS: usize = 112;
+/// From one address. A proxy brings all its programs from one, and their readers of events.
+const PER_PEER: usize = 96;
 /// How long connections may take to end. Their own farewell is shorter.
 const CLOSING: Duration = Duration::from_millis(400);
 /// Between two tries to accept when the process is out of file descriptors.
@@ -165,6 +171,7 @@ impl Http {
             notices,
             door: None,
             connections: JoinSet::new(),
+            gate: Gate::new(STRANGERS, PER_PEER),
             told: None,
             again: Arc::default(),
             is_old: false,
@@ -314,6 +321,7 @@ struct Server {
     /// `None` while it cannot be made.
     door: Option<Door>,
     connections: JoinSet<()>,
+    gate: Arc<Gate>,
     /// What was said last about it.
     told: Option<Trouble>,
     again: Arc<Notify>,
@@ -339,11 +347,7 @@ impl Server {
                     look_at = Instant::now() + self.pause();
                 }
                 accepted = accept(self.door.as_ref()), if !full => match accepted {
-                    Ok(guest) => {
-                        let serving =
-                            connection::serve(guest, self.routes.clone(), stop.clone());
-                        self.connections.spawn(serving);
-                    }
+                    Ok(guest) => self.admit(guest, &stop).await,
                     // Out of file descriptors, most likely; that would come back at once.
                     Err(_) => sleep(BREATH).await,
                 },
@@ -355,6 +359,21 @@ impl Server {
         if timeout(CLOSING, ended).await.is_err() {
             warn!("a program that asked something does not end its connection; leaving it");
         }
+    }
+
+    async fn admit(&mut self, guest: Guest, stop: &CancellationToken) {
+        let place = match guest.peer() {
+            Some(peer) => match self.gate.enter(peer) {
+                Some(place) => Some(place),
+                // Everybody inside is being answered.
+                None => return,
+            },
+            None => None,
+        };
+        let serving = connection::serve(guest, place, self.routes.clone(), stop.clone());
+        self.connections.spawn(serving);
+        // Who left for this one closes his connection before the next is taken.
+        tokio::task::yield_now().await;
     }
 
     fn pause(&self) -> Duration {
@@ -392,17 +411,23 @@ impl Server {
         let code = found.as_ref().map(Trouble::code);
         let before = self.told.as_ref().map(Trouble::code);
         if let Some(over) = before.filter(|before| Some(*before) != code) {
-            self.tell(Notice::Cleared(over)).await;
+            if !self.tell(Notice::Cleared(over)) {
+                return;
+            }
+            self.told = None;
         }
-        if let Some(trouble) = &found {
-            self.tell(Notice::Raised(trouble.condition())).await;
+        if let Some(trouble) = &found
+            && !self.tell(Notice::Raised(trouble.condition()))
+        {
+            return;
         }
         self.told = found;
     }
 
-    async fn tell(&self, notice: Notice) {
-        // Whoever listens is the daemon; when it has gone, so shall we.
-        let _ = self.notices.send(notice).await;
+    /// Never waited for: the daemon may be waiting for us. What it has no room for it is told at the
+    /// next look.
+    fn tell(&self, notice: Notice) -> bool {
+        self.notices.try_send(notice).is_ok()
     }
 }
 

@@ -208,13 +208,15 @@ impl Trouble {
                 format!("siskin cannot be asked at https://{at}: it has no certificate to show"),
                 told(fault),
                 "put a certificate and its key (PEM) into http.certificate and http.key, where siskin's \
-                 user may read them; it is tried again by itself",
+                 user may read them (the service by SupplementaryGroups=, as config.example.toml \
+                 shows); it is tried again by itself",
             ),
             Self::OldCertificate(fault) => (
                 "siskin still shows the old certificate at its HTTPS address".to_owned(),
                 told(fault),
                 "put the new one and its key (PEM) into http.certificate and http.key, where siskin's \
-                 user may read them; it is tried again by itself",
+                 user may read them (the service by SupplementaryGroups=, as config.example.toml \
+                 shows); it is tried again by itself",
             ),
             Self::OutOfTime { at, fault } => (
                 format!(

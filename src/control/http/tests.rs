@@ -304,3 +304,75 @@ async fn whoever_reloads_waits_for_no_look_at_the_door() {
     assert!(notices.try_recv().is_err(), "nothing was wrong");
     http.stop().await;
 }
+
+#[tokio::test]
+async fn nobody_waits_for_a_daemon_that_waits_for_him_and_it_is_told_later() {
+    let (bus, _desk) = bus::open();
+    let (tell, mut notices) = mpsc::channel(1);
+    let full = || Notice::Cleared(ConditionCode::HookFails);
+    tell.try_send(full()).expect("room");
+    let start = || {
+        let place = Place::Socket("/dev/null/sock".into());
+        let starting = Http::start_at(PACE, place, routes(bus.clone()), tell.clone());
+        timeout(Duration::from_secs(5), starting)
+    };
+    let http = start().await.expect("it starts");
+    let stopped = timeout(Duration::from_secs(5), http.stop());
+    stopped.await.expect("it ends");
+    let http = start().await.expect("it starts");
+    assert_eq!(notices.recv().await, Some(full()));
+    let told = timeout(Duration::from_secs(5), notices.recv()).await;
+    let Ok(Some(Notice::Raised(condition))) = told else {
+        panic!("a condition, and not {told:?}");
+    };
+    assert_eq!(condition.code, ConditionCode::NoSocket);
+    http.stop().await;
+}
+
+/// Two hundred who connect and say nothing: whoever asks is answered, and who is told events stays.
+#[cfg(feature = "http")]
+#[tokio::test]
+async fn who_says_nothing_keeps_nobody_out() {
+    let ((bus, desk), (tell, _notices)) = (bus::open(), mpsc::channel(8));
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = free.local_addr().expect("a port");
+    drop(free);
+    let guard = guard::Guard::new(Secret::new(b"hush".to_vec()), &[], &[]);
+    let address = tcp::Address { at, tls: None };
+    let http = Http::start_tcp(address, guard, false, bus, tell).await;
+    let open = async |request: &str| {
+        let mut stream = tokio::net::TcpStream::connect(at).await.expect("a turn");
+        let request = format!("{request}Host: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("taken");
+        stream
+    };
+    let hears = async |stream: &mut tokio::net::TcpStream, word: &str| {
+        let mut heard = String::new();
+        let mut some = [0; 1024];
+        let hearing = async {
+            while !heard.contains(word) {
+                let read = stream.read(&mut some).await.expect("still open");
+                assert_ne!(read, 0, "it was ended after {heard:?}");
+                heard += &String::from_utf8_lossy(&some[..read]);
+            }
+        };
+        let heard = timeout(Duration::from_secs(5), hearing).await;
+        heard.unwrap_or_else(|_| panic!("no {word:?}"));
+    };
+    let asking = "GET /api/v1/events HTTP/1.1\r\nAuthorization: Bearer hush\r\n";
+    let mut reader = open(asking).await;
+    hears(&mut reader, "event: snapshot").await;
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        let stream = tokio::net::TcpStream::connect(at).await;
+        silent.push(stream.expect("a turn"));
+    }
+    let mut other = open("GET /healthz HTTP/1.1\r\n").await;
+    hears(&mut other, "200 OK").await;
+    desk.publish(&House {
+        speakers: vec![SpeakerState::default()],
+        ..House::default()
+    });
+    hears(&mut reader, "event: snapshot").await;
+    http.stop().await;
+}

@@ -184,7 +184,8 @@ impl Face {
                 ConditionCode::MqttRefused,
                 what,
                 why,
-                "see to it that siskin's user may read it; siskin keeps trying",
+                "see to it that siskin's user may read it (the service by LoadCredential=, as \
+                 config.example.toml shows); siskin keeps trying",
             ),
         }
     }

@@ -22,13 +22,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     answer::{self, Status},
     form::{self, Call, Handover},
-    gate::Place,
 };
 use crate::{
     discovery::{
         Identity, Verdict,
         blob::{BlobError, Keys, Opened},
     },
+    gate::Place,
     model::Login,
 };
 

@@ -7,7 +7,6 @@
 mod answer;
 mod connection;
 pub(crate) mod form;
-mod gate;
 #[cfg(test)]
 mod tests;
 
@@ -20,14 +19,14 @@ use std::{
 };
 
 pub use connection::{Limits, Shared};
-pub use gate::Gate;
-use gate::Place;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{JoinHandle, JoinSet},
     time::timeout,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::gate::{Gate, Place};
 
 /// Ports tried until one is free on every address.
 const TRIES: usize = 8;

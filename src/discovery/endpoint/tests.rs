@@ -39,7 +39,7 @@ async fn rig(limits: Limits) -> Rig {
         port: 0,
     };
     let shared = Shared::new(identity, asked, Some(shown), limits);
-    let mut endpoint = Endpoint::new(shared, Gate::new(limits));
+    let mut endpoint = Endpoint::new(shared, Gate::new(limits.connections, limits.per_peer));
     let unbound = endpoint.listen_on(&[HERE]).await;
     assert!(unbound.is_empty(), "{unbound:?}");
     Rig {
@@ -150,7 +150,7 @@ async fn an_active_user_that_is_hidden_is_an_empty_text() {
     let (asked, _requests) = mpsc::channel(1);
     let identity = rig(Limits::default()).await.endpoint.identity().clone();
     let shared = Shared::new(identity, asked, None, Limits::default());
-    let mut endpoint = Endpoint::new(shared, Gate::new(Limits::default()));
+    let mut endpoint = Endpoint::new(shared, Gate::new(8, 8));
     assert!(endpoint.listen_on(&[HERE]).await.is_empty());
     let mut stream = TcpStream::connect((HERE, endpoint.port()))
         .await
@@ -412,7 +412,7 @@ async fn a_fixed_port_that_is_taken_is_told_and_bound_once_it_is_free() {
     };
     let (asked, _requests) = mpsc::channel(1);
     let shared = Shared::new(identity, asked, None, Limits::default());
-    let mut endpoint = Endpoint::new(shared, Gate::new(Limits::default()));
+    let mut endpoint = Endpoint::new(shared, Gate::new(8, 8));
     let unbound = endpoint.listen_on(&[HERE]).await;
     assert_eq!(unbound[0].source.kind(), io::ErrorKind::AddrInUse);
     drop(holder);

@@ -12,11 +12,10 @@ use std::{
 
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-use super::Limits;
-
-/// The connections of all speakers, in all and by address.
+/// The connections at all the doors that share it, in all and by address.
 pub struct Gate {
-    limits: Limits,
+    connections: usize,
+    per_peer: usize,
     inside: Mutex<Inside>,
 }
 
@@ -36,19 +35,21 @@ struct Inner {
 }
 
 impl Gate {
-    pub fn new(limits: Limits) -> Arc<Self> {
+    /// Room for so many, and for so many of them from one address.
+    pub fn new(connections: usize, per_peer: usize) -> Arc<Self> {
         Arc::new(Self {
-            limits,
+            connections,
+            per_peer,
             inside: Mutex::default(),
         })
     }
 
     /// `None` when there is no room, and everybody who is inside is being answered.
-    pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Arc<Place>> {
+    pub fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Arc<Place>> {
         let mut inside = self.inside();
         let own = inside.connections.iter().filter(|one| one.peer == peer);
-        let crowded = own.count() >= self.limits.per_peer;
-        if crowded || inside.connections.len() >= self.limits.connections {
+        let crowded = own.count() >= self.per_peer;
+        if crowded || inside.connections.len() >= self.connections {
             let may_leave = |one: &Inner| !one.busy && (one.peer == peer || !crowded);
             let at = inside.connections.iter().position(may_leave)?;
             inside.connections.remove(at).leave.cancel();
@@ -78,7 +79,7 @@ impl Gate {
 }
 
 /// A connection's place; given back when dropped.
-pub(super) struct Place {
+pub struct Place {
     gate: Arc<Gate>,
     number: u64,
     pub peer: IpAddr,
@@ -110,7 +111,7 @@ impl Drop for Place {
 }
 
 /// A request that is being answered.
-pub(super) struct Answering(Arc<Place>);
+pub struct Answering(Arc<Place>);
 
 impl Drop for Answering {
     fn drop(&mut self) {
@@ -131,14 +132,6 @@ mod tests {
 
     use super::*;
 
-    fn gate(connections: usize, per_peer: usize) -> Arc<Gate> {
-        Gate::new(Limits {
-            connections,
-            per_peer,
-            ..Limits::default()
-        })
-    }
-
     fn peer(number: u8) -> IpAddr {
         Ipv4Addr::new(10, 0, 0, number).into()
     }
@@ -149,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_one_who_has_been_silent_longest_leaves_for_the_next() {
-        let gate = gate(8, 2);
+        let gate = Gate::new(8, 2);
         let enter = || gate.enter(peer(1)).expect("room is made");
         let (first, second) = (enter(), enter());
         let third = enter();
@@ -163,7 +156,7 @@ mod tests {
 
     #[test]
     fn who_is_being_answered_stays_and_who_comes_then_is_refused() {
-        let gate = gate(8, 2);
+        let gate = Gate::new(8, 2);
         let places = [(); 2].map(|()| gate.enter(peer(1)).expect("room"));
         let busy = places.each_ref().map(|place| place.answering());
         assert!(gate.enter(peer(1)).is_none());
@@ -175,7 +168,7 @@ mod tests {
 
     #[test]
     fn many_addresses_take_the_place_of_each_other_and_never_more_than_there_are() {
-        let gate = gate(4, 2);
+        let gate = Gate::new(4, 2);
         let all: Vec<_> = (0..50)
             .map(|number| gate.enter(peer(number)).expect("room is made"))
             .collect();
@@ -187,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_crowd_at_one_address_never_sends_others_away() {
-        let gate = gate(3, 2);
+        let gate = Gate::new(3, 2);
         let other = gate.enter(peer(9)).expect("room");
         let _crowd: Vec<_> = (0..50).map(|_| gate.enter(peer(1))).collect();
         assert!(!has_left(&other));
