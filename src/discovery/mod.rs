@@ -45,6 +45,8 @@ const RETRY_AT_LEAST: Duration = Duration::from_secs(60);
 /// How long to look for others with our names, and how long to leave it after that.
 const LOOK: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+/// Between two looks at a responder while strangers fill it.
+const RELIEVE: Duration = Duration::from_secs(1);
 /// Announcements remembered for clashing with ours. One is enough to say so.
 const CLASHES: usize = 16;
 
@@ -141,6 +143,8 @@ pub struct OnAir {
 /// What may be done for a speaker that is not found, the cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Repair {
+    /// Should strangers have filled the responder with what they say, renew it.
+    Relieve,
     /// Say everything again.
     Announce,
     /// Close and open the endpoints.
@@ -170,6 +174,7 @@ pub struct Discovery {
     retry_at: Option<Instant>,
     look_at: Option<Instant>,
     look_away_at: Option<Instant>,
+    relieve_at: Option<Instant>,
     ways_out: u32,
     on_air: watch::Sender<OnAir>,
     repairs: (mpsc::Sender<Repair>, mpsc::Receiver<Repair>),
@@ -207,6 +212,7 @@ impl Discovery {
             retry_at: None,
             look_at: None,
             look_away_at: None,
+            relieve_at: None,
             ways_out: 0,
             on_air: watch::Sender::default(),
             repairs: mpsc::channel(REPAIRS),
@@ -234,6 +240,7 @@ impl Discovery {
                 self.retry_at,
                 self.look_at,
                 self.look_away_at,
+                self.relieve_at,
             ];
             let due = due.into_iter().flatten().min();
             tokio::select! {
@@ -294,26 +301,54 @@ impl Discovery {
     }
 
     async fn repair(&mut self, repair: Repair) {
-        tracing::info!("repairing the announcement: {}", repair.words());
+        let say = |how: &str| tracing::info!("repairing the announcement: {how}");
         match repair {
+            Repair::Relieve => self.relieve().await,
             Repair::Announce => {
+                say("said again");
                 if let Some(advert) = &self.advert {
                     let _ = advert.repeat();
                 }
             }
             Repair::Listen => {
+                say("the endpoints are opened anew");
                 for endpoint in &mut self.endpoints {
                     endpoint.hang_up().await;
                 }
                 self.refresh().await;
             }
             Repair::Renew => {
-                if let Some(old) = self.advert.take() {
-                    old.replace().await;
-                }
-                self.refresh().await;
+                say("another responder takes over");
+                self.renew().await;
             }
         }
+    }
+
+    /// Has another responder take over from one that strangers have filled. They may go on with it, so
+    /// it is looked at again soon, until there is nothing to do.
+    async fn relieve(&mut self) {
+        let Some(advert) = &mut self.advert else {
+            return;
+        };
+        let overfull = advert.is_overfull().await;
+        let before = self.relieve_at.take();
+        if overfull == Some(false) {
+            return;
+        }
+        self.relieve_at = Some(Instant::now() + RELIEVE);
+        if overfull == Some(true) {
+            if before.is_none() {
+                tracing::warn!("somebody floods the network with mDNS records; they are not kept");
+            }
+            self.renew().await;
+        }
+    }
+
+    async fn renew(&mut self) {
+        if let Some(old) = self.advert.take() {
+            old.replace().await;
+        }
+        self.refresh().await;
     }
 
     /// Tells whoever looks from outside what there is to be seen.
@@ -410,6 +445,9 @@ impl Discovery {
         if is_due(&mut self.retry_at) {
             self.refresh().await;
         }
+        if self.relieve_at.is_some_and(|at| at <= now) {
+            self.relieve().await;
+        }
         self.tell_clashes();
     }
 
@@ -483,16 +521,6 @@ impl Discovery {
         });
         let condition = clash.map(name_taken);
         self.told.condition(ConditionCode::NameTaken, condition);
-    }
-}
-
-impl Repair {
-    fn words(self) -> &'static str {
-        match self {
-            Self::Announce => "said again",
-            Self::Listen => "the endpoints are opened anew",
-            Self::Renew => "another responder takes over",
-        }
     }
 }
 

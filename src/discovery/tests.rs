@@ -426,3 +426,76 @@ fn other_addresses_are_advertised_when_told_to_and_impossible_ones_are_a_conditi
         rig.end().await;
     });
 }
+
+/// A packet full of addresses of hosts that nobody asked for, each with a name of its own.
+fn gossip(packet: u32) -> Vec<u8> {
+    const RECORDS: u16 = 100;
+    let mut bytes = vec![0, 0, 0x84, 0, 0, 0];
+    bytes.extend(RECORDS.to_be_bytes());
+    bytes.extend([0; 4]);
+    for record in 0..RECORDS {
+        let label = format!("{packet:08x}{record:08x}");
+        bytes.push(16);
+        bytes.extend(label.as_bytes());
+        bytes.extend(*b"\x05local\0");
+        // An address, on the internet, for an hour.
+        bytes.extend([0, 1, 0, 1, 0, 0, 0x0e, 0x10, 0, 4, 10, 1, 0, 9]);
+    }
+    bytes
+}
+
+#[test]
+fn what_strangers_fill_the_responder_with_is_let_go_of_and_the_speaker_stays() {
+    let test = "what_strangers_fill_the_responder_with_is_let_go_of_and_the_speaker_stays";
+    in_namespace(test, async {
+        ip(HOME);
+        let (asked, _requests) = mpsc::channel(4);
+        let (_user, active_user) = watch::channel(None);
+        let (sender, _notices) = mpsc::channel(32);
+        let speaker = Speaker {
+            identity: identity(),
+            requests: asked,
+            active_user,
+            asked: Default::default(),
+        };
+        let mut discovery = Discovery::start(&Network::default(), vec![speaker], sender).await;
+        // Changes with each announcement.
+        let first = discovery.look_away_at;
+        discovery.repair(Repair::Relieve).await;
+        assert_eq!(discovery.look_away_at, first, "nobody said anything");
+
+        let mouth = std::net::UdpSocket::bind("10.1.0.2:0").expect("a socket");
+        let flooded = async {
+            for packet in 0.. {
+                let records = gossip(packet);
+                mouth.send_to(&records, "224.0.0.251:5353").expect("sent");
+                discovery.repair(Repair::Relieve).await;
+                if discovery.look_away_at != first {
+                    break;
+                }
+            }
+        };
+        timeout(SOON, flooded).await.expect("a limit");
+
+        let second = discovery.look_away_at;
+        let calm = async {
+            while discovery.relieve_at.is_some() {
+                discovery.repair(Repair::Relieve).await;
+            }
+        };
+        timeout(SOON, calm).await.expect("an end of it");
+        assert_eq!(
+            discovery.look_away_at, second,
+            "this one knows nothing of it"
+        );
+        let published = discovery.on_air().borrow().speakers[0].clone();
+        let Published {
+            instance,
+            port,
+            addresses,
+            ..
+        } = published;
+        let heard = probe::announced(v4("10.1.0.2"), &instance, port, &addresses).await;
+        assert_eq!(heard, Ok(()));
+    });
+}
