@@ -182,7 +182,7 @@ impl Ear {
                 {
                     assert_eq!(
                         seen.fullname,
-                        "Dr. Küche abababab._spotify-connect._tcp.local."
+                        "Dr Küche abababab._spotify-connect._tcp.local."
                     );
                     return;
                 }
@@ -423,6 +423,21 @@ fn other_addresses_are_advertised_when_told_to_and_impossible_ones_are_a_conditi
         let mut rig = start(&advertise("203.0.113.5")).await;
         let condition = rig.raised(ConditionCode::NotAnnounced).await;
         assert!(condition.why.contains("network.advertise"), "{condition:?}");
+        rig.end().await;
+    });
+}
+
+#[test]
+fn a_speaker_with_a_dot_in_its_name_is_known_by_its_name() {
+    let test = "a_speaker_with_a_dot_in_its_name_is_known_by_its_name";
+    in_namespace(test, async {
+        ip(HOME);
+        let mut rig = start(&Network::default()).await;
+        let (port, addresses) = rig.announced().await;
+        let name = names::instance(&identity().name, &identity().device);
+        let name = probe::dns::Name::of(&[&name, "_spotify-connect", "_tcp", "local"]);
+        let heard = probe::announced(v4("10.1.0.2"), &name, port, &addresses).await;
+        assert_eq!(heard, Ok(()));
         rig.end().await;
     });
 }
