@@ -39,6 +39,13 @@ pub struct Service {
     pub addresses: Vec<IpAddr>,
 }
 
+impl Service {
+    /// Whether both are the same speaker, wherever it is.
+    pub fn is_of(&self, other: &Self) -> bool {
+        self.identity.device == other.identity.device
+    }
+}
+
 /// What the network said.
 #[derive(Debug)]
 pub enum Heard {
@@ -209,20 +216,32 @@ impl Advert {
     /// under a second.
     pub async fn withdraw(mut self) {
         self.look_away();
-        for (info, _) in &self.services {
-            if let Ok(done) = self.responder.unregister(info.get_fullname()) {
-                let _ = timeout(PATIENCE, done.recv_async()).await;
-            }
-        }
-        sleep(GOODBYES).await;
+        self.say_goodbye(&[]).await;
         self.end().await;
     }
 
-    /// Ends without a word, because another advert says everything anew.
-    pub async fn replace(self) {
+    /// Ends because another advert says everything anew, with a goodbye only for those who are not
+    /// in `new`.
+    pub async fn replace(self, new: &[Service]) {
+        self.say_goodbye(new).await;
         // Without interfaces, the goodbye of the shutdown has no way out.
         let _ = self.responder.disable_interface(IfKind::All);
         self.end().await;
+    }
+
+    async fn say_goodbye(&self, staying: &[Service]) {
+        let stays = |service: &Service| staying.iter().any(|other| other.is_of(service));
+        let leaving = self.services.iter().filter(|(_, service)| !stays(service));
+        let mut said = false;
+        for (info, _) in leaving {
+            if let Ok(done) = self.responder.unregister(info.get_fullname()) {
+                let _ = timeout(PATIENCE, done.recv_async()).await;
+                said = true;
+            }
+        }
+        if said {
+            sleep(GOODBYES).await;
+        }
     }
 
     async fn end(self) {

@@ -106,6 +106,10 @@ pub enum Notice {
         port: u16,
         addresses: Vec<IpAddr>,
     },
+    /// It is announced no more; why is told as a condition.
+    Unannounced {
+        name: String,
+    },
     /// An interface is not used; `reason` follows a colon. Inner ends of containers are told at
     /// the start only.
     Skipped {
@@ -255,6 +259,7 @@ impl Discovery {
                 Some(repair) = self.repairs.1.recv() => self.repair(repair).await,
             }
         }
+        self.told.gone(&[]);
         if let Some(advert) = self.advert.take() {
             advert.withdraw().await;
         }
@@ -346,7 +351,7 @@ impl Discovery {
 
     async fn renew(&mut self) {
         if let Some(old) = self.advert.take() {
-            old.replace().await;
+            old.replace(&self.announced.1).await;
         }
         self.refresh().await;
     }
@@ -409,6 +414,7 @@ impl Discovery {
                 }
                 Err(error) => {
                     self.told.unsent = Some(not_sent(&format!("the responder failed: {error}")));
+                    self.told.gone(&[]);
                     self.retry_at = Some(Instant::now() + RETRY);
                 }
             }
@@ -416,7 +422,7 @@ impl Discovery {
         self.announced = (selection, services);
         // The new one speaks first: nobody should find nothing in between.
         if let Some(old) = old {
-            old.replace().await;
+            old.replace(&self.announced.1).await;
         }
     }
 
@@ -466,8 +472,9 @@ impl Discovery {
             not_fitting()
         });
         self.told.not_announced();
+        self.told.gone(&[]);
         if let Some(advert) = self.advert.take() {
-            advert.replace().await;
+            advert.replace(&self.announced.1).await;
         }
         self.retry_at = Some(Instant::now() + self.patience);
         self.patience = (self.patience * 2).min(RETRY_AT_LEAST);
