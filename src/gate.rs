@@ -4,13 +4,25 @@
 //! waited longest since it came, or since its last request, is ended for the new one. Only a request
 //! that is being answered is not disturbed. So a crowd, however many addresses it has, gets as many
 //! connections as it could have anyway, and a phone gets its answer.
+//!
+//! What is dear to us (a handover takes an exchange of keys) goes at a pace, by address.
 
 use std::{
+    collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+
+/// Handovers and resets that one address has at once, and the time until it has another. Nobody who
+/// presses buttons is that quick, not even from behind one address for all.
+const AT_ONCE: u32 = 100;
+const ANOTHER: Duration = Duration::from_millis(200);
+/// Addresses whose pace is known. Where there are more, who comes next to having all again is forgotten.
+const PACES: usize = 64;
 
 /// The connections at all the doors that share it, in all and by address.
 pub struct Gate {
@@ -24,6 +36,8 @@ struct Inside {
     /// In the order in which they began to wait: the first one has been silent longest.
     connections: Vec<Inner>,
     last: u64,
+    /// By address, when all that it has at once is there again.
+    paces: HashMap<IpAddr, Instant>,
 }
 
 struct Inner {
@@ -72,6 +86,23 @@ impl Gate {
         }))
     }
 
+    /// Whether `peer` may hand somebody over, or reset, at `now`; if so, that is counted.
+    fn may_change(&self, peer: IpAddr, now: Instant) -> bool {
+        let paces = &mut self.inside().paces;
+        paces.retain(|_, whole_at| *whole_at > now);
+        let whole_at = paces.get(&peer).copied().unwrap_or(now) + ANOTHER;
+        if whole_at - now > AT_ONCE * ANOTHER {
+            return false;
+        }
+        paces.insert(peer, whole_at);
+        if paces.len() > PACES
+            && let Some(next) = paces.iter().min_by_key(|(_, at)| **at).map(|(ip, _)| *ip)
+        {
+            paces.remove(&next);
+        }
+        true
+    }
+
     fn inside(&self) -> MutexGuard<'_, Inside> {
         // It guards no data of its own that a panic could have spoilt.
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
@@ -90,6 +121,11 @@ impl Place {
     /// Waits until somebody else needs the place. The connection is to end at once.
     pub fn is_needed(&self) -> WaitForCancellationFuture<'_> {
         self.leave.cancelled()
+    }
+
+    /// Whether whoever holds this place may hand somebody over, or reset, now. Asked once for each.
+    pub fn may_change(&self) -> bool {
+        self.gate.may_change(self.peer, Instant::now())
     }
 
     /// A request has come whole: until what is returned is dropped, nobody takes the place. `None`
@@ -184,5 +220,28 @@ mod tests {
         let other = gate.enter(peer(9)).expect("room");
         let _crowd: Vec<_> = (0..50).map(|_| gate.enter(peer(1))).collect();
         assert!(!has_left(&other));
+    }
+
+    #[test]
+    fn one_address_has_its_handovers_at_a_pace_and_others_have_theirs() {
+        let (gate, begun) = (Gate::new(8, 2), Instant::now());
+        let may = |who: u8, ms: u64| gate.may_change(peer(who), begun + Duration::from_millis(ms));
+        assert_eq!((0..200).filter(|_| may(1, 0)).count(), 100);
+        assert!(may(2, 0), "somebody else");
+        assert!(!may(1, 199) && may(1, 200) && !may(1, 200));
+        let in_a_minute = (300..60_300).filter(|ms| may(1, *ms)).count();
+        assert!((299..=301).contains(&in_a_minute), "{in_a_minute}");
+        assert_eq!((0..200).filter(|_| may(1, 90_000)).count(), 100);
+    }
+
+    #[test]
+    fn a_crowd_of_addresses_is_not_remembered() {
+        let (gate, now) = (Gate::new(8, 2), Instant::now());
+        while gate.may_change(peer(0), now) {}
+        for number in 1..=255 {
+            assert!(gate.may_change(peer(number), now));
+            assert!(gate.inside().paces.len() <= PACES);
+        }
+        assert!(!gate.may_change(peer(0), now), "who asked most is");
     }
 }

@@ -22,6 +22,9 @@ use crate::model::{Account, KeyAnswer, Login};
 /// The folder with the accounts; where it is, siskin was.
 const ACCOUNTS: &str = "accounts";
 
+/// How the files of an account end: as it is kept, set aside, and half written.
+const KINDS: [&str; 4] = ["json", "locked", "damaged", "new"];
+
 /// How long (ms) to leave it when Spotify refused an account its audio keys.
 const ASK_AGAIN_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -142,9 +145,11 @@ impl Store {
         record.map(|record| record.account())
     }
 
-    /// Whether the account ever signed in here, also when its file cannot be opened.
+    /// Whether the account ever signed in here, also when its file cannot be opened or was set aside:
+    /// who signs in again mends that, and no house may be closed to him for it.
     pub fn remembers(&self, user: &str) -> bool {
-        self.account_file(user).exists()
+        let path = self.account_file(user);
+        KINDS.iter().any(|kind| path.with_extension(kind).exists())
     }
 
     /// Whether nobody is remembered at all.
@@ -257,9 +262,9 @@ impl Store {
     pub fn forget_account(&self, user: &str) -> io::Result<bool> {
         let _writing = self.writing();
         let path = self.account_file(user);
-        let known = path.exists();
-        for leftover in ["json", "locked", "damaged", "new"] {
-            files::remove(&path.with_extension(leftover))?;
+        let known = self.remembers(user);
+        for kind in KINDS {
+            files::remove(&path.with_extension(kind))?;
         }
         let gone = hashed(user);
         self.clear_seats(|_, name| name == gone)?;

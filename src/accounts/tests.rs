@@ -312,6 +312,20 @@ fn a_damaged_account_is_set_aside_and_said_so_once() {
     assert!(!store.is_empty(), "somebody was here");
 }
 
+/// In a house that takes nobody new, he could not sign in again, as he is told to.
+#[test]
+fn whose_file_was_set_aside_or_half_written_is_still_remembered_until_he_is_forgotten() {
+    let (_dir, store) = open();
+    for kind in ["damaged", "locked", "new"] {
+        let path = store.account_file("kim").with_extension(kind);
+        fs::write(&path, b"{").expect("written");
+        assert!(!store.is_empty(), "{kind}");
+        assert!(store.remembers("kim") && !store.remembers("alex"), "{kind}");
+        assert!(store.forget_account("kim").expect("removed"), "{kind}");
+        assert!(store.is_empty() && !store.remembers("kim"), "{kind}");
+    }
+}
+
 #[test]
 fn a_file_that_others_could_read_is_closed_and_said_so() {
     let (dir, store) = open();

@@ -292,6 +292,7 @@ fn notice_board(notice: Notice, board: &mut Board) {
             info!("“{name}” is announced at {}", listed(&addresses));
             board.announced(&name, addresses);
         }
+        Notice::Unannounced { name } => board.announced(&name, Vec::new()),
         Notice::Skipped { interface, reason } => info!("not on {interface}: {reason}"),
         Notice::Raised(condition) => {
             if condition.code == ConditionCode::NoNetwork {

@@ -23,6 +23,11 @@ use super::{
 const GOODBYES: Duration = Duration::from_millis(150);
 /// For each answer of the responder's thread.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// What a responder may hold, in records: it keeps most of what anybody says for good, asked or not.
+/// A network of some hundred devices stays below that.
+const HOLDS: i64 = 2000;
+/// So many of its timers, which last as long as what they are for, take the room of a record.
+const TIMERS: i64 = 16;
 
 /// One speaker as it is announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +37,13 @@ pub struct Service {
     pub port: u16,
     /// Never empty.
     pub addresses: Vec<IpAddr>,
+}
+
+impl Service {
+    /// Whether both are the same speaker, wherever it is.
+    pub fn is_of(&self, other: &Self) -> bool {
+        self.identity.device == other.identity.device
+    }
 }
 
 /// What the network said.
@@ -54,6 +66,9 @@ pub struct Advert {
     /// Listened to until everything was sent once.
     progress: Option<Receiver<DaemonEvent>>,
     others: Option<Receiver<ServiceEvent>>,
+    /// Pointers that were there at each look: it lets them go, but not their names, and counts those
+    /// no more.
+    pointers: i64,
 }
 
 impl Advert {
@@ -69,6 +84,7 @@ impl Advert {
             unsent: BTreeSet::new(),
             progress: None,
             others: None,
+            pointers: 0,
         };
         advert.set_up(wanted, services)?;
         Ok(advert)
@@ -125,6 +141,19 @@ impl Advert {
         if self.others.take().is_some() {
             let _ = self.responder.stop_browse(SERVICE);
         }
+    }
+
+    /// Whether the responder holds more than it should of what others say. `None` when it has no
+    /// time to answer.
+    pub async fn is_overfull(&mut self) -> Option<bool> {
+        let asked = self.responder.get_metrics().ok()?;
+        let found = timeout(PATIENCE, asked.recv_async()).await.ok()?.ok()?;
+        let count = |what: &str| found.get(what).copied().unwrap_or(0);
+        self.pointers += count("cached-ptr");
+        let kinds = ["srv", "txt", "addr", "nsec", "subtype"];
+        let records = kinds.map(|kind| count(&format!("cached-{kind}")));
+        let timers = count("timer") / TIMERS;
+        Some(records.iter().sum::<i64>() + self.pointers + timers > HOLDS)
     }
 
     /// Waits for news. Cancel safe.
@@ -187,20 +216,32 @@ impl Advert {
     /// under a second.
     pub async fn withdraw(mut self) {
         self.look_away();
-        for (info, _) in &self.services {
-            if let Ok(done) = self.responder.unregister(info.get_fullname()) {
-                let _ = timeout(PATIENCE, done.recv_async()).await;
-            }
-        }
-        sleep(GOODBYES).await;
+        self.say_goodbye(&[]).await;
         self.end().await;
     }
 
-    /// Ends without a word, because another advert says everything anew.
-    pub async fn replace(self) {
+    /// Ends because another advert says everything anew, with a goodbye only for those who are not
+    /// in `new`.
+    pub async fn replace(self, new: &[Service]) {
+        self.say_goodbye(new).await;
         // Without interfaces, the goodbye of the shutdown has no way out.
         let _ = self.responder.disable_interface(IfKind::All);
         self.end().await;
+    }
+
+    async fn say_goodbye(&self, staying: &[Service]) {
+        let stays = |service: &Service| staying.iter().any(|other| other.is_of(service));
+        let leaving = self.services.iter().filter(|(_, service)| !stays(service));
+        let mut said = false;
+        for (info, _) in leaving {
+            if let Ok(done) = self.responder.unregister(info.get_fullname()) {
+                let _ = timeout(PATIENCE, done.recv_async()).await;
+                said = true;
+            }
+        }
+        if said {
+            sleep(GOODBYES).await;
+        }
     }
 
     async fn end(self) {

@@ -46,6 +46,8 @@ const RETRY_AT_LEAST: Duration = Duration::from_secs(60);
 /// How long to look for others with our names, and how long to leave it after that.
 const LOOK: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+/// Between two looks at a responder while strangers fill it.
+const RELIEVE: Duration = Duration::from_secs(1);
 /// Announcements remembered for clashing with ours. One is enough to say so.
 const CLASHES: usize = 16;
 
@@ -105,6 +107,10 @@ pub enum Notice {
         port: u16,
         addresses: Vec<IpAddr>,
     },
+    /// It is announced no more; why is told as a condition.
+    Unannounced {
+        name: String,
+    },
     /// An interface is not used; `reason` follows a colon. Inner ends of containers are told at
     /// the start only.
     Skipped {
@@ -142,6 +148,8 @@ pub struct OnAir {
 /// What may be done for a speaker that is not found, the cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Repair {
+    /// Should strangers have filled the responder with what they say, renew it.
+    Relieve,
     /// Say everything again.
     Announce,
     /// Close and open the endpoints.
@@ -171,6 +179,7 @@ pub struct Discovery {
     retry_at: Option<Instant>,
     look_at: Option<Instant>,
     look_away_at: Option<Instant>,
+    relieve_at: Option<Instant>,
     ways_out: u32,
     on_air: watch::Sender<OnAir>,
     repairs: (mpsc::Sender<Repair>, mpsc::Receiver<Repair>),
@@ -208,6 +217,7 @@ impl Discovery {
             retry_at: None,
             look_at: None,
             look_away_at: None,
+            relieve_at: None,
             ways_out: 0,
             on_air: watch::Sender::default(),
             repairs: mpsc::channel(REPAIRS),
@@ -235,6 +245,7 @@ impl Discovery {
                 self.retry_at,
                 self.look_at,
                 self.look_away_at,
+                self.relieve_at,
             ];
             let due = due.into_iter().flatten().min();
             tokio::select! {
@@ -249,6 +260,7 @@ impl Discovery {
                 Some(repair) = self.repairs.1.recv() => self.repair(repair).await,
             }
         }
+        self.told.gone(&[]);
         if let Some(advert) = self.advert.take() {
             advert.withdraw().await;
         }
@@ -295,26 +307,54 @@ impl Discovery {
     }
 
     async fn repair(&mut self, repair: Repair) {
-        tracing::info!("repairing the announcement: {}", repair.words());
+        let say = |how: &str| tracing::info!("repairing the announcement: {how}");
         match repair {
+            Repair::Relieve => self.relieve().await,
             Repair::Announce => {
+                say("said again");
                 if let Some(advert) = &self.advert {
                     let _ = advert.repeat();
                 }
             }
             Repair::Listen => {
+                say("the endpoints are opened anew");
                 for endpoint in &mut self.endpoints {
                     endpoint.hang_up().await;
                 }
                 self.refresh().await;
             }
             Repair::Renew => {
-                if let Some(old) = self.advert.take() {
-                    old.replace().await;
-                }
-                self.refresh().await;
+                say("another responder takes over");
+                self.renew().await;
             }
         }
+    }
+
+    /// Has another responder take over from one that strangers have filled. They may go on with it, so
+    /// it is looked at again soon, until there is nothing to do.
+    async fn relieve(&mut self) {
+        let Some(advert) = &mut self.advert else {
+            return;
+        };
+        let overfull = advert.is_overfull().await;
+        let before = self.relieve_at.take();
+        if overfull == Some(false) {
+            return;
+        }
+        self.relieve_at = Some(Instant::now() + RELIEVE);
+        if overfull == Some(true) {
+            if before.is_none() {
+                tracing::warn!("somebody floods the network with mDNS records; they are not kept");
+            }
+            self.renew().await;
+        }
+    }
+
+    async fn renew(&mut self) {
+        if let Some(old) = self.advert.take() {
+            old.replace(&self.announced.1).await;
+        }
+        self.refresh().await;
     }
 
     /// Tells whoever looks from outside what there is to be seen.
@@ -375,6 +415,7 @@ impl Discovery {
                 }
                 Err(error) => {
                     self.told.unsent = Some(not_sent(&format!("the responder failed: {error}")));
+                    self.told.gone(&[]);
                     self.retry_at = Some(Instant::now() + RETRY);
                 }
             }
@@ -382,7 +423,7 @@ impl Discovery {
         self.announced = (selection, services);
         // The new one speaks first: nobody should find nothing in between.
         if let Some(old) = old {
-            old.replace().await;
+            old.replace(&self.announced.1).await;
         }
     }
 
@@ -411,6 +452,9 @@ impl Discovery {
         if is_due(&mut self.retry_at) {
             self.refresh().await;
         }
+        if self.relieve_at.is_some_and(|at| at <= now) {
+            self.relieve().await;
+        }
         self.tell_clashes();
     }
 
@@ -429,8 +473,9 @@ impl Discovery {
             not_fitting()
         });
         self.told.not_announced();
+        self.told.gone(&[]);
         if let Some(advert) = self.advert.take() {
-            advert.replace().await;
+            advert.replace(&self.announced.1).await;
         }
         self.retry_at = Some(Instant::now() + self.patience);
         self.patience = (self.patience * 2).min(RETRY_AT_LEAST);
@@ -484,16 +529,6 @@ impl Discovery {
         });
         let condition = clash.map(name_taken);
         self.told.condition(ConditionCode::NameTaken, condition);
-    }
-}
-
-impl Repair {
-    fn words(self) -> &'static str {
-        match self {
-            Self::Announce => "said again",
-            Self::Listen => "the endpoints are opened anew",
-            Self::Renew => "another responder takes over",
-        }
     }
 }
 

@@ -12,18 +12,18 @@ const LABEL: usize = 63;
 /// The name of the announcement: the shown name, then the start of the device id.
 ///
 /// The Spotify app shows the name from `getInfo`; tools that list announcements show this one, so
-/// the readable part comes first. The id makes it ours alone, which is why it needs no probing.
+/// the readable part comes first. The id makes it ours alone, which is why it needs no probing. Dots
+/// and backslashes are left out: the responder escapes them, and then does not know the name when it
+/// is asked for it.
 pub fn instance(name: &str, device: &DeviceId) -> String {
     let room = LABEL - 1 - device.short().len();
     let mut end = name.len().min(room);
     while !name.is_char_boundary(end) {
         end -= 1;
     }
-    let name: String = name[..end]
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    format!("{} {}", name.trim(), device.short())
+    let parts = |c: char| c.is_control() || matches!(c, ' ' | '.' | '\\');
+    let words = name[..end].split(parts).filter(|word| !word.is_empty());
+    words.chain([device.short()]).collect::<Vec<_>>().join(" ")
 }
 
 /// A host name of our own. The machine's belongs to avahi, which renames itself when it is taken.
@@ -121,6 +121,11 @@ mod tests {
     fn an_instance_name_fits_a_label_and_ends_with_the_id() {
         let id = DeviceId::from_bytes([0xab; 20]);
         assert_eq!(instance("Kitchen", &id), "Kitchen abababab");
+        assert_eq!(
+            instance(r"Küche Nr. 5.1\2 ", &id),
+            "Küche Nr 5 1 2 abababab"
+        );
+        assert_eq!(instance("...", &id), "abababab");
         for name in [
             "ü".repeat(40),
             format!("a{}", "🎵".repeat(16)),
@@ -136,9 +141,9 @@ mod tests {
     fn our_own_announcement_is_no_clash() {
         let ours = [speaker("Dr. Who", 1)];
         let here = ["10.0.0.1".parse().expect("an address")];
-        let own = seen("Dr. Who 01010101", "10.0.0.1");
+        let own = seen("Dr Who 01010101", "10.0.0.1");
         assert_eq!(clash(&ours, &here, &own), None);
-        assert_eq!(clash(&ours, &here, &seen("Dr. Who 01010101", "")), None);
+        assert_eq!(clash(&ours, &here, &seen("Dr Who 01010101", "")), None);
     }
 
     #[test]
@@ -158,6 +163,11 @@ mod tests {
             found("Bath 99aabbcc", "10.0.0.9"),
             Some(Clash::Name("Bath".into()))
         );
+        let dotted = [speaker("Dr. Who", 1)];
+        for label in ["Dr. Who", "Dr Who 99aabbcc"] {
+            let clash = clash(&dotted, &here, &seen(label, "10.0.0.9"));
+            assert_eq!(clash, Some(Clash::Name("Dr. Who".into())), "{label}");
+        }
         assert_eq!(found("Attic", "10.0.0.9"), None);
     }
 

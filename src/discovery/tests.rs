@@ -91,23 +91,45 @@ fn identity() -> Identity {
 }
 
 async fn start(network: &Network) -> Rig {
-    let (asked, requests) = mpsc::channel(4);
-    let (user, active_user) = watch::channel(None);
-    let (sender, notices) = mpsc::channel(32);
-    let speaker = Speaker {
-        identity: identity(),
-        requests: asked,
-        active_user,
-        asked: Default::default(),
-    };
-    let discovery = Discovery::start(network, vec![speaker], sender).await;
-    let stop = CancellationToken::new();
-    Rig {
-        notices,
-        running: tokio::spawn(discovery.run(stop.clone())),
-        stop,
-        _requests: requests,
-        _user: user,
+    Idle::start(network, identity()).await.run()
+}
+
+/// Discovery that has begun, and does nothing by itself yet.
+struct Idle {
+    discovery: Discovery,
+    notices: mpsc::Receiver<Notice>,
+    requests: mpsc::Receiver<Request>,
+    user: watch::Sender<Option<String>>,
+}
+
+impl Idle {
+    async fn start(network: &Network, identity: Identity) -> Self {
+        let (asked, requests) = mpsc::channel(4);
+        let (user, active_user) = watch::channel(None);
+        let (sender, notices) = mpsc::channel(32);
+        let speaker = Speaker {
+            identity,
+            requests: asked,
+            active_user,
+            asked: Default::default(),
+        };
+        Self {
+            discovery: Discovery::start(network, vec![speaker], sender).await,
+            notices,
+            requests,
+            user,
+        }
+    }
+
+    fn run(self) -> Rig {
+        let stop = CancellationToken::new();
+        Rig {
+            notices: self.notices,
+            running: tokio::spawn(self.discovery.run(stop.clone())),
+            stop,
+            _requests: self.requests,
+            _user: self.user,
+        }
     }
 }
 
@@ -182,7 +204,7 @@ impl Ear {
                 {
                     assert_eq!(
                         seen.fullname,
-                        "Dr. Küche abababab._spotify-connect._tcp.local."
+                        "Dr Küche abababab._spotify-connect._tcp.local."
                     );
                     return;
                 }
@@ -358,27 +380,11 @@ fn a_port_that_is_taken_is_a_condition_until_it_is_free() {
         async {
             ip(HOME);
             let holder = std::net::TcpListener::bind("10.1.0.2:4070").expect("free here");
-            let (asked, _requests) = mpsc::channel(4);
-            let (_user, active_user) = watch::channel(None);
-            let (sender, notices) = mpsc::channel(32);
-            let speaker = Speaker {
-                identity: Identity {
-                    port: 4070,
-                    ..identity()
-                },
-                requests: asked.clone(),
-                active_user: active_user.clone(),
-                asked: Default::default(),
+            let identity = Identity {
+                port: 4070,
+                ..identity()
             };
-            let discovery = Discovery::start(&Network::default(), vec![speaker], sender).await;
-            let stop = CancellationToken::new();
-            let mut rig = Rig {
-                notices,
-                running: tokio::spawn(discovery.run(stop.clone())),
-                stop,
-                _requests,
-                _user,
-            };
+            let mut rig = Idle::start(&Network::default(), identity).await.run();
             let condition = rig.raised(ConditionCode::NotAnnounced).await;
             assert_eq!(condition.what, "cannot listen on 10.1.0.2:4070");
             drop(holder);
@@ -424,5 +430,121 @@ fn other_addresses_are_advertised_when_told_to_and_impossible_ones_are_a_conditi
         let condition = rig.raised(ConditionCode::NotAnnounced).await;
         assert!(condition.why.contains("network.advertise"), "{condition:?}");
         rig.end().await;
+    });
+}
+
+#[test]
+fn a_speaker_with_a_dot_in_its_name_is_known_by_its_name() {
+    let test = "a_speaker_with_a_dot_in_its_name_is_known_by_its_name";
+    in_namespace(test, async {
+        ip(HOME);
+        let mut rig = start(&Network::default()).await;
+        let (port, addresses) = rig.announced().await;
+        let name = names::instance(&identity().name, &identity().device);
+        let name = probe::dns::Name::of(&[&name, "_spotify-connect", "_tcp", "local"]);
+        let heard = probe::announced(v4("10.1.0.2"), &name, port, &addresses).await;
+        assert_eq!(heard, Ok(()));
+        rig.end().await;
+    });
+}
+
+#[test]
+fn a_speaker_whose_port_is_lost_is_announced_no_more_until_it_is_back() {
+    let test = "a_speaker_whose_port_is_lost_is_announced_no_more_until_it_is_back";
+    in_namespace(test, async {
+        ip(HOME);
+        let mut phone = Ear::on("eth0", v4("10.1.0.2"));
+        let identity = Identity {
+            port: 4070,
+            ..identity()
+        };
+        let mut idle = Idle::start(&Network::default(), identity).await;
+        let mut out = false;
+        while !out {
+            let heard = heard(idle.discovery.advert.as_mut()).await;
+            out = matches!(heard, Heard::Announced(_));
+            idle.discovery.on_heard(heard);
+        }
+        phone.sees("10.1.0.2").await;
+
+        for endpoint in &mut idle.discovery.endpoints {
+            endpoint.hang_up().await;
+        }
+        let holder = std::net::TcpListener::bind("10.1.0.2:4070").expect("free here");
+        idle.discovery.refresh().await;
+        phone.sees_it_go().await;
+        let mut rig = idle.run();
+        assert_eq!(rig.announced().await.0, 4070);
+        let name = "Dr. Küche".to_owned();
+        let gone = Notice::Unannounced { name };
+        rig.told(|notice| (*notice == gone).then_some(())).await;
+        drop(holder);
+        assert_eq!(rig.announced().await.0, 4070);
+        rig.end().await;
+    });
+}
+
+/// A packet full of addresses of hosts that nobody asked for, each with a name of its own.
+fn gossip(packet: u32) -> Vec<u8> {
+    const RECORDS: u16 = 100;
+    let mut bytes = vec![0, 0, 0x84, 0, 0, 0];
+    bytes.extend(RECORDS.to_be_bytes());
+    bytes.extend([0; 4]);
+    for record in 0..RECORDS {
+        let label = format!("{packet:08x}{record:08x}");
+        bytes.push(16);
+        bytes.extend(label.as_bytes());
+        bytes.extend(*b"\x05local\0");
+        // An address, on the internet, for an hour.
+        bytes.extend([0, 1, 0, 1, 0, 0, 0x0e, 0x10, 0, 4, 10, 1, 0, 9]);
+    }
+    bytes
+}
+
+#[test]
+fn what_strangers_fill_the_responder_with_is_let_go_of_and_the_speaker_stays() {
+    let test = "what_strangers_fill_the_responder_with_is_let_go_of_and_the_speaker_stays";
+    in_namespace(test, async {
+        ip(HOME);
+        let mut rig = Idle::start(&Network::default(), identity()).await;
+        let discovery = &mut rig.discovery;
+        // Changes with each announcement.
+        let first = discovery.look_away_at;
+        discovery.repair(Repair::Relieve).await;
+        assert_eq!(discovery.look_away_at, first, "nobody said anything");
+
+        let mouth = std::net::UdpSocket::bind("10.1.0.2:0").expect("a socket");
+        let flooded = async {
+            for packet in 0.. {
+                let records = gossip(packet);
+                mouth.send_to(&records, "224.0.0.251:5353").expect("sent");
+                discovery.repair(Repair::Relieve).await;
+                if discovery.look_away_at != first {
+                    break;
+                }
+            }
+        };
+        timeout(SOON, flooded).await.expect("a limit");
+
+        let second = discovery.look_away_at;
+        let calm = async {
+            while discovery.relieve_at.is_some() {
+                discovery.repair(Repair::Relieve).await;
+            }
+        };
+        timeout(SOON, calm).await.expect("an end of it");
+        assert_eq!(
+            discovery.look_away_at, second,
+            "this one knows nothing of it"
+        );
+        let published = discovery.on_air().borrow().speakers[0].clone();
+        let Published {
+            instance,
+            port,
+            addresses,
+            ..
+        } = published;
+        let heard = probe::announced(v4("10.1.0.2"), &instance, port, &addresses).await;
+        assert_eq!(heard, Ok(()));
     });
 }

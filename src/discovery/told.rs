@@ -140,9 +140,16 @@ impl Told {
         self.announced.push(service);
     }
 
-    /// What is announced no more is told again when it comes back.
+    /// Who is announced no more is told as that, and told again when it comes back.
     pub fn gone(&mut self, services: &[Service]) {
-        self.announced.retain(|known| services.contains(known));
+        let stays = |known: &Service| services.iter().any(|service| service.is_of(known));
+        let all = std::mem::take(&mut self.announced).into_iter();
+        let (staying, gone): (Vec<_>, Vec<_>) = all.partition(stays);
+        self.announced = staying;
+        for service in gone {
+            let name = service.identity.name;
+            self.tell(Notice::Unannounced { name });
+        }
     }
 }
 
@@ -241,6 +248,10 @@ pub fn name_taken(clash: &Clash) -> Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        discovery::Identity,
+        model::{DeviceId, DeviceType},
+    };
 
     fn skipped(reason: &str) -> Selection {
         Selection {
@@ -288,7 +299,7 @@ mod tests {
                 Notice::Skipped { reason, .. } => reason,
                 Notice::Raised(condition) => condition.why,
                 Notice::Cleared(code) => code.key().to_owned(),
-                Notice::Announced { name, .. } => name,
+                Notice::Announced { name, .. } | Notice::Unannounced { name } => name,
             });
         }
         assert_eq!(
@@ -301,6 +312,37 @@ mod tests {
                 "no_network"
             ]
         );
+    }
+
+    #[test]
+    fn who_is_announced_no_more_is_told_once_and_again_when_it_is_back() {
+        let (sender, mut notices) = mpsc::channel(16);
+        let mut told = Told::new(sender);
+        let service = |id: u8, port: u16| Service {
+            identity: Identity {
+                device: DeviceId::from_bytes([id; 20]),
+                name: format!("Room {id}"),
+                device_type: DeviceType::Speaker,
+                port: 0,
+            },
+            port,
+            addresses: vec![[10, 0, 0, 1].into()],
+        };
+        let mut heard = || notices.try_recv().ok();
+        told.announced(service(1, 4070));
+        told.announced(service(2, 4071));
+        assert!(heard().is_some() && heard().is_some());
+        // At another port, as is told when that has gone out.
+        told.gone(&[service(1, 5000)]);
+        let name = "Room 2".to_owned();
+        assert_eq!(heard(), Some(Notice::Unannounced { name }));
+        told.gone(&[]);
+        let name = "Room 1".to_owned();
+        assert_eq!(heard(), Some(Notice::Unannounced { name }));
+        told.gone(&[]);
+        assert_eq!(heard(), None);
+        told.announced(service(1, 4070));
+        assert!(matches!(heard(), Some(Notice::Announced { .. })));
     }
 
     #[test]

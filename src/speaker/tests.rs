@@ -169,6 +169,53 @@ fn the_newest_guest_takes_the_place_of_the_one_still_at_the_door() {
     );
 }
 
+/// Anybody who reads the name of who sits here can hand him over, with any secret.
+#[test]
+fn who_is_at_the_door_stays_there_while_the_one_who_sits_is_handed_over_again() {
+    let mut seats = seated("kim");
+    knocks(&mut seats, 7, "alex", MEMBER);
+    let out = knocks(&mut seats, 8, "kim", MEMBER);
+    assert!(matches!(out[0], Action::Tell { seat: 1, .. }), "{out:?}");
+    let out = knocks(&mut seats, 9, "kim", MEMBER);
+    assert!(said_no(&out, 8) && !said_no(&out, 7));
+    let alive = Event::Checked {
+        id: 9,
+        alive: true,
+        dealer: None,
+        listed: None,
+    };
+    assert!(said_yes(&heard(&mut seats, 1, alive), 9));
+    assert!(said_yes(&heard(&mut seats, 2, ready("alex")), 7));
+    assert!(is_seated(&seats, "alex", 2));
+}
+
+#[test]
+fn the_one_whose_session_is_dead_comes_after_who_is_at_the_door_and_takes_his_place() {
+    let mut seats = seated("kim");
+    knocks(&mut seats, 7, "alex", MEMBER);
+    knocks(&mut seats, 8, "kim", MEMBER);
+    let out = seats.step(Input::Timer(Timer::Check { ticket: 8 }), NOW);
+    assert!(said_no(&out, 7) && out.contains(&Action::Kill { seat: 2 }));
+    let out = knocks(&mut seats, 9, "kim", MEMBER);
+    assert!(!said_no(&out, 8), "kim is at the door herself: {out:?}");
+    let out = heard(&mut seats, 3, ready("kim"));
+    assert!(said_yes(&out, 8) && said_yes(&out, 9));
+}
+
+#[test]
+fn who_is_forgotten_while_both_wait_leaves_alone() {
+    let forgets = |user: &str| {
+        let mut seats = seated("kim");
+        knocks(&mut seats, 7, "alex", MEMBER);
+        knocks(&mut seats, 8, "kim", MEMBER);
+        let user = Some(user.to_owned());
+        let out = seats.step(Input::Forget { ticket: 9, user }, NOW);
+        (said_no(&out, 7), said_no(&out, 8))
+    };
+    assert_eq!(forgets("alex"), (true, false));
+    assert_eq!(forgets("kim"), (false, true));
+}
+
 #[test]
 fn the_same_account_again_is_answered_from_the_living_session() {
     let mut seats = seated("kim");

@@ -181,6 +181,8 @@ impl Monitor {
         if repairs.contains(&Repair::Renew) {
             // Another responder says everything anyway.
             repairs.retain(|repair| *repair != Repair::Announce);
+        } else {
+            repairs.insert(0, Repair::Relieve);
         }
         for repair in repairs {
             let _ = self.repairs.try_send(repair);

@@ -178,7 +178,7 @@ async fn respond(
             // answered.
             let (status, body) = tokio::select! {
                 biased;
-                acted = act(call, place.peer, shared) => acted,
+                acted = act(call, place, shared) => acted,
                 () = ending.cancelled() => (Status::LoginFailed, Status::LoginFailed.body()),
             };
             (status, body, false)
@@ -241,7 +241,7 @@ async fn read(request: Request<Incoming>, patience: Duration) -> Result<Call, Un
     Ok(call)
 }
 
-async fn act(call: Call, peer: IpAddr, shared: &Shared) -> (Status, Value) {
+async fn act(call: Call, place: &Place, shared: &Shared) -> (Status, Value) {
     let status = match call {
         Call::GetInfo => {
             let user = shared
@@ -252,7 +252,10 @@ async fn act(call: Call, peer: IpAddr, shared: &Shared) -> (Status, Value) {
             let info = answer::info(&shared.identity, key, &user.unwrap_or_default());
             return (Status::Ok, info);
         }
-        Call::AddUser(handover) => add_user(handover, peer, shared).await,
+        // As where too many wait for the daemon.
+        Call::AddUser(_) if !place.may_change() => Status::LoginFailed,
+        Call::ResetUsers if !place.may_change() => Status::Unknown,
+        Call::AddUser(handover) => add_user(handover, place.peer, shared).await,
         Call::ResetUsers => reset_users(None, shared).await,
     };
     (status, status.body())

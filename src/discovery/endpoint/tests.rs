@@ -382,6 +382,29 @@ async fn handovers_beyond_a_few_are_refused_at_once() {
 }
 
 #[tokio::test]
+async fn handovers_beyond_a_pace_are_refused_unread_and_the_rest_is_answered() {
+    let rig = rig(Limits::default()).await;
+    let broken = form(&[
+        ("action", "addUser"),
+        ("userName", "kim"),
+        ("blob", "AAAA"),
+        ("clientKey", "AAAA"),
+    ]);
+    let mut refused = 0;
+    for _ in 0..300 {
+        let (http, answer) = rig.post(&broken).await;
+        assert_eq!(answer["responseSource"], "siskin");
+        match (http, answer["status"].as_u64()) {
+            (400, Some(303)) => {}
+            (200, Some(202)) => refused += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(refused > 0, "all of them were opened");
+    assert_eq!(rig.get("action=getInfo").await.0, 200);
+}
+
+#[tokio::test]
 async fn an_address_that_goes_takes_its_connections_along_and_leaves_the_others() {
     let mut rig = rig(Limits::default()).await;
     let second = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));

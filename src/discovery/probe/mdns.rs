@@ -70,20 +70,9 @@ pub async fn announced(
 ) -> Result<(), Unheard> {
     let deaf = |error: io::Error| Unheard::Deaf(error.to_string());
     let socket = socket(from, HERE).map_err(deaf)?;
-    // The responder does not know a name with a dot in it when it is asked for by that name; phones
-    // find it by asking for everybody, so that is asked then.
-    let has_dot = instance
-        .0
-        .first()
-        .is_some_and(|label| label.iter().any(|b| b".\\".contains(b)));
-    let everybody = Name(instance.0.iter().skip(1).cloned().collect());
-    let (asked, kind) = match has_dot {
-        true => (&everybody, Kind::Pointer),
-        false => (instance, Kind::Service),
-    };
     for wait in WAITS {
         let id = rand::random();
-        let Some(question) = dns::question(id, asked, kind) else {
+        let Some(question) = dns::question(id, instance, Kind::Service) else {
             return Err(Unheard::Deaf("its name is no name".into()));
         };
         socket

@@ -12,6 +12,8 @@ use crate::{
     speaker::trouble,
 };
 
+/// Why somebody at the door has to leave.
+const OTHER: &str = "somebody else was handed over meanwhile";
 /// Somebody who comes back with a login that was kept here.
 const KEPT: Arrival = Arrival {
     came_by: None,
@@ -27,8 +29,6 @@ impl Seats {
         now: Now,
         out: &mut Vec<Action>,
     ) {
-        // The newest wish counts; whoever is still at the door gives way.
-        self.clear_door("somebody else was handed over meanwhile", out);
         if let Resident::Seated {
             seat,
             login: seated,
@@ -41,7 +41,8 @@ impl Seats {
             // plays; and as phones hand over something else every time, each selection would cost a
             // sign-in, for which Spotify shuts accounts out. The answer is true without it: the one
             // who was named is signed in here, as Spotify says at this moment, and sees the speaker in
-            // his app. Who has a wrong credential for him gets a yes by it, and nothing else.
+            // his app. Who has a wrong credential for him gets a yes by it, and nothing else: so somebody
+            // else who is at the door stays there.
             out.push(Action::Tell {
                 seat: *seat,
                 command: Command::Check {
@@ -53,18 +54,24 @@ impl Seats {
                 delay: CHECK_LIMIT,
                 timer: Timer::Check { ticket },
             });
-            self.check = Some(Check {
+            let before = self.check.replace(Check {
                 ticket,
                 login,
                 arrival,
                 came_ms: now.ms,
             });
+            if let Some(before) = before {
+                let why = "the account was handed over again meanwhile";
+                answer(before.ticket, Err(why.to_owned()), out);
+            }
             return;
         }
+        // The newest wish counts; whoever is still at the door gives way.
+        self.clear_door(OTHER, out);
         self.admit(ticket, login, arrival, now.ms, now, out);
     }
 
-    /// Tries the login whose session did not prove that it lives.
+    /// Tries the login whose session did not prove that it lives. It came after whoever is at the door.
     pub(super) fn admit_checked(&mut self, check: Check, now: Now, out: &mut Vec<Action>) {
         let Check {
             ticket,
@@ -72,6 +79,7 @@ impl Seats {
             arrival,
             came_ms,
         } = check;
+        self.turn_away(OTHER, out);
         self.admit(ticket, login, arrival, came_ms, now, out);
     }
 
@@ -103,12 +111,16 @@ impl Seats {
         }
     }
 
-    /// Nobody is at the door after this, and nobody is being checked.
-    fn clear_door(&mut self, why: &str, out: &mut Vec<Action>) {
-        self.turn_away(why, out);
+    fn turn_away_checked(&mut self, why: &str, out: &mut Vec<Action>) {
         if let Some(check) = self.check.take() {
             answer(check.ticket, Err(why.to_owned()), out);
         }
+    }
+
+    /// Nobody is at the door after this, and nobody is being checked.
+    fn clear_door(&mut self, why: &str, out: &mut Vec<Action>) {
+        self.turn_away(why, out);
+        self.turn_away_checked(why, out);
     }
 
     pub(super) fn guest_event(&mut self, event: Event, now: Now, out: &mut Vec<Action>) {
@@ -117,6 +129,10 @@ impl Seats {
                 let Some(guest) = self.guest.take() else {
                     return;
                 };
+                // A session of his that is this young needs no proof.
+                if let Some(check) = self.check.take_if(|it| it.login.user == login.user) {
+                    answer(check.ticket, Ok(()), out);
+                }
                 self.choose_owner(&login, guest.arrival);
                 let resume = self.make_way(&login, now, out);
                 let came_by = guest.arrival.came_by;
@@ -269,10 +285,12 @@ impl Seats {
     ) {
         let is_meant = |login: &Login| user.is_none_or(|user| login.user == user);
         self.owner.take_if(|owner| is_meant(owner));
-        let at_door = self.guest.as_ref().map(|guest| &guest.login);
-        let checked = self.check.as_ref().map(|check| &check.login);
-        if at_door.or(checked).is_some_and(is_meant) {
-            self.clear_door("the account was forgotten meanwhile", out);
+        let gone = "the account was forgotten meanwhile";
+        if self.guest.as_ref().is_some_and(|it| is_meant(&it.login)) {
+            self.turn_away(gone, out);
+        }
+        if self.check.as_ref().is_some_and(|it| is_meant(&it.login)) {
+            self.turn_away_checked(gone, out);
         }
         let sits = self.resident.login().is_some_and(is_meant);
         if sits || user.is_none() {
