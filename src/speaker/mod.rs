@@ -197,8 +197,8 @@ pub struct Speaker {
     measured: Measured,
     queries: Queries,
     timers: JoinSet<Timer>,
-    /// Engines on their way out.
-    leaving: JoinSet<()>,
+    /// Engines on their way out; those that had to be killed say nothing any more.
+    leaving: JoinSet<Option<Seat>>,
     /// Handed to every engine.
     ear: mpsc::Sender<(Seat, Heard)>,
     heard: mpsc::Receiver<(Seat, Heard)>,
@@ -276,7 +276,7 @@ impl Speaker {
                 Some(knock) = knocks.recv() => self.knock(knock).await,
                 Some(new) = changes.recv() => self.change(new).await,
                 Some(Ok(timer)) = self.timers.join_next() => self.step(Input::Timer(timer)).await,
-                Some(_) = self.leaving.join_next() => {}
+                Some(Ok(killed)) = self.leaving.join_next() => self.left(killed).await,
                 () = inquiries.notified() => self.asked(),
                 () = at(self.spares.until()) => self.spares.dismiss(),
                 () = at(self.keep_level_at) => self.keep_level().await,
@@ -289,10 +289,10 @@ impl Speaker {
 
     async fn close(mut self) {
         if let Some(spare) = self.spares.take() {
-            self.leaving.spawn(spare.stop());
+            self.leaving.spawn(asked::leaves(spare, None));
         }
         for (_, engine) in self.engines.drain() {
-            self.leaving.spawn(engine.stop());
+            self.leaving.spawn(asked::leaves(engine, None));
         }
         if self.keep_level_at.is_some() {
             self.keep_level().await;
@@ -348,8 +348,7 @@ impl Speaker {
             }
             Heard::Ended { how } => {
                 self.engines.remove(&seat);
-                self.nothing_done(seat).await;
-                self.nothing_told(seat);
+                self.nothing_more(seat).await;
                 Input::Ended { seat, how }
             }
         };
@@ -475,7 +474,7 @@ impl Speaker {
             Action::Tell { seat, command } => self.tell(seat, command),
             Action::Retire { seat } => {
                 if let Some(engine) = self.engines.remove(&seat) {
-                    self.leaving.spawn(engine.stop());
+                    self.leaving.spawn(asked::leaves(engine, Some(seat)));
                 }
             }
             // Dropping kills.

@@ -186,6 +186,7 @@ impl Speaker {
                 warn!("an engine did not answer for {limit:?} and is replaced");
                 // Dropping kills, also one that was stopped.
                 drop(self.engines.remove(&seat));
+                self.nothing_more(seat).await;
                 self.tell_all(News::Pulse {
                     engine: false,
                     session: None,
