@@ -50,6 +50,8 @@ pub enum Command {
     },
     /// Take playback up again after a loss, as the only active device.
     Restore(Box<Playback>),
+    /// Say what plays, and how loud; answered by [`Event::Playback`].
+    Show,
     /// A wish about what plays; answered by [`Event::Done`] with the same number, within 2.5 s.
     Order {
         id: u64,

@@ -334,6 +334,7 @@ impl Stage<'_> {
                 info!("taking playback up where it broke off");
                 self.desk.input(Input::Order(Order::Restore(then)))
             }
+            Command::Show => vec![News::Playback(Box::new(self.playback()))],
             Command::Order { id, order } => self.desk.order(id, order),
             Command::LetPlay => {
                 self.let_play();

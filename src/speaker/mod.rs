@@ -129,7 +129,12 @@ pub enum News {
     Cleared(ConditionCode),
     ActiveUser(Option<String>),
     /// Where the speaker stands, and whom it belongs to.
-    Seat(Phase, Option<Account>),
+    Seat {
+        phase: Phase,
+        account: Option<Account>,
+        /// What was told of playback still holds: the engine lives, with a session or without.
+        holds: bool,
+    },
     Playback(Box<Playback>),
     /// The other devices of the account.
     Devices(Vec<Peer>),
@@ -206,7 +211,7 @@ pub struct Speaker {
     /// When the level is to be written, if it has changed.
     keep_level_at: Option<Instant>,
     /// As told last; `None` when that is not so any more.
-    shown: Option<(Phase, Option<String>)>,
+    shown: Option<shown::Shown>,
     /// Since when a visitor has been idle, and when to think of him next.
     visitor_idle_since: Option<Instant>,
     look_at_visitor: Option<Instant>,

@@ -234,12 +234,9 @@ impl Seats {
             then.at_ms = now.ms;
             then
         });
-        if let Some(then) = resume.clone() {
-            out.push(Action::Tell {
-                seat,
-                command: Command::Restore(then),
-            });
-        }
+        // An idle engine says nothing by itself, and a level is to be seen.
+        let command = resume.clone().map_or(Command::Show, Command::Restore);
+        out.push(Action::Tell { seat, command });
         self.resident = Resident::Seated {
             seat,
             login,
