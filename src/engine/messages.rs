@@ -85,6 +85,9 @@ pub enum Command {
     },
     /// Nothing is played: what cards there are, told by [`Event::Outputs`], and that is all.
     Outputs(Outputs),
+    /// Fade out and end without a goodbye: another engine is the same device of the same account, and
+    /// would be the one to leave the phone's picker.
+    GiveWay,
     /// Leave the phone's picker, fade out, and end. Answered by the end of the process.
     Stop,
 }

@@ -78,6 +78,8 @@ pub(super) enum End {
     Told,
     /// Its daemon is gone, and had no time to say so.
     Orphaned,
+    /// Another engine is the device now.
+    Replaced,
 }
 
 /// A signed-in account at work.
@@ -154,6 +156,7 @@ impl Stage<'_> {
             let news = tokio::select! {
                 command = inputs.commands.recv() => match command {
                     Some(Command::Stop) => return Ok(End::Told),
+                    Some(Command::GiveWay) => return Ok(End::Replaced),
                     None => return Ok(End::Orphaned),
                     Some(command) => self.command(command),
                 },
@@ -362,6 +365,7 @@ impl Stage<'_> {
             | Command::Pasted { .. }
             | Command::Outputs(_)
             | Command::Log { .. }
+            | Command::GiveWay
             | Command::Stop => vec![],
         }
     }

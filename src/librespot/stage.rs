@@ -177,7 +177,8 @@ pub async fn play(
         stage.teller.tell(bookmark);
     }
     let told = stage.teller.finish(LEAVE_LIMIT);
-    tokio::join!(leave(stage.desk, stage.sound, end.is_ok()), told);
+    let goodbye = matches!(end, Ok(End::Told | End::Orphaned));
+    tokio::join!(leave(stage.desk, stage.sound, goodbye), told);
     end.map(drop)
 }
 
@@ -250,12 +251,12 @@ fn device(start: &Start, volume: Volume) -> Device {
     }
 }
 
-/// The music fades while Spotify takes the goodbye; a session that is gone is told nothing. The
-/// card is let go of without waiting for Spotify: the next account may be about to play on it.
-/// (Dropping the output does the same, at once.)
-async fn leave(mut desk: Desk<Loader>, sound: Sound, in_order: bool) {
+/// The music fades while Spotify takes the goodbye, if one is said: over a session that is gone, or
+/// of a device that another engine is, there is none. The card is let go of without waiting for
+/// Spotify: the next account may be about to play on it. (Dropping the output does the same, at once.)
+async fn leave(mut desk: Desk<Loader>, sound: Sound, goodbye: bool) {
     desk.deck().stop();
-    if in_order {
+    if goodbye {
         let leaving = desk.close(LEAVE_LIMIT);
         if !tokio::join!(leaving, sound.close()).0 {
             warn!("Spotify did not take the goodbye within {LEAVE_LIMIT:?}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Action, Answer, Arrival, BELIEVED, CHECK_LIMIT, Check, GUEST_LIMIT, Guest, Now, Resident,
-    Seats, Ticket, Timer, broken_off,
+    Seats, Ticket, Timer, broken_off, give_way,
 };
 use crate::{
     engine::messages::{Command, Event},
@@ -184,7 +184,10 @@ impl Seats {
                 playback,
                 ..
             } => {
-                out.push(Action::Retire { seat });
+                match login.user == new.user {
+                    true => out.extend(give_way(seat)),
+                    false => out.push(Action::Retire { seat }),
+                }
                 (
                     login,
                     playback.and_then(|playback| broken_off(*playback, now.ms)),
