@@ -327,6 +327,14 @@ fn a_refused_stored_login_waits_for_a_new_one_instead_of_retrying() {
             .any(|action| matches!(action, Action::After { .. } | Action::Spawn { .. }))
     );
     assert_eq!(seats.resident(), &Resident::Refused);
+    // What stood in the way of trying would hide the cure now.
+    for over in [
+        ConditionCode::SpotifyUnreachable,
+        ConditionCode::EngineLost,
+        ConditionCode::OutputLost,
+    ] {
+        assert!(out.contains(&Action::Clear(over)), "{over:?}");
+    }
     assert_eq!(seats.step(Input::Timer(Timer::Retry), NOW), []);
 }
 
