@@ -69,7 +69,7 @@ impl Stage<'_> {
         self.lost = None;
         self.since = Instant::now();
         self.recipe.login = fresh.login;
-        self.dealer = fresh.dealer;
+        (self.link, self.dealer) = (fresh.link, fresh.dealer);
         self.sessions.stands(fresh.session.clone());
         let news = self.desk.renew(fresh.session, fresh.streams);
         if self.fallen >= self.dealer {

@@ -37,6 +37,9 @@ pub struct Fresh {
     pub session: Session,
     pub streams: Streams,
     pub login: Login,
+    /// The task that reads its link has this number or a higher one; those of the sessions before it
+    /// do not.
+    pub link: u64,
     /// Tasks of its dealer have this number or a higher one; those of the dealers before it do not.
     pub dealer: u64,
 }
@@ -113,13 +116,14 @@ async fn renew(recipe: Recipe, mut pace: Pace, reporter: Reporter) -> Result<Fre
             .unwrap_or_else(|| Session::new(recipe.config.clone(), None));
         let tried = timeout(ATTEMPT_LIMIT, unharmed(stand_up(&recipe.login, &session))).await;
         let (why, usable) = match tried {
-            Ok(Ok((login, streams, dealer))) => {
+            Ok(Ok((login, streams, link, dealer))) => {
                 info!("signed in again");
                 learn(&recipe.config);
                 return Ok(Fresh {
                     session,
                     streams,
                     login,
+                    link,
                     dealer,
                 });
             }
@@ -150,13 +154,14 @@ pub async fn unharmed<T>(attempt: impl Future<Output = Result<T, Failure>>) -> R
     })
 }
 
-async fn stand_up(login: &Login, session: &Session) -> Result<(Login, Streams, u64), Failure> {
+async fn stand_up(login: &Login, session: &Session) -> Result<(Login, Streams, u64, u64), Failure> {
+    let link = telltale::next_task();
     let login = session::sign_in(login, session).await?;
     let mut streams =
         Streams::listen(session.clone()).map_err(|error| Failure::Lost(error.to_string()))?;
     let dealer = telltale::next_task();
     streams.start().await.map_err(Failure::Lost)?;
-    Ok((login, streams, dealer))
+    Ok((login, streams, link, dealer))
 }
 
 /// Lets go of a session that is not needed any more: its links are closed beside everything else.

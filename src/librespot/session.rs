@@ -153,18 +153,21 @@ async fn client_token(session: &Session) {
     let _ = timeout(TOKEN_LIMIT, session.spclient().client_token()).await;
 }
 
-/// How long an answer to "are you alive" may take over the access-point link.
-const ALIVE_LIMIT: Duration = Duration::from_millis(1_200);
+/// How long an answer to "are you alive" may take over the access-point link where somebody waits.
+pub const ALIVE_LIMIT: Duration = Duration::from_millis(1_200);
+/// The same where the session is given up after it: a busy line may hold an answer back for seconds,
+/// and another sign-in would not make it quicker.
+pub const SURE_LIMIT: Duration = Duration::from_millis(3_200);
 
-/// Whether the access point still answers. Any answer will do, a refusal too.
-pub async fn is_alive(session: &Session) -> bool {
+/// Whether the access point still answers within `limit`. Any answer will do, a refusal too.
+pub async fn is_alive(session: &Session, limit: Duration) -> bool {
     if session.is_invalid() {
         return false;
     }
     let Ok(question) = session.mercury().get("hm://siskin/alive") else {
         return false;
     };
-    timeout(ALIVE_LIMIT, question).await.is_ok() && !session.is_invalid()
+    timeout(limit, question).await.is_ok() && !session.is_invalid()
 }
 
 /// The token for everything that is asked over HTTP, asked for once more if need be.

@@ -44,7 +44,7 @@ async fn assert_in_step(app: &Controller, fifo: &Fifo) {
 }
 
 /// Waits until the session was lost and made anew, `times` in all.
-async fn renewed(daemon: &Daemon, times: usize) {
+pub async fn renewed(daemon: &Daemon, times: usize) {
     until("a new session", PATIENCE, || {
         count(daemon, "over: spotify unreachable") == times
     })
