@@ -22,6 +22,15 @@ use crate::{
     },
 };
 
+/// How the disk takes what is to be kept.
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    /// What was found damaged, or could not be removed: that stays so.
+    damage: Option<Condition>,
+    /// The last write failed.
+    fails: bool,
+}
+
 /// What an engine is told about its account.
 pub(super) struct Briefing {
     pub speaker: config::Speaker,
@@ -192,10 +201,7 @@ impl Speaker {
         }
         match self.take_off(user.clone()).await {
             Ok(()) => drop(self.answers.insert(ticket, Waiting::ForYesOrNo(answer))),
-            Err(why) => {
-                self.tell_all(News::Raised(trouble::not_forgotten(&why)))
-                    .await;
-            }
+            Err(why) => self.damaged(trouble::not_forgotten(&why)).await,
         }
         self.step(Input::Forget { ticket, user }).await;
     }
@@ -232,23 +238,36 @@ impl Speaker {
         .await;
     }
 
+    /// Tells when the disk does not take something, and when it does again.
     pub(super) async fn write(
-        &self,
+        &mut self,
         what: &'static str,
         job: impl FnOnce(&Store, &str) -> io::Result<()> + Send + 'static,
     ) {
-        self.on_disk(move |store, speaker| {
-            let damage = job(store, speaker)
-                .err()
-                .map(|error| Damage(trouble::not_kept(what, &error)));
-            ((), damage.into_iter().collect())
-        })
-        .await;
+        let written = self.on_disk(move |store, speaker| (job(store, speaker), Vec::new()));
+        let news = match written.await {
+            Some(Err(error)) => {
+                self.disk.fails = true;
+                News::Raised(trouble::not_kept(what, &error))
+            }
+            Some(Ok(())) if std::mem::take(&mut self.disk.fails) => {
+                let over = News::Cleared(ConditionCode::StateDamaged);
+                self.disk.damage.clone().map_or(over, News::Raised)
+            }
+            _ => return,
+        };
+        self.tell_all(news).await;
+    }
+
+    /// Something of the state is damaged, and stays so whatever is written next.
+    pub(super) async fn damaged(&mut self, condition: Condition) {
+        self.disk.damage = Some(condition.clone());
+        self.tell_all(News::Raised(condition)).await;
     }
 
     /// Runs a disk job where it may block. What is wrong becomes conditions.
     pub(super) async fn on_disk<T: Send + 'static>(
-        &self,
+        &mut self,
         job: impl FnOnce(&Store, &str) -> (T, Vec<Damage>) + Send + 'static,
     ) -> Option<T> {
         let store = self.store.clone()?;
@@ -256,7 +275,7 @@ impl Speaker {
         let done = tokio::task::spawn_blocking(move || job(&store, &speaker)).await;
         let (value, damage) = done.ok()?;
         for Damage(condition) in damage {
-            self.tell_all(News::Raised(condition)).await;
+            self.damaged(condition).await;
         }
         Some(value)
     }
@@ -307,9 +326,57 @@ fn for_account(
 
 #[cfg(test)]
 mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use tokio::sync::mpsc;
+
     use super::*;
-    use crate::config::{Bitrate, Household, Request, Surroundings, load};
-    use crate::model::Percent;
+    use crate::config::{Bitrate, Household, LogLevel, Network, Request, Surroundings, load};
+    use crate::model::{DeviceId, Percent};
+    use crate::speaker::Settings;
+
+    /// A speaker that keeps things in the folder, and what it tells.
+    fn keeper(dir: &Path) -> (Speaker, mpsc::Receiver<(Arc<str>, News)>) {
+        let settings = Settings {
+            hold_ms: None,
+            cache: None,
+            device: DeviceId::from_bytes([1; 20]),
+            speaker: speaker(Vec::new()),
+            others: Vec::new(),
+            network: Network::default(),
+            log: LogLevel::Info,
+        };
+        let store = Arc::new(Store::open(dir).expect("an empty folder will do"));
+        let (tell, told) = mpsc::channel(64);
+        let speaker = Speaker::new(settings, Some(store), "kitchen".into(), tell);
+        (speaker, told)
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_takes_things_again_is_whole_again_but_for_what_was_damaged() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (mut speaker, mut told) = keeper(dir.path());
+        let mut heard = || match told.try_recv() {
+            Ok((_, News::Raised(condition))) => Some(Ok(condition.what)),
+            Ok((_, News::Cleared(code))) => Some(Err(code)),
+            _ => None,
+        };
+        let full = || Err(io::Error::other("no space left"));
+        let not_kept = trouble::not_kept("", &io::Error::other("")).what;
+        speaker.write("the volume", |_, _| Ok(())).await;
+        assert_eq!(heard(), None);
+        speaker.write("the volume", move |_, _| full()).await;
+        assert_eq!(heard(), Some(Ok(not_kept.clone())));
+        speaker.write("the volume", |_, _| Ok(())).await;
+        assert_eq!(heard(), Some(Err(ConditionCode::StateDamaged)));
+        let damage = trouble::not_forgotten("read-only");
+        speaker.damaged(damage.clone()).await;
+        assert_eq!(heard(), Some(Ok(damage.what.clone())));
+        speaker.write("the volume", move |_, _| full()).await;
+        assert_eq!(heard(), Some(Ok(not_kept)));
+        speaker.write("the volume", |_, _| Ok(())).await;
+        assert_eq!(heard(), Some(Ok(damage.what)), "as before");
+    }
 
     fn speaker(accounts: Vec<ForAccount>) -> config::Speaker {
         let around = Surroundings {

@@ -186,6 +186,7 @@ pub struct Speaker {
     settings: Settings,
     /// `None` when nothing can be kept on this machine.
     store: Option<Arc<Store>>,
+    disk: keep::Disk,
     /// Names us in what we tell.
     place: Arc<str>,
     news: mpsc::Sender<(Arc<str>, News)>,
@@ -232,6 +233,7 @@ impl Speaker {
         Self {
             settings,
             store,
+            disk: keep::Disk::default(),
             place,
             news,
             seats: Seats::default(),
@@ -498,8 +500,7 @@ impl Speaker {
             }
             Action::Forget { user } => {
                 if let Err(why) = self.take_off(Some(user)).await {
-                    self.tell_all(News::Raised(trouble::not_forgotten(&why)))
-                        .await;
+                    self.damaged(trouble::not_forgotten(&why)).await;
                 }
             }
             Action::Lapsed { user } => {

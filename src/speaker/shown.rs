@@ -35,7 +35,7 @@ impl Speaker {
         self.tell_all(seat).await;
     }
 
-    async fn kept_account(&self, user: String) -> Account {
+    async fn kept_account(&mut self, user: String) -> Account {
         let name = user.clone();
         let kept = self.on_disk(move |store, _| (store.account(&name), Vec::new()));
         let kept = kept.await.flatten();
