@@ -1,9 +1,9 @@
 //! What a speaker reads from disk and writes there: who sits on it, how loud it was for whom, what
 //! Spotify said of an account. A disk that takes nothing is a condition, never the end of the music.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 use tracing::info;
 
 use super::{
@@ -22,6 +22,9 @@ use crate::{
     },
 };
 
+/// A level is kept on disk when nobody has changed it for this long.
+const LEVEL_SETTLES: Duration = Duration::from_secs(2);
+
 /// How the disk takes what is to be kept.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
@@ -29,6 +32,15 @@ pub(super) struct Disk {
     damage: Option<Condition>,
     /// The last write failed.
     fails: bool,
+}
+
+/// A level that is to be kept.
+#[derive(Debug)]
+pub(super) struct Unkept {
+    /// When it is written if nobody changes it any more.
+    pub at: Instant,
+    user: Option<String>,
+    level: Volume,
 }
 
 /// What an engine is told about its account.
@@ -228,11 +240,28 @@ impl Speaker {
         }
     }
 
-    pub(super) async fn keep_level(&mut self) {
-        self.keep_level_at = None;
-        let level = self.level;
+    /// Whoever sits here has it at another level.
+    pub(super) async fn level_changed(&mut self) {
         let user = self.seats.user().map(str::to_owned);
+        // What somebody else has set before is his.
+        let others = self.unkept.as_ref().is_some_and(|it| it.user != user);
+        if others {
+            self.keep_level().await;
+        }
+        self.unkept = Some(Unkept {
+            at: Instant::now() + LEVEL_SETTLES,
+            user,
+            level: self.level,
+        });
+    }
+
+    pub(super) async fn keep_level(&mut self) {
+        let Some(Unkept { user, level, .. }) = self.unkept.take() else {
+            return;
+        };
         self.write("the volume", move |store, speaker| {
+            // Of one who was forgotten meanwhile nothing is kept.
+            let user = user.filter(|user| store.remembers(user));
             store.keep_level(speaker, user.as_deref(), level)
         })
         .await;
@@ -332,8 +361,9 @@ mod tests {
 
     use super::*;
     use crate::config::{Bitrate, Household, LogLevel, Network, Request, Surroundings, load};
-    use crate::model::{DeviceId, Percent};
-    use crate::speaker::Settings;
+    use crate::engine::messages::Event;
+    use crate::model::{DeviceId, Percent, Playback, Secret};
+    use crate::speaker::{Settings, phase::Now};
 
     /// A speaker that keeps things in the folder, and what it tells.
     fn keeper(dir: &Path) -> (Speaker, mpsc::Receiver<(Arc<str>, News)>) {
@@ -376,6 +406,39 @@ mod tests {
         assert_eq!(heard(), Some(Ok(not_kept)));
         speaker.write("the volume", |_, _| Ok(())).await;
         assert_eq!(heard(), Some(Ok(damage.what)), "as before");
+    }
+
+    #[tokio::test]
+    async fn a_level_is_kept_for_whoever_set_it_also_when_somebody_else_sits_down_at_once() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (mut speaker, _told) = keeper(dir.path());
+        let login = |user: &str| Login {
+            user: user.into(),
+            kind: 1,
+            secret: Secret::new(vec![1]),
+        };
+        let mut levels = Vec::new();
+        for (seat, user, percent) in [(1, "kim", 70), (2, "alex", 20)] {
+            let start = Input::Start {
+                login: Some(login(user)),
+                owner: None,
+            };
+            let now = Now { ms: 0, dice: 0.5 };
+            speaker.keep(login(user), None, None).await;
+            speaker.seats.step(start, now);
+            let (login, country) = (login(user), None);
+            let event = Event::Ready { login, country };
+            speaker.seats.step(Input::Engine { seat, event }, now);
+            let level = Percent::clamped(percent).volume();
+            speaker.show(Box::new(Playback::silent(level))).await;
+            levels.push((user, level));
+        }
+        speaker.keep_level().await;
+        let store = speaker.store.clone().expect("a store");
+        let id = speaker.settings.speaker.id.clone();
+        for (user, level) in levels {
+            assert_eq!(store.level(&id, Some(user)).0, Some(level), "{user}");
+        }
     }
 
     fn speaker(accounts: Vec<ForAccount>) -> config::Speaker {

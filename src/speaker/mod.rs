@@ -25,12 +25,7 @@ mod tests;
 mod trouble;
 mod visitor;
 
-use std::{
-    collections::HashMap,
-    process,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, process, sync::Arc, time::SystemTime};
 
 use tokio::{
     sync::{Notify, mpsc, oneshot},
@@ -62,9 +57,6 @@ use pulse::{Beat, Pulse};
 use query::Queries;
 pub use query::Wants;
 use spare::Spares;
-
-/// A level is kept on disk when nobody has changed it for this long.
-const LEVEL_SETTLES: Duration = Duration::from_secs(2);
 
 /// What comes from outside. Dropping `answer` says no.
 #[derive(Debug)]
@@ -209,8 +201,8 @@ pub struct Speaker {
     ear: mpsc::Sender<(Seat, Heard)>,
     heard: mpsc::Receiver<(Seat, Heard)>,
     level: Volume,
-    /// When the level is to be written, if it has changed.
-    keep_level_at: Option<Instant>,
+    /// A level that is to be written.
+    unkept: Option<keep::Unkept>,
     /// As told last; `None` when that is not so any more.
     shown: Option<shown::Shown>,
     /// Since when a visitor has been idle, and when to think of him next.
@@ -251,7 +243,7 @@ impl Speaker {
             ear,
             heard,
             level: start,
-            keep_level_at: None,
+            unkept: None,
             shown: None,
             visitor_idle_since: None,
             look_at_visitor: None,
@@ -286,7 +278,7 @@ impl Speaker {
                 Some(Ok(killed)) = self.leaving.join_next() => self.left(killed).await,
                 () = inquiries.notified() => self.asked(),
                 () = at(self.spares.until()) => self.spares.dismiss(),
-                () = at(self.keep_level_at) => self.keep_level().await,
+                () = at(self.unkept.as_ref().map(|it| it.at)) => self.keep_level().await,
                 () = at(self.look_at_visitor) => self.look_after_visitor().await,
                 () = at(self.pulse.due()) => self.feel_pulse().await,
             }
@@ -301,9 +293,7 @@ impl Speaker {
         for (_, engine) in self.engines.drain() {
             self.leaving.spawn(asked::leaves(engine, None));
         }
-        if self.keep_level_at.is_some() {
-            self.keep_level().await;
-        }
+        self.keep_level().await;
         // Each of them has its own limit.
         while self.leaving.join_next().await.is_some() {}
     }
@@ -578,7 +568,7 @@ impl Speaker {
         if playback.volume != self.level {
             self.level = playback.volume;
             if self.settings.speaker.volume.remember {
-                self.keep_level_at = Some(Instant::now() + LEVEL_SETTLES);
+                self.level_changed().await;
             }
         }
         self.tell_all(News::Playback(playback)).await;
