@@ -1,7 +1,7 @@
 //! The engine's stage: session, player and output are brought together, served, and taken down.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -78,6 +78,7 @@ pub async fn play(
     let sessions = Holder::new(session.clone());
     let (player, events) = Player::start(output.inlet(), PlayerSettings::of(&start.speaker.audio))
         .map_err(|error| Failure::Broken(format!("no thread for the player: {error}")))?;
+    let of_cache = LastWord::default();
     let (loader, opened) = Loader::new(Tools {
         current: sessions.current(),
         player,
@@ -85,7 +86,7 @@ pub async fn play(
         dimmer: output.dimmer(),
         volume: volume.clone(),
         bitrate: start.speaker.audio.bitrate,
-        cache: cache(&start, reporter),
+        cache: cache(&start, reporter, &of_cache),
         keys_from_ms: start.keys_from_ms,
     });
     let device = device(&start, volume.get());
@@ -143,6 +144,7 @@ pub async fn play(
     stage.sessions.stands(session.clone());
     ready(reporter, &session, login);
     stage.say();
+    of_cache.again(reporter);
 
     let mut inputs = Inputs {
         commands,
@@ -212,12 +214,31 @@ async fn first_sign_in(
     }
 }
 
+/// The newest event of a kind. One that came before anybody sat here was nobody's, and is told again.
+#[derive(Default, Clone)]
+struct LastWord(Arc<Mutex<Option<Event>>>);
+
+impl LastWord {
+    fn report(&self, reporter: &Reporter, event: Event) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reporter.report(&event);
+        *last = Some(event);
+    }
+
+    fn again(&self, reporter: &Reporter) {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(event) = &*last {
+            reporter.report(event);
+        }
+    }
+}
+
 /// Where audio files are kept, if that is wanted. Without it music comes from the network alone.
-fn cache(start: &Start, reporter: &Reporter) -> Option<Cache> {
+fn cache(start: &Start, reporter: &Reporter, last: &LastWord) -> Option<Cache> {
     let wanted = start.cache.as_ref()?;
-    let reporter = reporter.clone();
+    let (reporter, last) = (reporter.clone(), last.clone());
     let tell = move |why: Option<String>| {
-        reporter.report(&match why {
+        let event = match why {
             Some(why) => Event::Raised {
                 condition: Condition::new(
                     ConditionCode::NoCache,
@@ -230,7 +251,8 @@ fn cache(start: &Start, reporter: &Reporter) -> Option<Cache> {
             None => Event::Cleared {
                 code: ConditionCode::NoCache,
             },
-        });
+        };
+        last.report(&reporter, event);
     };
     let cache = Cache::open(wanted.path.clone()?, wanted.bytes, Box::new(tell));
     cache
