@@ -37,7 +37,7 @@ use crate::{
         note,
     },
     fetch::cache::Cache,
-    model::{Condition, ConditionCode, Login, Volume, unix_ms},
+    model::{Condition, ConditionCode, Login, Volume},
     output::{Output, VolumeControl},
     player::{Player, PlayerSettings},
 };
@@ -175,7 +175,8 @@ pub async fn play(
             debug!("nothing is left for the next daemon: {why}");
         }
     }
-    if let Some(bookmark) = stage.bookmarks.close(unix_ms()) {
+    let now_ms = session::spotify_ms(&stage.sessions.session());
+    if let Some(bookmark) = stage.bookmarks.close(now_ms) {
         stage.teller.tell(bookmark);
     }
     let told = stage.teller.finish(LEAVE_LIMIT);
