@@ -91,7 +91,7 @@ impl Renewal {
     /// The new session. May be dropped and asked again.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when Spotify does not let the account in any more.
+    /// [`Failure::Refused`] when Spotify does not let the account in any more, for good.
     pub async fn done(&mut self) -> Result<Fresh, Failure> {
         match (&mut self.task).await {
             Ok(done) => done,
@@ -127,7 +127,11 @@ async fn renew(recipe: Recipe, mut pace: Pace, reporter: Reporter) -> Result<Fre
                     dealer,
                 });
             }
-            Ok(Err(Failure::Refused(refusal))) => return Err(Failure::Refused(refusal)),
+            Ok(Err(Failure::Refused(refusal))) if refusal.is_final() => {
+                return Err(Failure::Refused(refusal));
+            }
+            // Later it may be taken.
+            Ok(Err(Failure::Refused(refusal))) => (refusal.to_string(), true),
             Ok(Err(Failure::Lost(why))) => (why, true),
             Ok(Err(Failure::Broken(why))) => (why, false),
             Err(_) => ("the sign-in took too long".to_owned(), true),
