@@ -88,6 +88,11 @@ impl Renewal {
         self.hurry.notify_one();
     }
 
+    /// The new session, if it has come and nobody has heard of it.
+    pub fn unheard(&mut self) -> Option<Fresh> {
+        self.done().now_or_never()?.ok()
+    }
+
     /// The new session. May be dropped and asked again.
     ///
     /// # Errors
@@ -189,5 +194,32 @@ mod tests {
         let lost: Vec<_> = (0..5).map(|_| flaps.lost(short)).collect();
         assert_eq!(lost, [2, 3, 4, 4, 4]);
         assert_eq!(flaps.lost(long), 1, "forgotten");
+    }
+
+    #[tokio::test]
+    async fn a_session_that_comes_when_it_is_not_needed_any_more_is_not_lost_sight_of() {
+        let session = Session::new(SessionConfig::default(), None);
+        let fresh = Fresh {
+            streams: Streams::listen(session.clone()).expect("streams"),
+            session,
+            login: Login {
+                user: "kim".into(),
+                kind: 1,
+                secret: crate::model::Secret::new(vec![1]),
+            },
+            link: 1,
+            dealer: 1,
+        };
+        let (come, comes) = tokio::sync::oneshot::channel();
+        let mut renewal = Renewal {
+            task: tokio::spawn(async { comes.await.map_err(|_| Failure::Lost(String::new())) }),
+            hurry: Arc::default(),
+        };
+        assert!(renewal.unheard().is_none(), "it is still under way");
+        assert!(come.send(fresh).is_ok());
+        while !renewal.task.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        assert!(renewal.unheard().is_some());
     }
 }
