@@ -197,6 +197,12 @@ impl Unable {
         )
     }
 
+    pub fn timed_out(limit: Duration) -> Self {
+        let message = format!("that was not done within {} s", limit.as_secs());
+        let help = "look at the status; what is under way may come to its end yet";
+        Self::new(Reason::TimedOut, message, help)
+    }
+
     pub fn no_pairing() -> Self {
         Self::new(
             Reason::NoPairing,
@@ -358,11 +364,8 @@ impl Bus {
                 .map_err(|_| Unable::stopping())?;
             answered.await.unwrap_or_else(|_| Err(Unable::stopping()))
         };
-        timeout(limit, carried_out).await.unwrap_or_else(|_| {
-            let message = format!("that was not done within {} s", limit.as_secs());
-            let help = "look at the status; what is under way may come to its end yet";
-            Err(Unable::new(Reason::TimedOut, message, help))
-        })
+        let done = timeout(limit, carried_out).await;
+        done.unwrap_or_else(|_| Err(Unable::timed_out(limit)))
     }
 }
 

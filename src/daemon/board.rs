@@ -132,14 +132,22 @@ impl Board {
         }
     }
 
-    /// Somebody came, went, or is on the way.
-    pub fn seat(&mut self, place: &str, phase: Phase, account: Option<Account>, now_ms: i64) {
+    /// Somebody came, went, or is on the way. `holds`: what was told of playback is still so, for the
+    /// same person.
+    pub fn seat(
+        &mut self,
+        place: &str,
+        phase: Phase,
+        account: Option<Account>,
+        holds: bool,
+        now_ms: i64,
+    ) {
         let Some(speaker) = self.speaker(place) else {
             return;
         };
         let user = |account: &Option<Account>| account.as_ref().map(|one| one.user.clone());
         // What somebody else played, or a lost engine, is not true any more.
-        if phase != Phase::Online || user(&speaker.account) != user(&account) {
+        if !holds || user(&speaker.account) != user(&account) {
             speaker.playback = None;
             speaker.volume_percent = None;
             speaker.holding = false;
@@ -370,36 +378,44 @@ mod tests {
         assert!(!status.contains("AB12"), "{status}");
     }
 
+    fn sits(board: &mut Board, phase: Phase, user: &str, holds: bool) {
+        board.seat("kitchen", phase, Some(Account::of(user.into())), holds, 0);
+    }
+
     #[test]
-    fn what_was_played_is_not_shown_for_the_next_person_or_without_a_session() {
+    fn what_was_played_is_not_shown_for_the_next_person_or_without_an_engine() {
         let mut board = kitchen();
         let plays = |board: &Board| board.house.speakers[0].playback.is_some();
-        board.seat("kitchen", Phase::Online, Some(Account::of("kim".into())), 0);
+        sits(&mut board, Phase::Online, "kim", true);
         board.playback("kitchen", Playback::silent(Volume::FULL));
-        board.seat("kitchen", Phase::Online, Some(Account::of("kim".into())), 0);
+        sits(&mut board, Phase::Online, "kim", true);
         assert!(plays(&board));
-        board.seat(
-            "kitchen",
-            Phase::Online,
-            Some(Account::of("alex".into())),
-            0,
-        );
+        sits(&mut board, Phase::Online, "alex", true);
         assert!(!plays(&board));
         board.playback("kitchen", Playback::silent(Volume::FULL));
-        board.seat(
-            "kitchen",
-            Phase::Retrying,
-            Some(Account::of("alex".into())),
-            0,
-        );
+        sits(&mut board, Phase::Retrying, "alex", false);
         assert!(!plays(&board));
+    }
+
+    #[test]
+    fn what_plays_is_shown_while_the_session_under_it_is_made_anew() {
+        let mut board = kitchen();
+        sits(&mut board, Phase::Online, "kim", true);
+        board.playback("kitchen", Playback::silent(Volume::FULL));
+        let before = board.house.speakers[0].clone();
+        for phase in [Phase::Retrying, Phase::Online] {
+            sits(&mut board, phase, "kim", true);
+            let now = &board.house.speakers[0];
+            assert_eq!(now.playback, before.playback);
+            assert_eq!(now.volume_percent, before.volume_percent);
+        }
     }
 
     #[test]
     fn the_last_words_of_a_speaker_that_is_gone_come_to_nothing() {
         let mut board = kitchen();
         board.introduce(&[]);
-        board.seat("kitchen", Phase::Online, Some(Account::of("kim".into())), 0);
+        sits(&mut board, Phase::Online, "kim", true);
         let lost = Condition::new(ConditionCode::OutputLost, "no sound", "gone", "plug it in");
         board.raise("kitchen", lost, 0);
         assert_eq!(*board.house(), House::default());

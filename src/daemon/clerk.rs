@@ -5,7 +5,7 @@ use std::{io, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot},
     task::{JoinSet, spawn_blocking},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -77,10 +77,11 @@ impl Clerk {
     /// Begins with an order. `now` is the state as it is shown.
     pub fn take(&mut self, asked: Asked, house: &mut House, now: &model::House) {
         let Asked { order, answer } = asked;
+        let limit = order.limit();
         let order = match order {
             // Has a bound of its own, so that nobody who only looks stands in the way.
             Order::Ask { speaker, query } => match house.doors(Some(&speaker)).pop() {
-                Some(door) => return self.queries.take(speaker, query, door, answer),
+                Some(door) => return self.queries.take(speaker, query, door, limit, answer),
                 None => return drop(answer.send(Err(Unable::unknown_speaker(&speaker)))),
             },
             order => order,
@@ -117,7 +118,7 @@ impl Clerk {
                 Some(_) if is_volume(&wish) && house.has_fixed_volume(&speaker) => {
                     let _ = answer.send(Err(fixed_volume()));
                 }
-                Some(door) => self.begin(answer, transport(door, wish)),
+                Some(door) => self.begin(answer, transport(door, wish, limit)),
                 None => drop(answer.send(Err(Unable::unknown_speaker(&speaker)))),
             },
             Order::LetPlay { speaker } => {
@@ -297,15 +298,23 @@ async fn forget(
     }
 }
 
-async fn transport(door: mpsc::Sender<Knock>, order: Transport) -> Result<Answer, Unable> {
+/// Nobody waits for longer than `limit`, so that no engine that hangs keeps a place here.
+async fn transport(
+    door: mpsc::Sender<Knock>,
+    order: Transport,
+    limit: Duration,
+) -> Result<Answer, Unable> {
     let (answer, answered) = oneshot::channel();
-    let gone = |_| {
+    let gone = || {
         let help = "look at the status, then ask again";
         Unable::new(Reason::Unavailable, "the speaker does not listen", help)
     };
-    let wish = Knock::Wish { order, answer };
-    door.send(wish).await.map_err(|_| gone(()))?;
-    let done = answered.await.map_err(|_| gone(()))?;
+    let done = timeout(limit, async {
+        let wish = Knock::Wish { order, answer };
+        door.send(wish).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())
+    });
+    let done = done.await.map_err(|_| Unable::timed_out(limit))??;
     done.map(|()| Answer::Done).map_err(Unable::unmet)
 }
 

@@ -356,7 +356,11 @@ fn news_board(place: &str, news: News, house: &mut House, board: &mut Board) {
             board.clear(place, code);
         }
         News::ActiveUser(user) => house.set_active_user(place, user),
-        News::Seat(phase, account) => board.seat(place, phase, account, unix_ms()),
+        News::Seat {
+            phase,
+            account,
+            holds,
+        } => board.seat(place, phase, account, holds, unix_ms()),
         News::Pulse {
             engine,
             session,

@@ -7,11 +7,13 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
+    time::timeout,
 };
 
 use crate::{
@@ -41,12 +43,13 @@ pub struct Queries {
 }
 
 impl Queries {
-    /// Answers from what is kept, joins those who wait for the same, or asks.
+    /// Answers from what is kept, joins those who wait for the same, or asks, for `limit` at most.
     pub fn take(
         &mut self,
         speaker: String,
         query: Query,
         door: mpsc::Sender<Knock>,
+        limit: Duration,
         answer: Waits,
     ) {
         if let Some(known) = self.kept(&query) {
@@ -67,7 +70,8 @@ impl Queries {
         }
         self.open.insert(asked.clone(), vec![answer]);
         self.at_work.spawn(async move {
-            let result = ask(door, asked.1.clone()).await;
+            let told = timeout(limit, ask(door, asked.1.clone())).await;
+            let result = told.unwrap_or_else(|_| Err(Unable::timed_out(limit)));
             (asked, result)
         });
     }
@@ -138,6 +142,8 @@ mod tests {
     use super::*;
     use crate::model::Picture;
 
+    const LIMIT: Duration = Duration::from_secs(4);
+
     fn cover(number: usize) -> Query {
         let address = format!("https://i.scdn.co/image/{number}");
         Query::Picture { address }
@@ -154,7 +160,7 @@ mod tests {
         let mut queries = Queries::default();
         let ask = |queries: &mut Queries| {
             let (answer, answered) = oneshot::channel();
-            queries.take("main".into(), cover(1), door.clone(), answer);
+            queries.take("main".into(), cover(1), door.clone(), LIMIT, answer);
             answered
         };
         let answers = [ask(&mut queries), ask(&mut queries)];
@@ -171,6 +177,25 @@ mod tests {
         let later = ask(&mut queries).await.expect("an answer");
         assert_eq!(later, Ok(Answer::Known(Arc::new(picture(10)))));
         assert!(knocked.try_recv().is_err(), "nobody was asked again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_that_nobody_answers_keeps_its_place_for_a_while_only() {
+        let (door, _knocked) = mpsc::channel(AT_WORK);
+        let mut queries = Queries::default();
+        let ask = |queries: &mut Queries, number| {
+            let (answer, answered) = oneshot::channel();
+            queries.take("main".into(), cover(number), door.clone(), LIMIT, answer);
+            answered
+        };
+        let answers: Vec<_> = (0..AT_WORK).map(|it| ask(&mut queries, it)).collect();
+        for answer in answers {
+            queries.work().await;
+            let unable = answer.await.expect("an answer").expect_err("too late");
+            assert_eq!(unable.code, Reason::TimedOut);
+        }
+        let mut next = ask(&mut queries, AT_WORK);
+        assert!(next.try_recv().is_err(), "there is room for it");
     }
 
     #[tokio::test]

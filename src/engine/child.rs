@@ -104,13 +104,16 @@ impl Engine {
         self.commands.try_send(command).is_ok()
     }
 
-    /// Asks the child to leave, waits for that, and kills it when it takes too long.
-    pub async fn stop(mut self) {
+    /// Asks the child to leave, waits for that, and kills it when it takes too long: false, and it
+    /// never says that it ended.
+    pub async fn stop(mut self) -> bool {
         self.send(Command::Stop);
-        if timeout(STOP_LIMIT, &mut self.task).await.is_err() {
+        let left = timeout(STOP_LIMIT, &mut self.task).await.is_ok();
+        if !left {
             warn!("an engine did not stop within {STOP_LIMIT:?} and was killed");
             self.task.abort();
         }
+        left
     }
 }
 

@@ -50,6 +50,8 @@ pub enum Command {
     },
     /// Take playback up again after a loss, as the only active device.
     Restore(Box<Playback>),
+    /// Say what plays, and how loud; answered by [`Event::Playback`].
+    Show,
     /// A wish about what plays; answered by [`Event::Done`] with the same number, within 2.5 s.
     Order {
         id: u64,
@@ -83,6 +85,9 @@ pub enum Command {
     },
     /// Nothing is played: what cards there are, told by [`Event::Outputs`], and that is all.
     Outputs(Outputs),
+    /// Fade out and end without a goodbye: another engine is the same device of the same account, and
+    /// would be the one to leave the phone's picker.
+    GiveWay,
     /// Leave the phone's picker, fade out, and end. Answered by the end of the process.
     Stop,
 }

@@ -444,9 +444,10 @@ impl Loader {
             return vec![Heard::Failed { id, why }];
         };
         debug!("track {id} ran dry at {position_ms} ms; it is opened again");
-        let uri = slot.uri.clone();
+        let (uri, placed) = (slot.uri.clone(), slot.placed);
         let mut slot = self.open(id, &uri, position_ms, Budget::Playing, Duration::ZERO);
         slot.again_ms = Some(position_ms);
+        slot.placed = placed;
         self.current = Some(slot);
         let mut heard = vec![Heard::Stalled { id, position_ms }];
         // The player lets go of what is next when something is loaded.
@@ -589,3 +590,7 @@ impl Deck for Loader {
         self.tools.volume.get()
     }
 }
+
+#[cfg(test)]
+#[path = "loader_tests.rs"]
+mod tests;

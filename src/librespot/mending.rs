@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use super::{
     connect::News,
-    renewal::{Fresh, Renewal},
+    renewal::{Fresh, Renewal, dismiss},
     serve::Stage,
 };
 use crate::{engine::messages::Event, model::Cut};
@@ -51,7 +51,11 @@ impl Stage<'_> {
         let only_dealer = self.renewal.is_some() && self.lost == Some(Cut::Dealer);
         if only_dealer && self.desk.dealer_is_open() && !session.is_invalid() {
             info!("the dealer of the session is back");
-            self.renewal = None;
+            let unheard = self.renewal.take().and_then(|mut it| it.unheard());
+            if let Some(fresh) = unheard {
+                // With its dealer open: one link would be left over.
+                dismiss(fresh.session);
+            }
             self.lost = None;
             self.sessions.stands(session);
             self.resumed();
@@ -69,7 +73,7 @@ impl Stage<'_> {
         self.lost = None;
         self.since = Instant::now();
         self.recipe.login = fresh.login;
-        self.dealer = fresh.dealer;
+        (self.link, self.dealer) = (fresh.link, fresh.dealer);
         self.sessions.stands(fresh.session.clone());
         let news = self.desk.renew(fresh.session, fresh.streams);
         if self.fallen >= self.dealer {

@@ -39,7 +39,8 @@ pub async fn open(current: &Current, uri: &str, wish: &Wish) -> Result<tracks::O
         match &opened {
             // A link that is dead without knowing it is the cause more often than the service is.
             Err(Unopened::Failed(failure))
-                if failure.blame() == Blame::Line && !session::is_alive(&session).await =>
+                if failure.blame() == Blame::Line
+                    && !session::is_alive(&session, session::SURE_LIMIT).await =>
             {
                 debug!("the access point is silent; the session is given up");
                 session.shutdown();

@@ -37,6 +37,9 @@ pub struct Fresh {
     pub session: Session,
     pub streams: Streams,
     pub login: Login,
+    /// The task that reads its link has this number or a higher one; those of the sessions before it
+    /// do not.
+    pub link: u64,
     /// Tasks of its dealer have this number or a higher one; those of the dealers before it do not.
     pub dealer: u64,
 }
@@ -85,10 +88,15 @@ impl Renewal {
         self.hurry.notify_one();
     }
 
+    /// The new session, if it has come and nobody has heard of it.
+    pub fn unheard(&mut self) -> Option<Fresh> {
+        self.done().now_or_never()?.ok()
+    }
+
     /// The new session. May be dropped and asked again.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when Spotify does not let the account in any more.
+    /// [`Failure::Refused`] when Spotify does not let the account in any more, for good.
     pub async fn done(&mut self) -> Result<Fresh, Failure> {
         match (&mut self.task).await {
             Ok(done) => done,
@@ -113,17 +121,22 @@ async fn renew(recipe: Recipe, mut pace: Pace, reporter: Reporter) -> Result<Fre
             .unwrap_or_else(|| Session::new(recipe.config.clone(), None));
         let tried = timeout(ATTEMPT_LIMIT, unharmed(stand_up(&recipe.login, &session))).await;
         let (why, usable) = match tried {
-            Ok(Ok((login, streams, dealer))) => {
+            Ok(Ok((login, streams, link, dealer))) => {
                 info!("signed in again");
                 learn(&recipe.config);
                 return Ok(Fresh {
                     session,
                     streams,
                     login,
+                    link,
                     dealer,
                 });
             }
-            Ok(Err(Failure::Refused(refusal))) => return Err(Failure::Refused(refusal)),
+            Ok(Err(Failure::Refused(refusal))) if refusal.is_final() => {
+                return Err(Failure::Refused(refusal));
+            }
+            // Later it may be taken.
+            Ok(Err(Failure::Refused(refusal))) => (refusal.to_string(), true),
             Ok(Err(Failure::Lost(why))) => (why, true),
             Ok(Err(Failure::Broken(why))) => (why, false),
             Err(_) => ("the sign-in took too long".to_owned(), true),
@@ -150,13 +163,14 @@ pub async fn unharmed<T>(attempt: impl Future<Output = Result<T, Failure>>) -> R
     })
 }
 
-async fn stand_up(login: &Login, session: &Session) -> Result<(Login, Streams, u64), Failure> {
+async fn stand_up(login: &Login, session: &Session) -> Result<(Login, Streams, u64, u64), Failure> {
+    let link = telltale::next_task();
     let login = session::sign_in(login, session).await?;
     let mut streams =
         Streams::listen(session.clone()).map_err(|error| Failure::Lost(error.to_string()))?;
     let dealer = telltale::next_task();
     streams.start().await.map_err(Failure::Lost)?;
-    Ok((login, streams, dealer))
+    Ok((login, streams, link, dealer))
 }
 
 /// Lets go of a session that is not needed any more: its links are closed beside everything else.
@@ -180,5 +194,32 @@ mod tests {
         let lost: Vec<_> = (0..5).map(|_| flaps.lost(short)).collect();
         assert_eq!(lost, [2, 3, 4, 4, 4]);
         assert_eq!(flaps.lost(long), 1, "forgotten");
+    }
+
+    #[tokio::test]
+    async fn a_session_that_comes_when_it_is_not_needed_any_more_is_not_lost_sight_of() {
+        let session = Session::new(SessionConfig::default(), None);
+        let fresh = Fresh {
+            streams: Streams::listen(session.clone()).expect("streams"),
+            session,
+            login: Login {
+                user: "kim".into(),
+                kind: 1,
+                secret: crate::model::Secret::new(vec![1]),
+            },
+            link: 1,
+            dealer: 1,
+        };
+        let (come, comes) = tokio::sync::oneshot::channel();
+        let mut renewal = Renewal {
+            task: tokio::spawn(async { comes.await.map_err(|_| Failure::Lost(String::new())) }),
+            hurry: Arc::default(),
+        };
+        assert!(renewal.unheard().is_none(), "it is still under way");
+        assert!(come.send(fresh).is_ok());
+        while !renewal.task.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        assert!(renewal.unheard().is_some());
     }
 }

@@ -22,7 +22,7 @@ use super::{
     query::Queries,
     renewal::{Flaps, Fresh, Recipe, Renewal},
     resume::{Bookmarks, Teller},
-    session::{self, Failure},
+    session::{self, ALIVE_LIMIT, Failure, SURE_LIMIT},
     sound::{Led, Sound},
     telltale::Tell,
     wire::Reporter,
@@ -43,8 +43,6 @@ use crate::{
 const CHECK: Duration = Duration::from_secs(5);
 /// The same while music is to be heard: an output that hangs is to be told of soon.
 const CHECK_MUSIC: Duration = Duration::from_secs(2);
-/// Looks without music after which the session is asked whether it lives.
-const MUTE: u32 = 2;
 /// The player's thread ends when it is told to, or when it panics.
 const PLAYER_ENDED: &str = "the thread that plays has ended by an error of its own";
 /// Questions to the session that may be open at once; the daemon asks two at most.
@@ -78,6 +76,8 @@ pub(super) enum End {
     Told,
     /// Its daemon is gone, and had no time to say so.
     Orphaned,
+    /// Another engine is the device now.
+    Replaced,
 }
 
 /// A signed-in account at work.
@@ -100,11 +100,11 @@ pub(super) struct Stage<'a> {
     pub answered: Option<Instant>,
     /// The output does not answer.
     pub hangs: bool,
-    /// For how many looks in a row nothing is heard of what is to be.
-    pub mute: u32,
     /// When everything is looked at next.
     pub look_at: Instant,
-    /// From this number on, a task of a dealer is one of the session that we use.
+    /// From this number on, a task that reads a link may be one of the session that we use.
+    pub link: u64,
+    /// The same of a dealer's.
     pub dealer: u64,
     /// The highest number of a task whose dealer fell.
     pub fallen: u64,
@@ -154,6 +154,7 @@ impl Stage<'_> {
             let news = tokio::select! {
                 command = inputs.commands.recv() => match command {
                     Some(Command::Stop) => return Ok(End::Told),
+                    Some(Command::GiveWay) => return Ok(End::Replaced),
                     None => return Ok(End::Orphaned),
                     Some(command) => self.command(command),
                 },
@@ -222,12 +223,10 @@ impl Stage<'_> {
         self.look_at_link();
         let mute =
             music && self.desk.deck().place().is_none() && !self.desk.deck().output_is_lost();
-        self.mute = if mute { self.mute + 1 } else { 0 };
-        if self.mute == MUTE {
+        if mute {
             // A track that does not come, most likely for want of a key: a link that is dead without
             // knowing it is told from a slow service by asking.
-            self.mute = 0;
-            self.probe(None, true, Duration::ZERO);
+            self.probe(None, Some(SURE_LIMIT), Duration::ZERO);
         }
         if self.desk.dealer_fell_for() >= DEALER_LIMIT {
             self.interrupt(Cut::Dealer, "the dealer does not answer");
@@ -267,7 +266,8 @@ impl Stage<'_> {
     }
 
     /// Asks the session whether it lives; its answer comes to [`Self::probed`]. Nothing waits for it.
-    fn probe(&mut self, id: Option<u64>, replace: bool, trust: Duration) {
+    /// One that has not answered after `condemn` is replaced.
+    fn probe(&mut self, id: Option<u64>, condemn: Option<Duration>, trust: Duration) {
         let (session, turn) = (self.sessions.session(), self.sessions.turn());
         let known = match self.answered {
             _ if self.interrupted => Some(false),
@@ -279,11 +279,11 @@ impl Stage<'_> {
         match known {
             Some(alive) => self.tell_checked(id, alive),
             None => drop(self.probes.spawn(async move {
-                let alive = session::is_alive(&session).await;
+                let alive = session::is_alive(&session, condemn.unwrap_or(ALIVE_LIMIT)).await;
                 Probed {
                     id,
                     alive,
-                    replace,
+                    replace: condemn.is_some(),
                     turn,
                 }
             })),
@@ -320,20 +320,21 @@ impl Stage<'_> {
     fn command(&mut self, command: Command) -> Vec<News> {
         match command {
             Command::Check { id, trust_ms } => {
-                self.probe(Some(id), false, Duration::from_millis(trust_ms.into()));
+                self.probe(Some(id), None, Duration::from_millis(trust_ms.into()));
                 vec![]
             }
             Command::NetworkChanged { id } => {
                 if let Some(renewal) = &self.renewal {
                     renewal.hurry();
                 }
-                self.probe(Some(id), true, Duration::ZERO);
+                self.probe(Some(id), Some(SURE_LIMIT), Duration::ZERO);
                 vec![]
             }
             Command::Restore(then) => {
                 info!("taking playback up where it broke off");
                 self.desk.input(Input::Order(Order::Restore(then)))
             }
+            Command::Show => vec![News::Playback(Box::new(self.playback()))],
             Command::Order { id, order } => self.desk.order(id, order),
             Command::LetPlay => {
                 self.let_play();
@@ -361,6 +362,7 @@ impl Stage<'_> {
             | Command::Pasted { .. }
             | Command::Outputs(_)
             | Command::Log { .. }
+            | Command::GiveWay
             | Command::Stop => vec![],
         }
     }
@@ -469,9 +471,10 @@ impl Stage<'_> {
     fn overheard(&mut self, tell: &Tell) -> Vec<News> {
         match tell {
             Tell::Lost => self.look_at_link(),
-            // Whose link it was is not said; the session that we use is asked. (One that was let go
-            // ends like that, too, and costs a question.)
-            Tell::Unread => self.probe(None, true, Duration::ZERO),
+            // One that was let go ends like that.
+            Tell::Unread { task } if *task < self.link => {}
+            // The session that we use may be meant, and is asked.
+            Tell::Unread { .. } => self.probe(None, Some(ALIVE_LIMIT), Duration::ZERO),
             Tell::KeyRefused { code } => self.keys_are(KeyAnswer::Refused { code: *code }),
             // The one before says that it ends.
             Tell::DealerFell { task } | Tell::DealerRefused { task } if *task < self.dealer => {}

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use hyper::Method;
@@ -11,6 +11,7 @@ use librespot_core::{
 };
 use librespot_protocol::authentication::AuthenticationType;
 use protobuf::Enum;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::time::timeout;
 
 use super::{
@@ -152,18 +153,21 @@ async fn client_token(session: &Session) {
     let _ = timeout(TOKEN_LIMIT, session.spclient().client_token()).await;
 }
 
-/// How long an answer to "are you alive" may take over the access-point link.
-const ALIVE_LIMIT: Duration = Duration::from_millis(1_200);
+/// How long an answer to "are you alive" may take over the access-point link where somebody waits.
+pub const ALIVE_LIMIT: Duration = Duration::from_millis(1_200);
+/// The same where the session is given up after it: a busy line may hold an answer back for seconds,
+/// and another sign-in would not make it quicker.
+pub const SURE_LIMIT: Duration = Duration::from_millis(3_200);
 
-/// Whether the access point still answers. Any answer will do, a refusal too.
-pub async fn is_alive(session: &Session) -> bool {
+/// Whether the access point still answers within `limit`. Any answer will do, a refusal too.
+pub async fn is_alive(session: &Session, limit: Duration) -> bool {
     if session.is_invalid() {
         return false;
     }
     let Ok(question) = session.mercury().get("hm://siskin/alive") else {
         return false;
     };
-    timeout(ALIVE_LIMIT, question).await.is_ok() && !session.is_invalid()
+    timeout(limit, question).await.is_ok() && !session.is_invalid()
 }
 
 /// The token for everything that is asked over HTTP, asked for once more if need be.
@@ -265,7 +269,8 @@ const DENIED: &str = "Login request was denied: ";
 struct SpotifyTime {
     /// From our clock to Spotify's (s), as the session has it.
     delta: i64,
-    heard: Instant,
+    /// By [`since_boot`].
+    heard: Duration,
     /// Unix time in ms when it was heard.
     ms: i64,
 }
@@ -273,7 +278,7 @@ struct SpotifyTime {
 impl SpotifyTime {
     /// Goes on evenly from what is known, whatever is done to this machine's clock, until the session
     /// has compared the two clocks again.
-    fn follow(known: Option<Self>, delta: i64, wall_ms: i64, now: Instant) -> Self {
+    fn follow(known: Option<Self>, delta: i64, wall_ms: i64, now: Duration) -> Self {
         known.filter(|known| known.delta == delta).unwrap_or(Self {
             delta,
             heard: now,
@@ -281,18 +286,25 @@ impl SpotifyTime {
         })
     }
 
-    fn at(&self, now: Instant) -> i64 {
-        let gone = now.saturating_duration_since(self.heard).as_millis();
+    fn at(&self, now: Duration) -> i64 {
+        let gone = now.saturating_sub(self.heard).as_millis();
         self.ms
             .saturating_add(i64::try_from(gone).unwrap_or(i64::MAX))
     }
+}
+
+/// A clock that nobody sets and that goes on while the machine sleeps, as [`std::time::Instant`] does not.
+fn since_boot() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Unix time in ms as Spotify has it. One process talks to one Spotify.
 pub fn spotify_ms(session: &Session) -> i64 {
     static KNOWN: Mutex<Option<SpotifyTime>> = Mutex::new(None);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let now = Instant::now();
+    let now = since_boot();
     let time = SpotifyTime::follow(*known, session.time_delta(), unix_ms(), now);
     *known = Some(time);
     time.at(now)
@@ -354,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_does_not_change_what_time_it_is_at_spotify() {
-        let begun = Instant::now();
+        let begun = since_boot();
         let at_first = SpotifyTime::follow(None, 5, 1_000_000, begun);
         let later = begun + Duration::from_secs(10);
         let a_year = 31_536_000_000;
@@ -364,6 +376,14 @@ mod tests {
         }
         let compared = SpotifyTime::follow(Some(at_first), 31_536_005, 1_010_000 - a_year, later);
         assert_eq!(compared.at(later), 1_015_000, "the session has asked again");
+        // Of the machine, asleep or not.
+        let uptime = std::fs::read_to_string("/proc/uptime").expect("Linux");
+        let seconds: f64 = uptime
+            .split(' ')
+            .next()
+            .and_then(|it| it.parse().ok())
+            .expect("seconds");
+        assert!((since_boot().as_secs_f64() - seconds).abs() < 1.0);
     }
 
     #[test]

@@ -106,8 +106,15 @@ impl Sound {
                 }
                 Ok(self.finished(Ok(())))
             }
-            Ok((_, false)) => Err(Failure::Broken("the sound device does not let go".into())),
-            Err(panic) => Err(Failure::Broken(format!("the output failed: {panic}"))),
+            broken => {
+                // Nobody waits for it twice.
+                self.change = None;
+                let why = broken.err().map_or_else(
+                    || "the sound device does not let go".to_owned(),
+                    |panic| format!("the output failed: {panic}"),
+                );
+                Err(Failure::Broken(why))
+            }
         }
     }
 
@@ -160,6 +167,24 @@ mod tests {
 
     use super::*;
     use crate::{config::VolumeSettings, model::Volume, output::VolumeControl};
+
+    #[tokio::test]
+    async fn a_device_that_does_not_let_go_breaks_the_engine_and_not_its_end() {
+        let (to, _reports) = mpsc::channel(8);
+        let volume = VolumeControl::new(&VolumeSettings::default(), Volume::FULL);
+        let output = Output::open(&config::Output::Null, volume, to, 0);
+        let mut sound = Sound {
+            output: None,
+            settings: config::Output::Null,
+            change: Some(Change {
+                id: Some(5),
+                before: None,
+                step: Step::Leading(spawn_blocking(|| (output, false))),
+            }),
+        };
+        assert!(matches!(sound.next().await, Err(Failure::Broken(_))));
+        sound.close().await;
+    }
 
     #[tokio::test]
     async fn a_device_that_opens_before_the_old_one_is_known_to_be_gone_counts_as_open() {

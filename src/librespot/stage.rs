@@ -1,7 +1,7 @@
 //! The engine's stage: session, player and output are brought together, served, and taken down.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -37,7 +37,7 @@ use crate::{
         note,
     },
     fetch::cache::Cache,
-    model::{Condition, ConditionCode, Login, Volume, unix_ms},
+    model::{Condition, ConditionCode, Login, Volume},
     output::{Output, VolumeControl},
     player::{Player, PlayerSettings},
 };
@@ -78,6 +78,7 @@ pub async fn play(
     let sessions = Holder::new(session.clone());
     let (player, events) = Player::start(output.inlet(), PlayerSettings::of(&start.speaker.audio))
         .map_err(|error| Failure::Broken(format!("no thread for the player: {error}")))?;
+    let of_cache = LastWord::default();
     let (loader, opened) = Loader::new(Tools {
         current: sessions.current(),
         player,
@@ -85,7 +86,7 @@ pub async fn play(
         dimmer: output.dimmer(),
         volume: volume.clone(),
         bitrate: start.speaker.audio.bitrate,
-        cache: cache(&start, reporter),
+        cache: cache(&start, reporter, &of_cache),
         keys_from_ms: start.keys_from_ms,
     });
     let device = device(&start, volume.get());
@@ -108,8 +109,8 @@ pub async fn play(
         probes: JoinSet::new(),
         answered: None,
         hangs: false,
-        mute: 0,
         look_at: Instant::now(),
+        link: 0,
         dealer: 0,
         fallen: 0,
         interrupted: false,
@@ -143,6 +144,7 @@ pub async fn play(
     stage.sessions.stands(session.clone());
     ready(reporter, &session, login);
     stage.say();
+    of_cache.again(reporter);
 
     let mut inputs = Inputs {
         commands,
@@ -173,11 +175,13 @@ pub async fn play(
             debug!("nothing is left for the next daemon: {why}");
         }
     }
-    if let Some(bookmark) = stage.bookmarks.close(unix_ms()) {
+    let now_ms = session::spotify_ms(&stage.sessions.session());
+    if let Some(bookmark) = stage.bookmarks.close(now_ms) {
         stage.teller.tell(bookmark);
     }
     let told = stage.teller.finish(LEAVE_LIMIT);
-    tokio::join!(leave(stage.desk, stage.sound, end.is_ok()), told);
+    let goodbye = matches!(end, Ok(End::Told | End::Orphaned));
+    tokio::join!(leave(stage.desk, stage.sound, goodbye), told);
     end.map(drop)
 }
 
@@ -211,12 +215,31 @@ async fn first_sign_in(
     }
 }
 
+/// The newest event of a kind. One that came before anybody sat here was nobody's, and is told again.
+#[derive(Default, Clone)]
+struct LastWord(Arc<Mutex<Option<Event>>>);
+
+impl LastWord {
+    fn report(&self, reporter: &Reporter, event: Event) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reporter.report(&event);
+        *last = Some(event);
+    }
+
+    fn again(&self, reporter: &Reporter) {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(event) = &*last {
+            reporter.report(event);
+        }
+    }
+}
+
 /// Where audio files are kept, if that is wanted. Without it music comes from the network alone.
-fn cache(start: &Start, reporter: &Reporter) -> Option<Cache> {
+fn cache(start: &Start, reporter: &Reporter, last: &LastWord) -> Option<Cache> {
     let wanted = start.cache.as_ref()?;
-    let reporter = reporter.clone();
+    let (reporter, last) = (reporter.clone(), last.clone());
     let tell = move |why: Option<String>| {
-        reporter.report(&match why {
+        let event = match why {
             Some(why) => Event::Raised {
                 condition: Condition::new(
                     ConditionCode::NoCache,
@@ -229,7 +252,8 @@ fn cache(start: &Start, reporter: &Reporter) -> Option<Cache> {
             None => Event::Cleared {
                 code: ConditionCode::NoCache,
             },
-        });
+        };
+        last.report(&reporter, event);
     };
     let cache = Cache::open(wanted.path.clone()?, wanted.bytes, Box::new(tell));
     cache
@@ -250,12 +274,12 @@ fn device(start: &Start, volume: Volume) -> Device {
     }
 }
 
-/// The music fades while Spotify takes the goodbye; a session that is gone is told nothing. The
-/// card is let go of without waiting for Spotify: the next account may be about to play on it.
-/// (Dropping the output does the same, at once.)
-async fn leave(mut desk: Desk<Loader>, sound: Sound, in_order: bool) {
+/// The music fades while Spotify takes the goodbye, if one is said: over a session that is gone, or
+/// of a device that another engine is, there is none. The card is let go of without waiting for
+/// Spotify: the next account may be about to play on it. (Dropping the output does the same, at once.)
+async fn leave(mut desk: Desk<Loader>, sound: Sound, goodbye: bool) {
     desk.deck().stop();
-    if in_order {
+    if goodbye {
         let leaving = desk.close(LEAVE_LIMIT);
         if !tokio::join!(leaving, sound.close()).0 {
             warn!("Spotify did not take the goodbye within {LEAVE_LIMIT:?}");

@@ -21,8 +21,11 @@ pub enum Tell {
     /// The link to the access point is gone, and the session with it.
     Lost,
     /// Nobody reads an access-point link any more. That goes with the end of every session; where the
-    /// session believes that it lives, the task that read it has panicked.
-    Unread,
+    /// session believes that it lives, the task that read it has panicked. `task`: which one that was,
+    /// see [`next_task`].
+    Unread {
+        task: u64,
+    },
     /// With Spotify's own number for the reason.
     KeyRefused {
         code: Option<u16>,
@@ -37,8 +40,8 @@ pub enum Tell {
     },
 }
 
-/// Tasks that are made from now on have this number or a higher one. The log does not say which
-/// dealer it speaks of, but the dealer of a session that was replaced has older tasks than the next.
+/// Tasks that are made from now on have this number or a higher one. The log does not say which link
+/// or dealer it speaks of, but those of a session that was replaced have older tasks than the next.
 pub fn next_task() -> u64 {
     number(tokio::spawn(async {}).id())
 }
@@ -151,7 +154,7 @@ fn read(target: &str, line: &str) -> Option<Tell> {
                 return Some(Tell::Lost);
             }
             if line == "drop Dispatch" {
-                return Some(Tell::Unread);
+                return Some(Tell::Unread { task: this_task() });
             }
             let rest = line.strip_prefix("librespot does not support \"")?;
             let (product, _) = rest.split_once('"')?;
@@ -207,7 +210,7 @@ mod tests {
         );
         assert_eq!(
             read("librespot_core::session", "drop Dispatch"),
-            Some(Tell::Unread)
+            Some(Tell::Unread { task: u64::MAX })
         );
         let fell = "Websocket connection failed: IO error: peer closed";
         let by_nobody = Some(Tell::DealerFell { task: u64::MAX });

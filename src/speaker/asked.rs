@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config,
-    engine::messages::Command,
+    engine::{Engine, messages::Command},
     model::{Obstacle, Transport, Unmet},
 };
 
@@ -25,6 +25,12 @@ const UNDER_WAY: usize = 64;
 pub(super) struct Asked {
     waiting: HashMap<u64, (Seat, Waits)>,
     last: u64,
+}
+
+/// Lets an engine leave; the seat that it had, where it had to be killed.
+pub(super) async fn leaves(engine: Engine, seat: Option<Seat>) -> Option<Seat> {
+    let left = engine.stop().await;
+    seat.filter(|_| !left)
 }
 
 impl Speaker {
@@ -130,8 +136,16 @@ impl Speaker {
         }
     }
 
-    /// The engine on this seat is gone, and its words with it.
-    pub(super) async fn nothing_done(&mut self, seat: Seat) {
+    /// An engine has left; where it was `killed`, it did not say so.
+    pub(super) async fn left(&mut self, killed: Option<Seat>) {
+        if let Some(seat) = killed {
+            self.nothing_more(seat).await;
+        }
+    }
+
+    /// The engine on this seat is gone, and its words with it: whoever waits for them is told so.
+    pub(super) async fn nothing_more(&mut self, seat: Seat) {
+        self.nothing_told(seat);
         let gone = self.asked.waiting.extract_if(|_, (of, _)| *of == seat);
         let gone: Vec<_> = gone.collect();
         for (_, (_, answer)) in gone {

@@ -1,9 +1,9 @@
 //! What a speaker reads from disk and writes there: who sits on it, how loud it was for whom, what
 //! Spotify said of an account. A disk that takes nothing is a condition, never the end of the music.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 use tracing::info;
 
 use super::{
@@ -21,6 +21,27 @@ use crate::{
         unix_ms,
     },
 };
+
+/// A level is kept on disk when nobody has changed it for this long.
+const LEVEL_SETTLES: Duration = Duration::from_secs(2);
+
+/// How the disk takes what is to be kept.
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    /// What was found damaged, or could not be removed: that stays so.
+    damage: Option<Condition>,
+    /// The last write failed.
+    fails: bool,
+}
+
+/// A level that is to be kept.
+#[derive(Debug)]
+pub(super) struct Unkept {
+    /// When it is written if nobody changes it any more.
+    pub at: Instant,
+    user: Option<String>,
+    level: Volume,
+}
 
 /// What an engine is told about its account.
 pub(super) struct Briefing {
@@ -192,10 +213,7 @@ impl Speaker {
         }
         match self.take_off(user.clone()).await {
             Ok(()) => drop(self.answers.insert(ticket, Waiting::ForYesOrNo(answer))),
-            Err(why) => {
-                self.tell_all(News::Raised(trouble::not_forgotten(&why)))
-                    .await;
-            }
+            Err(why) => self.damaged(trouble::not_forgotten(&why)).await,
         }
         self.step(Input::Forget { ticket, user }).await;
     }
@@ -222,33 +240,63 @@ impl Speaker {
         }
     }
 
-    pub(super) async fn keep_level(&mut self) {
-        self.keep_level_at = None;
-        let level = self.level;
+    /// Whoever sits here has it at another level.
+    pub(super) async fn level_changed(&mut self) {
         let user = self.seats.user().map(str::to_owned);
+        // What somebody else has set before is his.
+        let others = self.unkept.as_ref().is_some_and(|it| it.user != user);
+        if others {
+            self.keep_level().await;
+        }
+        self.unkept = Some(Unkept {
+            at: Instant::now() + LEVEL_SETTLES,
+            user,
+            level: self.level,
+        });
+    }
+
+    pub(super) async fn keep_level(&mut self) {
+        let Some(Unkept { user, level, .. }) = self.unkept.take() else {
+            return;
+        };
         self.write("the volume", move |store, speaker| {
+            // Of one who was forgotten meanwhile nothing is kept.
+            let user = user.filter(|user| store.remembers(user));
             store.keep_level(speaker, user.as_deref(), level)
         })
         .await;
     }
 
+    /// Tells when the disk does not take something, and when it does again.
     pub(super) async fn write(
-        &self,
+        &mut self,
         what: &'static str,
         job: impl FnOnce(&Store, &str) -> io::Result<()> + Send + 'static,
     ) {
-        self.on_disk(move |store, speaker| {
-            let damage = job(store, speaker)
-                .err()
-                .map(|error| Damage(trouble::not_kept(what, &error)));
-            ((), damage.into_iter().collect())
-        })
-        .await;
+        let written = self.on_disk(move |store, speaker| (job(store, speaker), Vec::new()));
+        let news = match written.await {
+            Some(Err(error)) => {
+                self.disk.fails = true;
+                News::Raised(trouble::not_kept(what, &error))
+            }
+            Some(Ok(())) if std::mem::take(&mut self.disk.fails) => {
+                let over = News::Cleared(ConditionCode::StateDamaged);
+                self.disk.damage.clone().map_or(over, News::Raised)
+            }
+            _ => return,
+        };
+        self.tell_all(news).await;
+    }
+
+    /// Something of the state is damaged, and stays so whatever is written next.
+    pub(super) async fn damaged(&mut self, condition: Condition) {
+        self.disk.damage = Some(condition.clone());
+        self.tell_all(News::Raised(condition)).await;
     }
 
     /// Runs a disk job where it may block. What is wrong becomes conditions.
     pub(super) async fn on_disk<T: Send + 'static>(
-        &self,
+        &mut self,
         job: impl FnOnce(&Store, &str) -> (T, Vec<Damage>) + Send + 'static,
     ) -> Option<T> {
         let store = self.store.clone()?;
@@ -256,7 +304,7 @@ impl Speaker {
         let done = tokio::task::spawn_blocking(move || job(&store, &speaker)).await;
         let (value, damage) = done.ok()?;
         for Damage(condition) in damage {
-            self.tell_all(News::Raised(condition)).await;
+            self.damaged(condition).await;
         }
         Some(value)
     }
@@ -307,9 +355,91 @@ fn for_account(
 
 #[cfg(test)]
 mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use tokio::sync::mpsc;
+
     use super::*;
-    use crate::config::{Bitrate, Household, Request, Surroundings, load};
-    use crate::model::Percent;
+    use crate::config::{Bitrate, Household, LogLevel, Network, Request, Surroundings, load};
+    use crate::engine::messages::Event;
+    use crate::model::{DeviceId, Percent, Playback, Secret};
+    use crate::speaker::{Settings, phase::Now};
+
+    /// A speaker that keeps things in the folder, and what it tells.
+    fn keeper(dir: &Path) -> (Speaker, mpsc::Receiver<(Arc<str>, News)>) {
+        let settings = Settings {
+            hold_ms: None,
+            cache: None,
+            device: DeviceId::from_bytes([1; 20]),
+            speaker: speaker(Vec::new()),
+            others: Vec::new(),
+            network: Network::default(),
+            log: LogLevel::Info,
+        };
+        let store = Arc::new(Store::open(dir).expect("an empty folder will do"));
+        let (tell, told) = mpsc::channel(64);
+        let speaker = Speaker::new(settings, Some(store), "kitchen".into(), tell);
+        (speaker, told)
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_takes_things_again_is_whole_again_but_for_what_was_damaged() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (mut speaker, mut told) = keeper(dir.path());
+        let mut heard = || match told.try_recv() {
+            Ok((_, News::Raised(condition))) => Some(Ok(condition.what)),
+            Ok((_, News::Cleared(code))) => Some(Err(code)),
+            _ => None,
+        };
+        let full = || Err(io::Error::other("no space left"));
+        let not_kept = trouble::not_kept("", &io::Error::other("")).what;
+        speaker.write("the volume", |_, _| Ok(())).await;
+        assert_eq!(heard(), None);
+        speaker.write("the volume", move |_, _| full()).await;
+        assert_eq!(heard(), Some(Ok(not_kept.clone())));
+        speaker.write("the volume", |_, _| Ok(())).await;
+        assert_eq!(heard(), Some(Err(ConditionCode::StateDamaged)));
+        let damage = trouble::not_forgotten("read-only");
+        speaker.damaged(damage.clone()).await;
+        assert_eq!(heard(), Some(Ok(damage.what.clone())));
+        speaker.write("the volume", move |_, _| full()).await;
+        assert_eq!(heard(), Some(Ok(not_kept)));
+        speaker.write("the volume", |_, _| Ok(())).await;
+        assert_eq!(heard(), Some(Ok(damage.what)), "as before");
+    }
+
+    #[tokio::test]
+    async fn a_level_is_kept_for_whoever_set_it_also_when_somebody_else_sits_down_at_once() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (mut speaker, _told) = keeper(dir.path());
+        let login = |user: &str| Login {
+            user: user.into(),
+            kind: 1,
+            secret: Secret::new(vec![1]),
+        };
+        let mut levels = Vec::new();
+        for (seat, user, percent) in [(1, "kim", 70), (2, "alex", 20)] {
+            let start = Input::Start {
+                login: Some(login(user)),
+                owner: None,
+            };
+            let now = Now { ms: 0, dice: 0.5 };
+            speaker.keep(login(user), None, None).await;
+            speaker.seats.step(start, now);
+            let (login, country) = (login(user), None);
+            let event = Event::Ready { login, country };
+            speaker.seats.step(Input::Engine { seat, event }, now);
+            let level = Percent::clamped(percent).volume();
+            speaker.show(Box::new(Playback::silent(level))).await;
+            levels.push((user, level));
+        }
+        speaker.keep_level().await;
+        let store = speaker.store.clone().expect("a store");
+        let id = speaker.settings.speaker.id.clone();
+        for (user, level) in levels {
+            assert_eq!(store.level(&id, Some(user)).0, Some(level), "{user}");
+        }
+    }
 
     fn speaker(accounts: Vec<ForAccount>) -> config::Speaker {
         let around = Surroundings {

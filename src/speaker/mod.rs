@@ -25,12 +25,7 @@ mod tests;
 mod trouble;
 mod visitor;
 
-use std::{
-    collections::HashMap,
-    process,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, process, sync::Arc, time::SystemTime};
 
 use tokio::{
     sync::{Notify, mpsc, oneshot},
@@ -62,9 +57,6 @@ use pulse::{Beat, Pulse};
 use query::Queries;
 pub use query::Wants;
 use spare::Spares;
-
-/// A level is kept on disk when nobody has changed it for this long.
-const LEVEL_SETTLES: Duration = Duration::from_secs(2);
 
 /// What comes from outside. Dropping `answer` says no.
 #[derive(Debug)]
@@ -129,7 +121,12 @@ pub enum News {
     Cleared(ConditionCode),
     ActiveUser(Option<String>),
     /// Where the speaker stands, and whom it belongs to.
-    Seat(Phase, Option<Account>),
+    Seat {
+        phase: Phase,
+        account: Option<Account>,
+        /// What was told of playback still holds: the engine lives, with a session or without.
+        holds: bool,
+    },
     Playback(Box<Playback>),
     /// The other devices of the account.
     Devices(Vec<Peer>),
@@ -181,6 +178,7 @@ pub struct Speaker {
     settings: Settings,
     /// `None` when nothing can be kept on this machine.
     store: Option<Arc<Store>>,
+    disk: keep::Disk,
     /// Names us in what we tell.
     place: Arc<str>,
     news: mpsc::Sender<(Arc<str>, News)>,
@@ -197,16 +195,16 @@ pub struct Speaker {
     measured: Measured,
     queries: Queries,
     timers: JoinSet<Timer>,
-    /// Engines on their way out.
-    leaving: JoinSet<()>,
+    /// Engines on their way out; those that had to be killed say nothing any more.
+    leaving: JoinSet<Option<Seat>>,
     /// Handed to every engine.
     ear: mpsc::Sender<(Seat, Heard)>,
     heard: mpsc::Receiver<(Seat, Heard)>,
     level: Volume,
-    /// When the level is to be written, if it has changed.
-    keep_level_at: Option<Instant>,
+    /// A level that is to be written.
+    unkept: Option<keep::Unkept>,
     /// As told last; `None` when that is not so any more.
-    shown: Option<(Phase, Option<String>)>,
+    shown: Option<shown::Shown>,
     /// Since when a visitor has been idle, and when to think of him next.
     visitor_idle_since: Option<Instant>,
     look_at_visitor: Option<Instant>,
@@ -227,6 +225,7 @@ impl Speaker {
         Self {
             settings,
             store,
+            disk: keep::Disk::default(),
             place,
             news,
             seats: Seats::default(),
@@ -244,7 +243,7 @@ impl Speaker {
             ear,
             heard,
             level: start,
-            keep_level_at: None,
+            unkept: None,
             shown: None,
             visitor_idle_since: None,
             look_at_visitor: None,
@@ -276,10 +275,10 @@ impl Speaker {
                 Some(knock) = knocks.recv() => self.knock(knock).await,
                 Some(new) = changes.recv() => self.change(new).await,
                 Some(Ok(timer)) = self.timers.join_next() => self.step(Input::Timer(timer)).await,
-                Some(_) = self.leaving.join_next() => {}
+                Some(Ok(killed)) = self.leaving.join_next() => self.left(killed).await,
                 () = inquiries.notified() => self.asked(),
                 () = at(self.spares.until()) => self.spares.dismiss(),
-                () = at(self.keep_level_at) => self.keep_level().await,
+                () = at(self.unkept.as_ref().map(|it| it.at)) => self.keep_level().await,
                 () = at(self.look_at_visitor) => self.look_after_visitor().await,
                 () = at(self.pulse.due()) => self.feel_pulse().await,
             }
@@ -289,14 +288,12 @@ impl Speaker {
 
     async fn close(mut self) {
         if let Some(spare) = self.spares.take() {
-            self.leaving.spawn(spare.stop());
+            self.leaving.spawn(asked::leaves(spare, None));
         }
         for (_, engine) in self.engines.drain() {
-            self.leaving.spawn(engine.stop());
+            self.leaving.spawn(asked::leaves(engine, None));
         }
-        if self.keep_level_at.is_some() {
-            self.keep_level().await;
-        }
+        self.keep_level().await;
         // Each of them has its own limit.
         while self.leaving.join_next().await.is_some() {}
     }
@@ -348,8 +345,7 @@ impl Speaker {
             }
             Heard::Ended { how } => {
                 self.engines.remove(&seat);
-                self.nothing_done(seat).await;
-                self.nothing_told(seat);
+                self.nothing_more(seat).await;
                 Input::Ended { seat, how }
             }
         };
@@ -475,7 +471,7 @@ impl Speaker {
             Action::Tell { seat, command } => self.tell(seat, command),
             Action::Retire { seat } => {
                 if let Some(engine) = self.engines.remove(&seat) {
-                    self.leaving.spawn(engine.stop());
+                    self.leaving.spawn(asked::leaves(engine, Some(seat)));
                 }
             }
             // Dropping kills.
@@ -494,8 +490,7 @@ impl Speaker {
             }
             Action::Forget { user } => {
                 if let Err(why) = self.take_off(Some(user)).await {
-                    self.tell_all(News::Raised(trouble::not_forgotten(&why)))
-                        .await;
+                    self.damaged(trouble::not_forgotten(&why)).await;
                 }
             }
             Action::Lapsed { user } => {
@@ -573,7 +568,7 @@ impl Speaker {
         if playback.volume != self.level {
             self.level = playback.volume;
             if self.settings.speaker.volume.remember {
-                self.keep_level_at = Some(Instant::now() + LEVEL_SETTLES);
+                self.level_changed().await;
             }
         }
         self.tell_all(News::Playback(playback)).await;

@@ -18,7 +18,7 @@ use crate::engine::messages::Command;
 
 /// From one answer to the next question. (Its session is asked every other time: see [`TRUST`].)
 const EVERY: Duration = Duration::from_secs(10);
-/// An engine that has not answered by then hangs. Its session has 1.2 s of this.
+/// An engine that has not answered by then hangs. Its session has 3.2 s of this at most.
 const HANGS: Duration = Duration::from_secs(10);
 /// The same while music plays, so that silence is over within ten seconds or so.
 const EVERY_MUSIC: Duration = Duration::from_secs(3);
@@ -186,6 +186,7 @@ impl Speaker {
                 warn!("an engine did not answer for {limit:?} and is replaced");
                 // Dropping kills, also one that was stopped.
                 drop(self.engines.remove(&seat));
+                self.nothing_more(seat).await;
                 self.tell_all(News::Pulse {
                     engine: false,
                     session: None,

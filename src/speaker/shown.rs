@@ -3,6 +3,16 @@
 use super::{News, Speaker, phase::Resident};
 use crate::model::{Account, Phase};
 
+/// Where the speaker stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    phase: Phase,
+    /// The user it belongs to.
+    user: Option<String>,
+    /// His engine is there, with a session or while it makes another: what it told holds.
+    holds: bool,
+}
+
 impl Speaker {
     /// Tells where the speaker stands, if that, or what is known of the account, is something else
     /// than last time.
@@ -12,15 +22,20 @@ impl Speaker {
             return;
         }
         self.shown = Some(seat.clone());
-        let (phase, user) = seat;
+        let Shown { phase, user, holds } = seat;
         let account = match user {
             Some(user) => Some(self.kept_account(user).await),
             None => None,
         };
-        self.tell_all(News::Seat(phase, account)).await;
+        let seat = News::Seat {
+            phase,
+            account,
+            holds,
+        };
+        self.tell_all(seat).await;
     }
 
-    async fn kept_account(&self, user: String) -> Account {
+    async fn kept_account(&mut self, user: String) -> Account {
         let name = user.clone();
         let kept = self.on_disk(move |store, _| (store.account(&name), Vec::new()));
         let kept = kept.await.flatten();
@@ -28,24 +43,21 @@ impl Speaker {
     }
 }
 
-/// Where the speaker stands, and the user it belongs to.
-fn seat(resident: &Resident) -> (Phase, Option<String>) {
-    let (phase, login) = match resident {
-        Resident::Nobody => (Phase::Nobody, None),
-        Resident::SigningIn {
-            login,
-            unheard: true,
-            ..
-        } => (Phase::Retrying, Some(login)),
-        Resident::SigningIn { login, .. } => (Phase::SigningIn, Some(login)),
-        Resident::Seated {
-            login,
-            interrupted: true,
-            ..
-        } => (Phase::Retrying, Some(login)),
-        Resident::Seated { login, .. } => (Phase::Online, Some(login)),
-        Resident::Waiting { login, .. } => (Phase::Retrying, Some(login)),
-        Resident::Refused => (Phase::Refused, None),
+fn seat(resident: &Resident) -> Shown {
+    let phase = match resident {
+        Resident::Nobody => Phase::Nobody,
+        Resident::SigningIn { unheard: true, .. }
+        | Resident::Seated {
+            interrupted: true, ..
+        }
+        | Resident::Waiting { .. } => Phase::Retrying,
+        Resident::SigningIn { .. } => Phase::SigningIn,
+        Resident::Seated { .. } => Phase::Online,
+        Resident::Refused => Phase::Refused,
     };
-    (phase, login.map(|login| login.user.clone()))
+    Shown {
+        phase,
+        user: resident.login().map(|login| login.user.clone()),
+        holds: matches!(resident, Resident::Seated { .. }),
+    }
 }

@@ -16,6 +16,13 @@ pub const OF_ACCOUNTS: [ConditionCode; 9] = [
     ConditionCode::NoCertificates,
 ];
 
+/// In the way of a sign-in, until Spotify has answered it.
+pub const OF_TRYING: [ConditionCode; 3] = [
+    ConditionCode::SpotifyUnreachable,
+    ConditionCode::EngineLost,
+    ConditionCode::NoCertificates,
+];
+
 /// Told by an engine or about its account; not known any more when it is gone.
 pub const OF_ENGINE: [ConditionCode; 6] = [
     ConditionCode::OutputLost,

@@ -8,9 +8,10 @@ use spotify_sim::{
 };
 
 use crate::{
+    ask::status_says,
     booth::{Booth, assert_yes, file_of},
     files::SmallDisk,
-    lan::{fifo, until},
+    lan::{NULL, fifo, until},
     speakers::{plays, section},
     tape::frames,
     world::{PATIENCE, World, hears, scenario},
@@ -182,6 +183,18 @@ fn a_full_disk_is_said_and_the_music_knows_nothing_of_it() {
         let left = fs::read_dir(folder(&world)).expect("a folder").count();
         assert_eq!(left, 0, "what cannot be finished goes");
         drop(disk);
+    });
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_told_of_also_when_that_is_known_before_anybody_sits_here() {
+    scenario(async |world| {
+        // A file lies where the folder is to be.
+        fs::write(folder(&world), "").expect("a file");
+        let settings = format!("{NULL}{}", settings(&world, "20 MB"));
+        let _daemon = world.start(&world.settings(&settings));
+        world.sign_in("kim").await;
+        status_says(&world, "audio files cannot be kept on disk").await;
     });
 }
 

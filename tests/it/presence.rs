@@ -6,15 +6,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use serde_json::Value;
 use spotify_sim::{phone::Found, rigs::Network};
+use tokio::time::timeout;
 
 use crate::{
-    ask::siskin,
+    ask::{ask, siskin},
     lan::{NULL, fifo, inside, one_engine, plays, sees, settings_on, until, watch_in},
     service::Told,
     world::{Daemon, PATIENCE, World, hears, scenario, shows},
@@ -192,6 +194,35 @@ fn an_engine_that_hangs_is_replaced_and_the_music_comes_back_by_itself() {
         hears(&fifo, heard + 44_100).await;
         shows(&app, "a playing track", |state| state.playing).await;
         comes_to(&world, "engine", "ok").await;
+    });
+}
+
+#[test]
+fn who_presses_while_the_engine_hangs_is_answered_and_takes_nobody_elses_place() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        plays(&world, "kim", "Staircase").await;
+        let hung = one_engine(&daemon).await;
+        kill(Pid::from_raw(hung as i32), Signal::SIGSTOP).expect("it lives");
+        let pause = || ask(&world, "POST", "/api/v1/speakers/main/pause", None);
+        // More than may be under way at once.
+        let answers = join_all((0..40).map(|_| pause())).await;
+        assert!(answers.iter().all(|answer| answer.status != 200));
+        let begun = Instant::now();
+        loop {
+            let answer = pause().await;
+            if answer.json.to_string().contains("lost meanwhile") {
+                break;
+            }
+            assert!(begun.elapsed() < HUNG, "{:?}", answer.json);
+            assert_eq!(answer.code(), "timed_out", "{:?}", answer.json);
+        }
+        let obeys = async || {
+            while pause().await.status != 200 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        timeout(PATIENCE, obeys()).await.expect("obeyed again");
     });
 }
 

@@ -7,8 +7,10 @@ use nix::{
     unistd::Pid,
 };
 use spotify_sim::{
-    Controller, Fault, Place, PlayOptions, Then, faults::access_point_error::BAD_CREDENTIALS,
-    listen, rigs::Fifo,
+    Controller, Fault, Place, PlayOptions, Then,
+    faults::access_point_error::{BAD_CONNECTION_ID, BAD_CREDENTIALS},
+    listen,
+    rigs::Fifo,
 };
 
 use crate::{
@@ -44,7 +46,7 @@ async fn assert_in_step(app: &Controller, fifo: &Fifo) {
 }
 
 /// Waits until the session was lost and made anew, `times` in all.
-async fn renewed(daemon: &Daemon, times: usize) {
+pub async fn renewed(daemon: &Daemon, times: usize) {
     until("a new session", PATIENCE, || {
         count(daemon, "over: spotify unreachable") == times
     })
@@ -523,6 +525,24 @@ fn an_account_that_is_refused_at_the_new_sign_in_is_told_so() {
         let found = world.find().await;
         assert_eq!(world.info(&found).await.active_user, "");
         assert_eq!(world.hand_over(&found, "alex").await, 101);
+    });
+}
+
+#[test]
+fn a_no_that_may_be_a_yes_later_costs_time_and_no_sound() {
+    scenario(async |world| {
+        let fifo = fifo();
+        let daemon = world.start_on(&fifo);
+        plays(&world, "kim", "Staircase").await;
+        hears(&fifo, 44_100).await;
+        let engine = one_engine(&daemon).await;
+        let odd = Then::LoginError(BAD_CONNECTION_ID);
+        let refuse = Fault::on(Place::ApLogin).times(2).then(odd);
+        world.sim.faults().add(refuse);
+        world.sim.drop_access_points();
+        renewed(&daemon, 1).await;
+        assert_eq!(one_engine(&daemon).await, engine, "the same player");
+        assert_unbroken(&world, &fifo, "Staircase");
     });
 }
 

@@ -12,7 +12,7 @@ use spotify_sim::{
     rigs::{Fifo, FifoFormat, Pace},
 };
 
-use crate::lan::fifo;
+use crate::lan::{fifo, play};
 use crate::world::{PATIENCE, World, hears, pipe_to, scenario, shows};
 
 const NULL: &str = "[output]\nkind = \"null\"\n";
@@ -27,6 +27,26 @@ async fn plays(world: &World, user: &str, album: &str) -> spotify_sim::Controlle
     assert!(reply.success);
     shows(&app, "a playing track", |state| state.playing).await;
     app
+}
+
+#[test]
+fn an_engine_that_makes_way_for_one_of_the_same_account_does_not_take_it_off_the_picker() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        world.sign_in("kim").await;
+        let first = one_engine(&daemon).await;
+        // Its session does not prove that it lives, so that another engine is tried beside it.
+        world.sim.mute_access_points();
+        let mark = world.sim.record().mark();
+        let found = world.find().await;
+        assert_eq!(world.hand_over(&found, "kim").await, 101);
+        assert_ne!(one_engine(&daemon).await, first);
+        let since = world.sim.record().since(mark);
+        let goodbye = |text: &str| text == "DELETE" || text.ends_with("inactive");
+        assert!(!since.iter().any(|it| goodbye(&it.text)), "{since:?}");
+        let app = world.listed("kim").await;
+        play(&world, &app, "Tones").await;
+    });
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use spotify_sim::{Fault, Place, Then};
 
 use crate::{
     ask::{ask, has_no_secret, siskin, status_says},
@@ -31,6 +32,40 @@ fn without_a_daemon_it_says_so_and_how_to_start_one() {
         daemon.signal(Signal::SIGKILL);
         daemon.ended(PATIENCE).await;
         assert_eq!(siskin(&world, &["status"]).await.code, Some(1));
+    });
+}
+
+#[test]
+fn a_level_and_a_pause_are_shown_without_a_touch_also_while_the_session_is_away() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        let state = async || ask(&world, "GET", "/api/v1/speakers/main", None).await.json;
+        let comes_to = async |what: &str, is_so: &dyn Fn(&Value) -> bool| {
+            let end = Instant::now() + PATIENCE;
+            loop {
+                let now = state().await;
+                if is_so(&now) {
+                    break now;
+                }
+                assert!(Instant::now() < end, "never {what}: {now}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let app = world.sign_in("kim").await;
+        comes_to("a level", &|now| now["volume_percent"] == 30).await;
+        play(&world, &app, "Staircase").await;
+        app.pause().await.expect("an answer");
+        let paused = |now: &Value| now["playback"]["state"] == "paused";
+        comes_to("a pause", &paused).await;
+        let away = Fault::on(Place::ApLogin).forever().then(Then::Drop);
+        world.sim.faults().add(away);
+        world.sim.drop_access_points();
+        let lost = comes_to("a loss", &|now| now["phase"] == "retrying").await;
+        assert!(paused(&lost) && lost["volume_percent"] == 30, "{lost}");
+        world.sim.faults().clear();
+        daemon.says("over: spotify unreachable").await;
+        let again = comes_to("a session", &|now| now["phase"] == "online").await;
+        assert!(paused(&again) && again["volume_percent"] == 30, "{again}");
     });
 }
 
@@ -196,7 +231,7 @@ fn a_lost_spotify_and_a_wrong_file_are_told_while_siskin_waits() {
         daemon.says("spotify_unreachable").await;
         let said = status_says(&world, "! Spotify cannot be reached").await;
         assert!(said.contains("Kitchen: signing Kim in"), "{said}");
-        assert!(!said.contains("volume"), "nothing plays: {said}");
+        assert!(said.contains("Staircase"), "the music goes on: {said}");
         world.sim.come_back().await.expect("the port is free");
         status_says(&world, "Kitchen: playing, Kim is signed in").await;
         // A file with a mistake keeps nobody from asking, and the daemon tells of it.

@@ -6,8 +6,9 @@ use std::{
 };
 
 use crate::{
-    lan::{NULL, count, one_engine, play, plays},
-    world::{scenario, shows},
+    lan::{NULL, count, one_engine, play, plays, until},
+    renewal::renewed,
+    world::{PATIENCE, scenario, shows},
 };
 
 #[test]
@@ -108,5 +109,28 @@ fn music_goes_on_after_an_outage_of_all_of_spotify() {
         daemon.says("over: spotify unreachable").await;
         assert_eq!(world.info(&found).await.active_user, "kim");
         assert_eq!(one_engine(&daemon).await, engine, "the same player");
+    });
+}
+
+/// On a slow line the new one would not answer in time, and be replaced in its turn.
+#[test]
+fn a_session_that_was_replaced_puts_the_one_after_it_to_no_proof() {
+    scenario(async |world| {
+        let daemon = world.start(&world.settings(NULL));
+        let app = world.sign_in("kim").await;
+        let mark = world.sim.record().mark();
+        // Its link to the access point stands until it is let go.
+        world.sim.revoke_tokens();
+        world.sim.drop_dealers();
+        renewed(&daemon, 1).await;
+        let texts = |text: &'static str| {
+            let since = world.sim.record().since(mark);
+            since.iter().filter(|it| it.text == text).count()
+        };
+        until("the old link's end", PATIENCE, || texts("link ended") == 1).await;
+        for level in [20_000, 40_000] {
+            app.volume(level).await.expect("an answer");
+        }
+        assert_eq!(texts("mercury request, not found"), 0, "nobody asked");
     });
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Action, Answer, Arrival, BELIEVED, CHECK_LIMIT, Check, GUEST_LIMIT, Guest, Now, Resident,
-    Seats, Ticket, Timer, broken_off,
+    Seats, Ticket, Timer, broken_off, give_way,
 };
 use crate::{
     engine::messages::{Command, Event},
@@ -200,7 +200,10 @@ impl Seats {
                 playback,
                 ..
             } => {
-                out.push(Action::Retire { seat });
+                match login.user == new.user {
+                    true => out.extend(give_way(seat)),
+                    false => out.push(Action::Retire { seat }),
+                }
                 (
                     login,
                     playback.and_then(|playback| broken_off(*playback, now.ms)),
@@ -250,12 +253,9 @@ impl Seats {
             then.at_ms = now.ms;
             then
         });
-        if let Some(then) = resume.clone() {
-            out.push(Action::Tell {
-                seat,
-                command: Command::Restore(then),
-            });
-        }
+        // An idle engine says nothing by itself, and a level is to be seen.
+        let command = resume.clone().map_or(Command::Show, Command::Restore);
+        out.push(Action::Tell { seat, command });
         self.resident = Resident::Seated {
             seat,
             login,

@@ -501,7 +501,7 @@ impl Seats {
                 playback,
                 ..
             } => {
-                out.push(Action::Retire { seat });
+                out.extend(give_way(seat));
                 let resume = playback.and_then(|playback| broken_off(*playback, now.ms));
                 self.sign_in(login, 1, resume, now, out);
             }
@@ -517,6 +517,13 @@ impl Seats {
             other => self.resident = other,
         }
     }
+}
+
+/// Lets the engine of this seat leave for another one of the same account. Both are the same device
+/// to Spotify: a goodbye that came after the other's sign-in would take that one off the picker.
+fn give_way(seat: Seat) -> [Action; 2] {
+    let command = Command::GiveWay;
+    [Action::Tell { seat, command }, Action::Retire { seat }]
 }
 
 /// What is worth taking up again: playback that was under way, at the place it was heard last.

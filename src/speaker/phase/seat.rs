@@ -151,6 +151,9 @@ impl Seats {
         }
         self.resident = Resident::Refused;
         out.push(Action::Raise(trouble::login_refused(refusal)));
+        // Nothing is tried any more: what was in the way of it would hide the cure.
+        out.extend(trouble::OF_TRYING.map(Action::Clear));
+        out.extend(trouble::OF_ENGINE.map(Action::Clear));
         if let Some(check) = self.check.take() {
             self.admit_checked(check, now, out);
         }

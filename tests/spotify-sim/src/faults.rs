@@ -96,6 +96,7 @@ pub enum Spoilt {
 /// Codes for [`Then::LoginError`] at the access point.
 pub mod access_point_error {
     pub const TRY_ANOTHER: i32 = 2;
+    pub const BAD_CONNECTION_ID: i32 = 5;
     pub const TRAVEL_RESTRICTION: i32 = 9;
     pub const PREMIUM_REQUIRED: i32 = 11;
     pub const BAD_CREDENTIALS: i32 = 12;
