@@ -248,10 +248,10 @@ fn plain(speaker: &SpeakerState) -> SpeakerState {
     shown
 }
 
-/// What plays on this very speaker.
+/// What plays on this very speaker; it goes on while the session under it is made anew.
 fn here(speaker: &SpeakerState) -> Option<&Playback> {
     let playback = speaker.playback.as_ref();
-    playback.filter(|playback| playback.active && speaker.phase == Phase::Online)
+    playback.filter(|playback| playback.active)
 }
 
 fn told(house: &House, speaker: &SpeakerState) -> Vec<(&'static str, String)> {

@@ -244,3 +244,19 @@ fn a_topic_means_what_it_was_made_for() {
     assert_eq!(silent.description("main"), None);
     assert_eq!(silent.meant("homeassistant/status"), Meant::Nothing);
 }
+
+#[test]
+fn music_goes_on_being_told_while_the_session_under_it_is_made_anew() {
+    let mut sight = Sight::default();
+    let mut house = house(Some(playing()));
+    let before = told_of(&mut sight, &house);
+    house.speakers[0].phase = Phase::Retrying;
+    let after = told_of(&mut sight, &house);
+    let is_other = |topic: &String| before.get(topic) != after.get(topic);
+    let changed: Vec<_> = after.keys().filter(|topic| is_other(topic)).collect();
+    assert!(changed.iter().any(|topic| topic.ends_with("/state")));
+    for topic in ["playing", "title", "position"] {
+        let end = format!("/{topic}");
+        assert!(!changed.iter().any(|it| it.ends_with(&end)), "{topic}");
+    }
+}
