@@ -11,7 +11,7 @@ use librespot_core::{
 };
 use librespot_protocol::authentication::AuthenticationType;
 use protobuf::Enum;
-use rustix::time::{ClockId, clock_gettime};
+use nix::time::{ClockId, clock_gettime};
 use tokio::time::timeout;
 
 use super::{
@@ -295,9 +295,8 @@ impl SpotifyTime {
 
 /// A clock that nobody sets and that goes on while the machine sleeps, as [`std::time::Instant`] does not.
 fn since_boot() -> Duration {
-    let time = clock_gettime(ClockId::Boottime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
+    // Linux has had it since 2.6.39.
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
 }
 
 /// Unix time in ms as Spotify has it. One process talks to one Spotify.
