@@ -10,8 +10,8 @@ use librespot_core::{
     Error, Session, SessionConfig, authentication::Credentials, config::DeviceType as WireType,
 };
 use librespot_protocol::authentication::AuthenticationType;
-use protobuf::Enum;
 use nix::time::{ClockId, clock_gettime};
+use protobuf::Enum;
 use tokio::time::timeout;
 
 use super::{
