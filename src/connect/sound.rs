@@ -94,12 +94,14 @@ impl Connect {
     }
 
     fn started(&mut self, id: LoadId) {
-        self.phase = Phase::Playing;
         self.touched = true;
         self.rest.tell_anew();
         self.want_play |= std::mem::take(&mut self.held);
-        if !self.want_play {
-            // It began a moment before it heard that it is not to.
+        if self.want_play {
+            self.phase = Phase::Playing;
+        } else {
+            // It began a moment before it heard that it is not to; that it pauses was answered, and is
+            // shown, already.
             self.push(Action::Pause);
         }
         if self.failures.playing() {

@@ -50,6 +50,7 @@ fn music_that_begins_although_it_is_not_to_is_stopped() {
     let position_ms = 1_000;
     rig.step(Input::Player(Heard::Started { id, position_ms }));
     assert_eq!(last(&rig), Some(&Action::Pause));
+    assert!(rig.connect.shown().paused, "as everybody was told");
 }
 
 #[test]
