@@ -290,7 +290,9 @@ impl Deck {
         // Until the first sample has left, half of it does: one request brings as much, and the second
         // is not in the way of what is to be heard.
         let does = self.start != Start::Told && !self.urgent;
-        if does || !self.filling || self.current.is_none() {
+        // An end takes no room; and who waits for more to come would keep the last of it back.
+        let ends = self.has_all() && !self.closed;
+        if does || !(self.filling || ends) || self.current.is_none() {
             self.hungry = false;
             return Pump::Full;
         }
@@ -302,6 +304,12 @@ impl Deck {
         let result = self.fill(&look, wait);
         self.hungry = result == Pump::Hungry;
         result
+    }
+
+    /// Whether all of the current track is in the ring, and of the one that fades under it.
+    pub(super) fn has_all(&self) -> bool {
+        let fades = self.tail.as_ref().is_some_and(|tail| tail.mix.is_some());
+        !fades && self.current.as_ref().is_some_and(Track::is_done)
     }
 
     /// Whether somebody who listens is short of music.

@@ -208,15 +208,12 @@ impl Deck {
         if let Some(taken) = self.starving {
             wants(taken + LOW + 1, false);
         }
-        let done = self.current.as_ref().map(|track| track.is_done());
-        match done {
-            Some(true) if self.playing && !self.ended && self.tail.is_none() => {
+        if self.has_all() {
+            if self.playing && !self.ended && self.tail.is_none() {
                 wants(look.written, true);
             }
-            Some(false) if !self.hungry => {
-                wants(look.written.saturating_sub(look.depth as u64 / 2), false);
-            }
-            _ => {}
+        } else if self.current.is_some() && !self.hungry {
+            wants(look.written.saturating_sub(look.depth as u64 / 2), false);
         }
         if self.pausing == Some(Pausing::Silence) && look.silent {
             wants(look.taken, true);
