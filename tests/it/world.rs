@@ -206,6 +206,7 @@ fn remove_old_copies(folder: &Path) {
     for entry in folder.read_dir().into_iter().flatten().flatten() {
         let name = entry.file_name();
         let maker = name.to_str().and_then(|name| name.strip_prefix(COPY));
+        let maker = maker.and_then(|maker| maker.split('.').next());
         if maker.is_some_and(|maker| !Path::new("/proc").join(maker).exists()) {
             let _ = std::fs::remove_file(entry.path());
         }
