@@ -218,6 +218,8 @@ impl Deck {
         }
         self.playing = true;
         self.pausing = None;
+        // What has ended ends once more: nothing else is to be heard of it.
+        self.ended = false;
         if self.start == Start::Told {
             self.resumed = Some(self.inlet.look().taken);
         }

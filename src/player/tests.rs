@@ -2,6 +2,7 @@
 
 mod fades;
 mod joints;
+mod storms;
 
 use std::sync::Mutex;
 

@@ -87,6 +87,18 @@ fn an_end_that_fills_the_ring_to_its_last_frame_is_an_end_like_any_other() {
 }
 
 #[test]
+fn whoever_plays_on_behind_the_end_is_told_of_the_end_again() {
+    let mut rig = rig(PLAIN);
+    rig.load(1, "Tone 7", 3_900, true);
+    rig.hear_until(&Event::Ended { id: 1 });
+    rig.player.order(Order::Pause);
+    rig.told(|event| matches!(event, Event::Paused { .. }));
+    rig.player.order(Order::Play);
+    rig.told(|event| *event == Event::Ended { id: 1 });
+    assert!(!rig.taker.status().running, "the device is free for others");
+}
+
+#[test]
 fn a_pause_in_a_crossfade_loses_nothing_and_a_skip_in_one_begins_the_next_anew() {
     let (one, two) = (straight("First Half"), straight("Second Half"));
     let middle = one.len() / 2 - 44_100;
